@@ -1,0 +1,167 @@
+"""Presets as data: the networks of each architecture and the recipe that "auto" stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from torch import nn
+
+from ._codes import CodeSpec
+from ._networks import (
+    ConvGenerator,
+    DenseGenerator,
+    Discriminator,
+    Encoder,
+    conv_stack,
+    dense_stack,
+    leaky_relu,
+)
+
+
+class Networks(NamedTuple):
+    """The three players."""
+
+    encoder: Encoder
+    generator: nn.Module
+    discriminator: nn.Module
+
+
+@runtime_checkable
+class Architecture(Protocol):
+    """What `architecture` accepts besides a name: an object that builds the networks.
+
+    An object may also have `recipe(n_rows)`, a dict of values for parameters left at "auto";
+    without it they follow the built-in preset for the kind of data.
+    """
+
+    def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
+        """Build encoder, generator and discriminator for input (n_features,) or (C, H, W)."""
+        ...
+
+
+@dataclass(frozen=True)
+class MLPArchitecture:
+    """Fully connected networks for tables (and, if asked for, flattened images)."""
+
+    category_hidden: tuple[int, ...] = (64, 64)
+    style_hidden: tuple[int, ...] = (64,)
+    generator_hidden: tuple[int, ...] = (64, 64)
+    discriminator_hidden: tuple[int, ...] = (64,)
+    n_heads: int = 8
+
+    def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
+        """Build the networks for rows of shape (n_features,)."""
+        (n_features,) = shape
+        encoder = Encoder(
+            spec,
+            dense_stack([n_features, *self.category_hidden]),
+            self.category_hidden[-1],
+            dense_stack([n_features, *self.style_hidden]),
+            self.style_hidden[-1],
+            self.n_heads,
+        )
+        generator = DenseGenerator(spec, n_features, self.generator_hidden)
+        discriminator = Discriminator(
+            nn.Identity(), n_features, spec.width, (), (*self.discriminator_hidden,) * 2
+        )
+        return Networks(encoder, generator, discriminator)
+
+    def recipe(self, n_rows: int) -> dict[str, Any]:
+        """Budget and rates for tables of `n_rows` rows."""
+        steps = min(max(n_rows, 60), 1000)
+        return {
+            "n_noise": 8,
+            "warmup_iter": steps,
+            "max_iter": steps,
+            "batch_size": 256,
+            "learning_rate": 2e-3,
+            "discriminator_learning_rate": 1e-3,
+            "consistency_weight": 1.0,
+            "cycle_weight": 0.1,
+            "adversarial_loss": "relativistic",
+        }
+
+
+@dataclass(frozen=True)
+class ConvArchitecture:
+    """Small convolutional networks for images of any size from 8 x 8 up."""
+
+    category_channels: tuple[int, ...] = (16, 32, 128)
+    category_strides: tuple[int, ...] = (1, 2, 2)
+    category_dense: int = 256
+    style_channels: tuple[int, ...] = (16, 32)
+    style_dense: int = 128
+    generator_channels: tuple[int, ...] = (64, 32)
+    discriminator_channels: tuple[int, ...] = (32, 64)
+    discriminator_dense: int = 256
+    discriminator_code: tuple[int, ...] = (128, 128)
+    n_heads: int = 6
+    n_fine_heads: int = 2
+
+    def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
+        """Build the networks for images of shape (C, H, W)."""
+        category, width = conv_stack(shape, self.category_channels, self.category_strides, "batch")
+        category.extend(dense_stack([width, self.category_dense], batch_norm=True))
+        style, width = conv_stack(shape, self.style_channels, (2, 2), "group")
+        style.extend(dense_stack([width, self.style_dense]))
+        encoder = Encoder(
+            spec,
+            category,
+            self.category_dense,
+            style,
+            self.style_dense,
+            self.n_heads,
+            self.n_fine_heads,
+        )
+        generator = ConvGenerator(spec, shape, self.generator_channels, "batch")
+        data, width = conv_stack(
+            shape, self.discriminator_channels, (2, 2), activation=leaky_relu
+        )
+        data.extend(dense_stack([width, self.discriminator_dense], leaky_relu))
+        width = self.discriminator_dense
+        discriminator = Discriminator(data, width, spec.width, self.discriminator_code, (width,))
+        return Networks(encoder, generator, discriminator)
+
+    def recipe(self, n_rows: int) -> dict[str, Any]:
+        """Budget and rates for `n_rows` images."""
+        steps = min(max(n_rows // 2, 200), 1000)
+        return {
+            "n_noise": 16,
+            "warmup_iter": steps,
+            "max_iter": steps,
+            "batch_size": 128,
+            "learning_rate": 1e-3,
+            "discriminator_learning_rate": 5e-4,
+            "consistency_weight": 1.0,
+            "cycle_weight": 0.1,
+            "adversarial_loss": "relativistic",
+        }
+
+
+ARCHITECTURES: dict[str, MLPArchitecture | ConvArchitecture] = {
+    "mlp": MLPArchitecture(),
+    "conv": ConvArchitecture(),
+}
+
+
+def resolve_architecture(architecture: Any, is_image: bool) -> Architecture:
+    """Turn the estimator's `architecture` into an object that builds the networks.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or does not suit the data.
+    """
+    if not isinstance(architecture, str):
+        return architecture
+    name = ("conv" if is_image else "mlp") if architecture == "auto" else architecture
+    if name not in ARCHITECTURES:
+        known = ", ".join(map(repr, ["auto", *ARCHITECTURES]))
+        raise ValueError(
+            f"Unknown architecture {architecture!r}: use {known}, or an object with a method "
+            "build(spec, shape)."
+        )
+    if name == "conv" and not is_image:
+        raise ValueError("architecture='conv' needs images: set image_shape, or use 'mlp'.")
+    return ARCHITECTURES[name]

@@ -1,0 +1,94 @@
+"""T(x) of the consistency term: small random changes that leave the meaning of a row alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class AffineMove:
+    """Small random rotation, scaling, shear and shift of each image of a batch.
+
+    Parameters
+    ----------
+    rotation : float
+        Largest angle, in radians.
+    scale, shear : float
+        Largest relative change of size; largest shear.
+    shift : float
+        Largest shift, as a fraction of half the image's side.
+    """
+
+    rotation: float = 0.3
+    scale: float = 0.15
+    shear: float = 0.3
+    shift: float = 0.12
+
+    def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Move images (n, C, H, W), drawing every parameter from `rng`."""
+        u = torch.rand((6, len(x)), generator=rng, device=x.device, dtype=x.dtype) * 2 - 1
+        angle, shear = self.rotation * u[0], self.shear * u[1]
+        scale_x, scale_y = 1 + self.scale * u[2], 1 + self.scale * u[3]
+        shift_x, shift_y = self.shift * u[4], self.shift * u[5]
+        cos, sin = angle.cos(), angle.sin()
+        top = torch.stack([scale_x * cos, scale_x * (shear * cos - sin), shift_x], dim=1)
+        bottom = torch.stack([scale_y * sin, scale_y * (shear * sin + cos), shift_y], dim=1)
+        grid = F.affine_grid(torch.stack([top, bottom], dim=1), list(x.shape), align_corners=False)
+        return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+@dataclass(frozen=True)
+class GaussianNoise:
+    """Gaussian noise on standardised columns.
+
+    Parameters
+    ----------
+    deviation : float
+        Standard deviation, in units of each column's own.
+    """
+
+    deviation: float = 0.3
+
+    def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Add noise to rows (n, n_features)."""
+        noise = torch.randn(x.shape, generator=rng, device=x.device, dtype=x.dtype)
+        return x + self.deviation * noise
+
+
+def identity(x: Tensor, rng: torch.Generator) -> Tensor:
+    """Leave x as it is: consistency then only asks for confident, balanced categories."""
+    return x
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {"affine": AffineMove(), "noise": GaussianNoise()}
+
+
+def resolve_augmentation(augmentation: Any, is_image: bool) -> Augmentation:
+    """Turn the estimator's `augmentation` into a callable `(x, rng) -> x`.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or "affine" is asked of a table.
+    """
+    if augmentation is None:
+        return identity
+    if callable(augmentation):
+        return augmentation
+    name = ("affine" if is_image else "noise") if augmentation == "auto" else augmentation
+    if name not in AUGMENTATIONS:
+        known = ", ".join(map(repr, ["auto", *AUGMENTATIONS]))
+        raise ValueError(
+            f"Unknown augmentation {augmentation!r}: use {known}, a callable or None."
+        )
+    if name == "affine" and not is_image:
+        raise ValueError("augmentation='affine' needs images: set image_shape, or use 'noise'.")
+    return AUGMENTATIONS[name]

@@ -1,0 +1,133 @@
+"""The code Z = (c, z): which columns hold what, how it is drawn, what its columns are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class CodeSpec:
+    """Layout of a code: one-hot categories, then continuous codes, then noise.
+
+    Parameters
+    ----------
+    categories : tuple of int
+        Number of categories of each categorical code, each at least 1.
+    n_continuous : int
+        Number of continuous codes, each uniform on [-1, 1] (paper, section 3).
+    n_noise : int
+        Size of the unstructured noise z, uniform on [-1, 1] (paper, section 2).
+    """
+
+    categories: tuple[int, ...]
+    n_continuous: int
+    n_noise: int
+
+    @classmethod
+    def parse(cls, n_clusters: Any, n_continuous: int, n_noise: int) -> CodeSpec:
+        """Read the estimator's `n_clusters`, an int or a tuple of ints.
+
+        Raises
+        ------
+        ValueError
+            If `n_clusters` is no int >= 1 and no non-empty tuple of such ints.
+        """
+        categories = n_clusters if isinstance(n_clusters, tuple) else (n_clusters,)
+        valid = [
+            isinstance(k, Integral) and not isinstance(k, bool) and k >= 1 for k in categories
+        ]
+        if not categories or not all(valid):
+            raise ValueError(
+                "n_clusters must be an int >= 1, or a non-empty tuple with one int >= 1 per "
+                f"categorical code; got {n_clusters!r}."
+            )
+        return cls(tuple(int(k) for k in categories), int(n_continuous), int(n_noise))
+
+    @cached_property
+    def category_slices(self) -> tuple[slice, ...]:
+        """Columns of each categorical code."""
+        edges = accumulate(self.categories, initial=0)
+        return tuple(slice(start, stop) for start, stop in pairwise(edges))
+
+    @cached_property
+    def n_categorical(self) -> int:
+        """Number of columns of all categorical codes together."""
+        return sum(self.categories)
+
+    @property
+    def continuous(self) -> slice:
+        """Columns of the continuous codes."""
+        return slice(self.n_categorical, self.n_categorical + self.n_continuous)
+
+    @property
+    def noise(self) -> slice:
+        """Columns of the noise z."""
+        return slice(self.n_categorical + self.n_continuous, self.width)
+
+    @property
+    def width(self) -> int:
+        """Number of columns of Z."""
+        return self.n_categorical + self.n_continuous + self.n_noise
+
+    def split(self, columns: Tensor) -> tuple[Tensor, ...]:
+        """Split the categorical columns by code, along the last axis."""
+        return columns.split(self.categories, dim=-1)
+
+    def posterior(self, logits: Tensor) -> Tensor:
+        """Softmax of each code's logits along the last axis; shape as given."""
+        parts = [torch.softmax(part, dim=-1) for part in self.split(logits)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+
+    def one_hot(self, labels: Tensor) -> Tensor:
+        """One-hot columns, float32 (n, n_categorical), of int64 labels (n, n_codes)."""
+        parts = [F.one_hot(labels[:, i], k) for i, k in enumerate(self.categories)]
+        return torch.cat(parts, dim=1).to(torch.get_default_dtype())
+
+    def labels(self, columns: Tensor) -> Tensor:
+        """Most likely category of each code: int64, (n, n_codes)."""
+        return torch.stack([part.argmax(dim=-1) for part in self.split(columns)], dim=-1)
+
+    def harden(self, columns: Tensor) -> Tensor:
+        """One-hot of the most likely category of each code, (n, n_categorical)."""
+        return self.one_hot(self.labels(columns)).to(columns.dtype)
+
+    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw n codes from the prior: uniform categories, the rest uniform on [-1, 1].
+
+        Returns
+        -------
+        codes : Tensor of shape (n, width), on the generator's device
+        """
+        labels = [torch.randint(k, (n,), generator=rng, device=rng.device) for k in self.categories]
+        rest = torch.rand(
+            (n, self.n_continuous + self.n_noise), generator=rng, device=rng.device
+        )
+        return torch.cat([self.one_hot(torch.stack(labels, dim=1)), rest * 2 - 1], dim=1)
+
+    def feature_names(self, include_noise: bool) -> list[str]:
+        """Names of the columns of `transform`, such as `cluster3`, `continuous0`, `noise0`."""
+        single = len(self.categories) == 1
+        names = [
+            f"cluster{category}" if single else f"cluster{code}_{category}"
+            for code, k in enumerate(self.categories)
+            for category in range(k)
+        ]
+        names += [f"continuous{i}" for i in range(self.n_continuous)]
+        return names + [f"noise{i}" for i in range(self.n_noise) if include_noise]
+
+    def category_columns(self, orders: Sequence[Sequence[int]]) -> list[int]:
+        """Columns that put the categories of each code into the given orders."""
+        return [
+            part.start + category
+            for part, order in zip(self.category_slices, orders, strict=True)
+            for category in order
+        ]

@@ -1,0 +1,109 @@
+"""Rows of X <-> what the networks see: scaled table rows, or images of shape (C, H, W) in [0, 1]."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Affine scaling of rows, learned in `fit`, and the shape that the networks see.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n_features,) for tables, (C, H, W) for images.
+    center, scale : ndarray of float64, shape (n_features,) for tables, () for images
+        Network input is (x - center) / scale.
+    """
+
+    shape: tuple[int, ...]
+    center: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def table(cls, X: np.ndarray) -> Layout:
+        """Standardise columns; a constant column is centred only."""
+        center = X.mean(axis=0, dtype=np.float64)
+        deviation = np.sqrt(np.mean((X - center) ** 2, axis=0))
+        # A column whose spread is rounding noise of its mean carries no information.
+        constant = deviation <= 10 * np.finfo(np.float64).eps * np.abs(center)
+        return cls((X.shape[1],), center, np.where(constant, 1.0, deviation))
+
+    @classmethod
+    def image(cls, X: np.ndarray, image_shape: Any) -> Layout:
+        """Map the data's range to [0, 1]; rows are flattened channels-last images."""
+        height, width, channels = parse_image_shape(image_shape, X.shape[1])
+        low, high = float(X.min()), float(X.max())
+        span = high - low if high > low else 1.0
+        return cls((channels, height, width), np.float64(low), np.float64(span))
+
+    @property
+    def is_image(self) -> bool:
+        """Whether rows are images."""
+        return len(self.shape) == 3
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of X."""
+        return math.prod(self.shape)
+
+    def scaled(self, X: np.ndarray, dtype: Any) -> np.ndarray:
+        """Scale rows; always a new array, so that read-only input stays untouched.
+
+        The subtraction runs in float64: a float32 one would lose columns with a large mean.
+        """
+        return ((X - self.center) / self.scale).astype(dtype, copy=False)
+
+    def scaled_bytes(self, rows: Tensor) -> Tensor:
+        """Scale uint8 rows on their device to float32."""
+        center = torch.as_tensor(self.center, dtype=torch.float32, device=rows.device)
+        scale = torch.as_tensor(self.scale, dtype=torch.float32, device=rows.device)
+        return (rows.float() - center) / scale
+
+    def to_network(self, rows: Tensor) -> Tensor:
+        """Scaled rows (n, n_features) to network input: (n, n_features) or (n, C, H, W)."""
+        if not self.is_image:
+            return rows
+        channels, height, width = self.shape
+        return rows.reshape(-1, height, width, channels).permute(0, 3, 1, 2).contiguous()
+
+    def to_rows(self, output: np.ndarray) -> np.ndarray:
+        """Generator output back to rows (n, n_features) in the units of X; dtype kept."""
+        if self.is_image:
+            output = output.transpose(0, 2, 3, 1).reshape(len(output), -1)
+        return (output * self.scale + self.center).astype(output.dtype, copy=False)
+
+
+def parse_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]:
+    """Read (H, W) or (H, W, C) and check it against the width of X.
+
+    Raises
+    ------
+    ValueError
+        If the shape is malformed, smaller than 8 x 8, or its product is not `n_features`.
+    """
+    sizes = tuple(image_shape)
+    if len(sizes) not in (2, 3) or not all(isinstance(s, Integral) and s >= 1 for s in sizes):
+        raise ValueError(
+            f"image_shape must be (H, W) or (H, W, C) in positive ints; got {image_shape!r}."
+        )
+    if min(sizes[:2]) < 8:
+        raise ValueError(
+            f"image_shape must be at least 8 x 8; got {image_shape!r}. "
+            "Use image_shape=None to treat the pixels as table columns."
+        )
+    if math.prod(sizes) != n_features:
+        raise ValueError(
+            f"image_shape={image_shape!r} has {math.prod(sizes)} pixels, "
+            f"but X has {n_features} features."
+        )
+    height, width, channels = (*sizes, 1)[:3]
+    return int(height), int(width), int(channels)

@@ -1,0 +1,115 @@
+"""The objective's terms as short pure functions; each returns a scalar unless it says otherwise.
+
+V(D, G, E) and L_I(G, E) are the paper's (section 2); the consistency, relativistic and cycle
+terms are this library's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import combinations
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ._codes import CodeSpec
+
+Adversarial = Callable[[Tensor, Tensor], Tensor]
+
+
+def nonsaturating_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """-V(D, G, E): -log D(x, E(x)) - log(1 - D(G(Z), Z)), from logits of shape (n,)."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def nonsaturating_players(real: Tensor, fake: Tensor) -> Tensor:
+    """G and E's side: -log D(G(Z), Z) - log(1 - D(x, E(x))), from logits of shape (n,)."""
+    return nonsaturating_discriminator(fake, real)
+
+
+def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """softplus(D(fake) - D(real)) on pairs: the relativistic pairing GAN."""
+    return F.softplus(fake - real).mean()
+
+
+def relativistic_players(real: Tensor, fake: Tensor) -> Tensor:
+    """G and E's side of the relativistic pairing loss."""
+    return relativistic_discriminator(fake, real)
+
+
+ADVERSARIAL_LOSSES: dict[str, tuple[Adversarial, Adversarial]] = {
+    "nonsaturating": (nonsaturating_discriminator, nonsaturating_players),
+    "relativistic": (relativistic_discriminator, relativistic_players),
+}
+
+
+def categorical_nll(spec: CodeSpec, logits: Tensor, codes: Tensor) -> Tensor:
+    """-E[log q(c | G(z, c))] of the categorical codes, summed over codes.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, n_categorical)
+    codes : Tensor of shape (n, n_categorical), one-hot per code
+    """
+    parts = zip(spec.split(logits), spec.split(codes), strict=True)
+    return torch.stack([F.cross_entropy(part, target) for part, target in parts]).sum()
+
+
+def continuous_nll(mean: Tensor, codes: Tensor) -> Tensor:
+    """-E[log q(c | G(z, c))] of a factored Gaussian of unit variance, summed over codes."""
+    constant = 0.5 * math.log(2 * math.pi) * codes.shape[1]
+    return 0.5 * (mean - codes).square().sum(dim=1).mean() + constant
+
+
+def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Squared error summed over everything but the rows, averaged over rows."""
+    return (reconstruction - target).square().flatten(1).sum(dim=1).mean()
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """Shannon entropy in nats along the last axis; shape without that axis."""
+    return torch.special.entr(probabilities).sum(dim=-1)
+
+
+def mutual_information(p: Tensor, q: Tensor) -> Tensor:
+    """Mutual information in nats of two codes with posteriors p (..., n, K) and q (..., n, L)."""
+    joint = p.transpose(-1, -2) @ q / p.shape[-2]
+    marginals = entropy(p.mean(dim=-2)) + entropy(q.mean(dim=-2))
+    return marginals - entropy(joint.flatten(-2))
+
+
+def code_overlap(spec: CodeSpec, posterior: Tensor) -> Tensor:
+    """Sum over pairs of categorical codes of their mutual information, shape (...,).
+
+    Keeps several codes from learning the same partition.
+    """
+    pairs = combinations(spec.split(posterior), 2)
+    overlaps = [mutual_information(p, q) for p, q in pairs]
+    return torch.stack(overlaps).sum(dim=0) if overlaps else posterior.new_zeros(())
+
+
+class Consistency(NamedTuple):
+    """Terms of the consistency loss per candidate head, each of shape (n_heads,)."""
+
+    mean: Tensor  # mean posterior, (n_heads, K)
+    uncertainty: Tensor  # H(q), averaged over rows
+    agreement: Tensor  # CE(stopgrad q(x), q(T x)), averaged over rows
+
+
+def consistency_terms(logits: Tensor, moved_logits: Tensor) -> Consistency:
+    """Compare q(x) with q(T x), from logits of shape (n_heads, n, K)."""
+    log_q, log_moved = logits.log_softmax(dim=-1), moved_logits.log_softmax(dim=-1)
+    q = log_q.exp()
+    return Consistency(
+        q.mean(dim=1),
+        -(q * log_q).sum(dim=-1).mean(dim=1),
+        -(q.detach() * log_moved).sum(dim=-1).mean(dim=1),
+    )
+
+
+def imbalance(mean: Tensor, slack: float) -> Tensor:
+    """Entropy that a mean posterior (n_heads, K) lacks from log K - slack, at least 0."""
+    return (math.log(mean.shape[-1]) - slack - entropy(mean)).clamp_min(0)

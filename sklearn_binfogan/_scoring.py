@@ -1,0 +1,102 @@
+"""How good a model is, judged without labels."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ._augmentation import Augmentation
+from ._codes import CodeSpec
+from ._losses import entropy
+from ._networks import Encoder
+
+# Rows are repeated up to this many, so that a small table is not judged by one draw of T.
+N_DRAWS = 512
+
+
+@torch.no_grad()
+def evaluate(
+    encoder: Encoder,
+    generator: nn.Module,
+    x: Tensor,
+    augment: Augmentation,
+    rng: torch.Generator,
+) -> dict[str, float]:
+    """Measure a model on real data without labels.
+
+    Parameters
+    ----------
+    encoder, generator : Module
+        In evaluation mode.
+    x : Tensor
+        Network input.
+    augment : callable
+        T of the consistency term.
+    rng : torch.Generator
+
+    Returns
+    -------
+    measures : dict of float
+        `consistency`: share of the categories' entropy that survives T, in [0, 1];
+        `recovery`: how well E(G(Z)) gives c back, in [0, 1];
+        `reconstruction`: R2 of G(E(x)), at most 1;
+        `agreement`: share of categories of c that E(G(Z)) names rightly;
+        `score`: the mean of the first three, each cut to [0, 1].
+    """
+    spec = encoder.spec
+    codes = encoder(x)
+    measures = {
+        "consistency": _consistency(encoder, codes, x, augment, rng),
+        **_recovery(encoder, generator, max(len(x), N_DRAWS), rng),
+        "reconstruction": _r2(generator(codes), x),
+    }
+    parts = ["recovery", "reconstruction"] if spec.width > len(spec.categories) else []
+    parts += ["consistency"] if max(spec.categories) > 1 else []
+    cut = [min(max(measures[part], 0.0), 1.0) for part in parts]
+    return {**measures, "score": sum(cut) / len(cut) if cut else 0.0}
+
+
+def _consistency(
+    encoder: Encoder, codes: Tensor, x: Tensor, augment: Augmentation, rng: torch.Generator
+) -> float:
+    """(H(mean q(x)) - CE(q(x), q(T x))) / log K, a bound on the information T leaves."""
+    spec = encoder.spec
+    repeats = math.ceil(N_DRAWS / len(x))
+    moved = augment(x.repeat(repeats, *[1] * (x.dim() - 1)), rng)
+    q, q_moved = codes[:, : spec.n_categorical], spec.posterior(encoder.logits(moved))
+    log_moved = q_moved.clamp_min(1e-6).log().unflatten(0, (repeats, -1)).mean(dim=0)
+    kept = [
+        (entropy(p.mean(dim=0)) + (p * log_p).sum(dim=1).mean()) / math.log(p.shape[1])
+        for p, log_p in zip(spec.split(q), spec.split(log_moved), strict=True)
+        if p.shape[1] > 1
+    ]
+    return float(torch.stack(kept).mean().clamp(0, 1)) if kept else 1.0
+
+
+def _recovery(
+    encoder: Encoder, generator: nn.Module, n: int, rng: torch.Generator
+) -> dict[str, float]:
+    spec = encoder.spec
+    drawn = spec.draw(n, rng)
+    drawn = drawn.to(next(encoder.parameters()).dtype)
+    found = encoder(generator(drawn))
+    log_q = found[:, : spec.n_categorical].clamp_min(1e-6).log()
+    parts = [
+        1 + (c * log_p).sum(dim=1).mean() / math.log(c.shape[1])
+        for c, log_p in zip(spec.split(drawn[:, : spec.n_categorical]), spec.split(log_q), strict=True)
+        if c.shape[1] > 1
+    ]
+    # The prior variance of a continuous code is 1/3: this is R2 against guessing its mean.
+    error = (found - drawn)[:, spec.continuous].square().mean(dim=0)
+    parts += list(1 - 3 * error)
+    recovery = torch.stack(parts).clamp(0, 1).mean() if parts else torch.tensor(1.0)
+    hits = spec.labels(found[:, : spec.n_categorical]) == spec.labels(drawn[:, : spec.n_categorical])
+    return {"recovery": float(recovery), "agreement": float(hits.double().mean())}
+
+
+def _r2(prediction: Tensor, target: Tensor) -> float:
+    residual = (target - prediction).square().sum()
+    total = (target - target.mean(dim=0)).square().sum()
+    return float(1 - residual / total.clamp_min(1e-12))

@@ -1,0 +1,516 @@
+"""The adversarial net on skorch: a consistency phase on real data, then the game."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import PassthroughScoring
+from torch import Tensor, nn
+
+from . import _losses as losses
+from ._architectures import Architecture
+from ._augmentation import Augmentation
+from ._codes import CodeSpec
+from ._layout import Layout
+from ._scoring import evaluate
+
+CONSISTENCY, GAME = "consistency", "game"
+STEPS_PER_EPOCH = 50
+
+MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
+RATE_FLOOR = 0.05  # learning rates decay to this share
+AVERAGE_DECAY = {CONSISTENCY: 0.99, GAME: 0.995}
+# Classes are never of exactly one size: after a first part in which every batch is balanced, only
+# a running mean of the posterior is, and only up to a slack in nats.
+BATCH_BALANCE_PART, BALANCE_MOMENTUM, BALANCE_SLACK = 1 / 3, 0.1, 0.004
+BALANCE_SLACK_TABLE = 0.05
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every number of the training, resolved; names as the estimator's parameters."""
+
+    mi_weight: float
+    consistency_weight: float
+    cycle_weight: float
+    adversarial_loss: str
+    warmup_iter: int
+    max_iter: int
+    batch_size: int
+    learning_rate: float
+    discriminator_learning_rate: float
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What a net is built from: enough to build it again around stored weights."""
+
+    spec: CodeSpec
+    layout: Layout
+    architecture: Architecture
+    recipe: Recipe
+    augment: Augmentation
+    seed: int
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Run torch on one thread, so that results do not depend on how many there are."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+class Rows:
+    """Training rows, resident on the device: uint8 as given, floats scaled once."""
+
+    def __init__(self, X: np.ndarray, layout: Layout, device: str) -> None:
+        resident = np.array(X) if X.dtype == np.uint8 else layout.scaled(X, np.float32)
+        self.layout = layout
+        self.resident = torch.from_numpy(resident).to(device)
+
+    def __len__(self) -> int:
+        return len(self.resident)
+
+    def take(self, index: Tensor) -> Tensor:
+        """Network input of some rows."""
+        rows = self.resident[index]
+        if rows.dtype == torch.uint8:
+            rows = self.layout.scaled_bytes(rows)
+        return self.layout.to_network(rows)
+
+
+class Batches:
+    """Shuffled batches, dealt out in epochs of `STEPS_PER_EPOCH` until the steps end."""
+
+    def __init__(
+        self, rows: Rows, index: Tensor, batch_size: int, n_steps: int, rng: torch.Generator
+    ) -> None:
+        self.rows, self.index, self.rng = rows, index, rng
+        self.batch_size = min(batch_size, len(index))
+        self.remaining = n_steps
+        self.position = len(index)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        n_steps = min(STEPS_PER_EPOCH, self.remaining)
+        self.remaining -= n_steps
+        for _ in range(n_steps):
+            yield self.rows.take(self._next())
+
+    def _next(self) -> Tensor:
+        if self.position + self.batch_size > len(self.index):
+            order = torch.randperm(len(self.index), generator=self.rng, device=self.rng.device)
+            self.index, self.position = self.index[order], 0
+        batch = self.index[self.position : self.position + self.batch_size]
+        self.position += self.batch_size
+        return batch
+
+
+class Players(nn.Module):
+    """Encoder, generator, discriminator, and the running averages that users see."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        networks = settings.architecture.build(settings.spec, settings.layout.shape)
+        self.encoder, self.generator, self.discriminator = networks
+        self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Players:
+        """Set the mode of the players; the averages are only ever evaluated."""
+        super().train(mode)
+        self.averaged_encoder.eval()
+        self.averaged_generator.eval()
+        return self
+
+    def follow(self, decay: float) -> None:
+        """Move the averages towards the players by 1 - decay."""
+        with torch.no_grad():
+            torch._foreach_lerp_(self._averages, self._sources, 1 - decay)
+
+    def link(self) -> None:
+        """Pair every weight and statistic with its average; call after moving devices."""
+        pairs = [
+            (average, source)
+            for averaged, player in (
+                (self.averaged_encoder, self.encoder),
+                (self.averaged_generator, self.generator),
+            )
+            for average, source in zip(_tensors(averaged), _tensors(player), strict=True)
+        ]
+        self._averages = [average for average, _ in pairs]
+        self._sources = [source for _, source in pairs]
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    """Floating-point parameters and buffers of a module."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return [t.detach() for t in tensors if t.is_floating_point()]
+
+
+class Game(NamedTuple):
+    """One forward pass of all players on a batch."""
+
+    codes: Tensor  # Z
+    fake_logits: Tensor  # logits of q(c | G(Z))
+    fake_style: Tensor  # continuous means and z of E(G(Z))
+    reconstruction: Tensor  # G(E(x)); empty if no term asks for it
+    real_verdict: Tensor  # logits of D(x, E(x))
+    fake_verdict: Tensor  # logits of D(G(Z), Z)
+
+
+class AdversarialNet(NeuralNet):
+    """Private skorch net: builds the players, trains the phases, records every loss.
+
+    Parameters
+    ----------
+    settings : Settings
+    device : str
+    callbacks : list of skorch callbacks, or None
+    """
+
+    def __init__(self, settings: Settings, device: str = "cpu", callbacks: Any = None) -> None:
+        # skorch wants a module and a criterion; ours are built in the documented hooks below.
+        super().__init__(
+            Players, nn.Identity, train_split=None, callbacks=callbacks, verbose=0, device=device
+        )
+        self.settings = settings
+
+    # -- skorch's documented hooks -------------------------------------------------------------
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        names = ["discriminator_loss", "adversarial_loss", "mutual_information_loss", "cycle_loss"]
+        return [
+            ("train_loss", PassthroughScoring("train_loss", on_train=True)),
+            ("valid_loss", PassthroughScoring("valid_loss")),
+            *((name, PassthroughScoring(name, None, on_train=True)) for name in names),
+        ]
+
+    def initialize_module(self) -> AdversarialNet:
+        """Build the players from the seed, leaving torch's global generator as found."""
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self.settings.seed)
+            self.module_ = Players(self.settings)
+        return self
+
+    def initialize_optimizer(self, triggered_directly: Any = None) -> AdversarialNet:
+        """One Adam per player: E's categories on real data, (E, G) in the game, and D."""
+        recipe, players = self.settings.recipe, self.module_
+        players.link()
+        category = list(players.encoder.category_parameters())
+        both = [*players.encoder.parameters(), *players.generator.parameters()]
+        self.warmup_optimizer_ = self._adam(category, recipe.learning_rate, (0.9, 0.99))
+        self.optimizer_ = self._adam(both, recipe.learning_rate, (0.5, 0.99))
+        self.discriminator_optimizer_ = self._adam(
+            players.discriminator.parameters(), recipe.discriminator_learning_rate, (0.5, 0.99)
+        )
+        self.rng_ = torch.Generator(self.device).manual_seed(self.settings.seed)
+        self.steps_ = {CONSISTENCY: 0, GAME: 0}
+        self.balance_: Tensor | None = None
+        return self
+
+    @staticmethod
+    def _adam(parameters: Any, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
+        return torch.optim.Adam(parameters, rate, betas, fused=True)
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
+        """Rows to train on and rows to judge by, as indices."""
+        return self.train_index_, self.valid_index_
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Shuffled batches to train on; the rows to judge by as one batch."""
+        return self.batches_ if training else [self.rows_.take(dataset)]
+
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None,
+                       **kwargs: Any) -> None:
+        """Name the phase in the history and put the players into training mode."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        self.history.record("phase", self.phase_)
+        self.module_.train()
+        if self.protected_:
+            self.module_.encoder.category_trunk.eval()
+
+    def train_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
+        """One step of the running phase; every loss goes into the history."""
+        self._set_rates()
+        step = self.consistency_step if self.phase_ == CONSISTENCY else self.game_step
+        recorded = step(batch)
+        n = self.steps_[self.phase_] = self.steps_[self.phase_] + 1
+        self.module_.follow(min(AVERAGE_DECAY[self.phase_], n / (n + 9)))
+        # One transfer for all losses: each would be a synchronisation on a GPU.
+        values = torch.stack([loss.detach() for loss in recorded.values()]).tolist()
+        for name, value in zip(recorded, values, strict=True):
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"{name} became {value} at step {n} of the {self.phase_} phase: training "
+                    "stopped. Try a smaller learning_rate, or look for extreme values in X."
+                )
+            self.history.record_batch(name, value)
+        return {"loss": torch.tensor(values[0])}
+
+    def validation_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
+        """1 - score of the averaged networks on the rows to judge by."""
+        return {"loss": torch.tensor(1 - self.evaluate(batch)["score"])}
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Pass an event on; remember whether a callback asked to stop."""
+        try:
+            super().notify(method_name, **kwargs)
+        except KeyboardInterrupt:
+            self.stopped_ = True
+            raise
+
+    # -- phases --------------------------------------------------------------------------------
+
+    def load_rows(self, X: np.ndarray) -> None:
+        """Take rows to train on; a tenth is held out to judge by, where there are enough."""
+        self.rows_ = Rows(X, self.settings.layout, self.device)
+        n_rows = len(self.rows_)
+        order = torch.randperm(n_rows, generator=self.rng_, device=self.rng_.device)
+        n_valid = min(n_rows // 10, MAX_VALID) if n_rows >= MIN_ROWS_TO_HOLD_OUT else 0
+        self.train_index_ = order[n_valid:]
+        self.valid_index_ = order[:n_valid] if n_valid else order
+
+    def train_phase(self, phase: str, n_steps: int) -> None:
+        """Train for some steps of one phase; a callback may end the phase early.
+
+        skorch's `partial_fit` would also swallow the user's Ctrl-C: here only an interrupt
+        that a callback raises, as `EarlyStopping` does, ends the phase quietly.
+        """
+        if n_steps == 0:
+            return
+        self.phase_, self.stopped_ = phase, False
+        self.batches_ = Batches(
+            self.rows_, self.train_index_, self.settings.recipe.batch_size, n_steps, self.rng_
+        )
+        self._protect_categories()
+        self.notify("on_train_begin", X=None, y=None)
+        try:
+            self.fit_loop(None, epochs=math.ceil(n_steps / STEPS_PER_EPOCH))
+        except KeyboardInterrupt:
+            if not self.stopped_:
+                raise
+        self.notify("on_train_end", X=None, y=None)
+        if phase == CONSISTENCY:
+            self._keep_best_head()
+
+    def _protect_categories(self) -> None:
+        """Freeze in the game what the consistency phase has learned: bad early fakes undo it."""
+        players = self.module_
+        self.protected_ = self.phase_ == GAME and self.steps_[CONSISTENCY] > 0
+        if self.protected_:
+            learned = players.averaged_encoder
+            players.encoder.category_trunk.load_state_dict(learned.category_trunk.state_dict())
+            players.encoder.category_head.load_state_dict(learned.category_head.state_dict())
+        for parameter in players.encoder.category_parameters():
+            parameter.requires_grad_(not self.protected_)
+
+    def _set_rates(self) -> None:
+        """Cosine decay in the consistency phase, linear decay in the game."""
+        recipe, step = self.settings.recipe, self.steps_[self.phase_]
+        if self.phase_ == CONSISTENCY:
+            share = min(step / max(recipe.warmup_iter, 1), 1.0)
+            decay = 0.5 + 0.5 * math.cos(math.pi * share)
+        else:
+            decay = 1 - min(step / max(recipe.max_iter, 1), 1.0)
+        factor = RATE_FLOOR + (1 - RATE_FLOOR) * decay
+        for optimizer in (self.warmup_optimizer_, self.optimizer_):
+            optimizer.param_groups[0]["lr"] = recipe.learning_rate * factor
+        self.discriminator_optimizer_.param_groups[0]["lr"] = (
+            recipe.discriminator_learning_rate * factor
+        )
+
+    # -- consistency phase: E's categories on real data -----------------------------------------
+
+    def consistency_step(self, x: Tensor) -> dict[str, Tensor]:
+        """Train the category branch alone."""
+        loss = self.consistency_loss(x)
+        self._descend(self.warmup_optimizer_, loss)
+        return {"consistency_loss": loss}
+
+    def consistency_loss(self, x: Tensor) -> Tensor:
+        """Sum over candidate heads: balanced, confident, and the same for x and T(x)."""
+        encoder = self.module_.encoder
+        features = encoder.category_trunk(x)
+        moved = encoder.category_trunk(self.settings.augment(x, self.rng_))
+        logits, moved_logits = encoder.candidates(features), encoder.candidates(moved)
+        spec = self.settings.spec
+        terms = [
+            losses.consistency_terms(part, moved_part)
+            for part, moved_part in zip(spec.split(logits), spec.split(moved_logits), strict=True)
+        ]
+        confidence = self._confidence_weight
+        loss = sum((t.agreement + confidence * t.uncertainty).sum() for t in terms)
+        loss = loss + self._imbalance(torch.cat([t.mean for t in terms], dim=1))
+        loss = loss + losses.code_overlap(spec, spec.posterior(logits)).sum()
+        if encoder.n_fine_heads:
+            fine = losses.consistency_terms(
+                encoder.fine_logits(features), encoder.fine_logits(moved)
+            )
+            loss = loss + (fine.agreement + confidence * fine.uncertainty).sum()
+            loss = loss + losses.imbalance(fine.mean, 0.0).sum()
+        return loss
+
+    @property
+    def _confidence_weight(self) -> float:
+        return 0.25 if self.settings.layout.is_image else 0.5
+
+    def _imbalance(self, mean: Tensor) -> Tensor:
+        """Balance of each code's categories: of the batch at first, of a running mean later."""
+        recipe, spec = self.settings.recipe, self.settings.spec
+        before = mean.detach() if self.balance_ is None else self.balance_
+        self.balance_ = before.lerp(mean.detach(), BALANCE_MOMENTUM)
+        slack = 0.0
+        if self.steps_[CONSISTENCY] >= BATCH_BALANCE_PART * recipe.warmup_iter:
+            slack = BALANCE_SLACK if self.settings.layout.is_image else BALANCE_SLACK_TABLE
+            # The running mean's value with the batch mean's whole gradient.
+            mean = self.balance_ + mean - mean.detach()
+        return torch.stack([losses.imbalance(m, slack).sum() for m in spec.split(mean)]).sum()
+
+    @torch.no_grad()
+    def _keep_best_head(self) -> None:
+        """Keep the candidate head of lowest consistency loss on the training rows."""
+        encoder, spec = self.module_.averaged_encoder, self.settings.spec
+        blocks = [self.rows_.take(i) for i in self.train_index_[:10_000].split(1000)]
+        loss = torch.zeros(encoder.n_heads, device=self.device)
+        logits = torch.cat([encoder.candidates(encoder.category_trunk(x)) for x in blocks], dim=1)
+        moved = [
+            torch.cat(
+                [
+                    encoder.candidates(encoder.category_trunk(self.settings.augment(x, self.rng_)))
+                    for x in blocks
+                ],
+                dim=1,
+            )
+            for _ in range(4)
+        ]
+        for view in moved:
+            for part, moved_part in zip(spec.split(logits), spec.split(view), strict=True):
+                terms = losses.consistency_terms(part, moved_part)
+                loss += terms.agreement + self._confidence_weight * terms.uncertainty
+                loss -= losses.entropy(terms.mean)
+        loss += len(moved) * losses.code_overlap(spec, spec.posterior(logits))
+        for network in (encoder, self.module_.encoder):
+            network.head.copy_(loss.argmin())
+
+    # -- the game ------------------------------------------------------------------------------
+
+    def game_step(self, x: Tensor) -> dict[str, Tensor]:
+        """Update D and (G, E) from the same batch, at the same time, as the paper does."""
+        game = self.play(x)
+        discriminator_loss = self.discriminator_loss(game)
+        terms = self.players_terms(game, x)
+        players_loss = torch.stack(list(terms.values())).sum()
+        # Both gradients before either step: the steps change weights that the graph holds.
+        gradients = torch.autograd.grad(
+            discriminator_loss, self._weights(self.discriminator_optimizer_), retain_graph=True
+        )
+        self._descend(self.optimizer_, players_loss)
+        self._step(self.discriminator_optimizer_, gradients)
+        return {
+            "players_loss": players_loss,
+            "discriminator_loss": discriminator_loss,
+            **terms,
+        }
+
+    def play(self, x: Tensor) -> Game:
+        """Run every player once on real rows and as many fakes."""
+        players, spec = self.module_, self.settings.spec
+        codes = spec.draw(len(x), self.rng_).to(x.dtype)
+        real_categories, hard = self._real_categories(x)
+        if self.settings.recipe.cycle_weight > 0:
+            style = players.encoder.style(x, hard)
+            real_codes = torch.cat([real_categories, style], dim=1)
+            fake, reconstruction = players.generator(torch.cat([codes, real_codes])).chunk(2)
+        else:
+            fake, reconstruction = players.generator(codes), x[:0]
+            style = players.encoder.style(x, hard)
+            real_codes = torch.cat([real_categories, style], dim=1)
+        fake_logits = players.encoder.logits(fake)
+        fake_style = players.encoder.style(fake, spec.harden(fake_logits))
+        verdicts = players.discriminator(torch.cat([x, fake]), torch.cat([real_codes, codes]))
+        return Game(codes, fake_logits, fake_style, reconstruction, *verdicts.chunk(2))
+
+    def _real_categories(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Categories of E(x) for D, and for the style branch.
+
+        D sees one-hot categories where the branch is frozen: soft ones would tell real pairs
+        from fake ones. In the paper's own game it sees the posterior, and E learns from it.
+        """
+        encoder, spec = self.module_.encoder, self.settings.spec
+        if self.protected_:
+            with torch.no_grad():
+                hard = spec.harden(encoder.logits(x))
+            return hard, hard
+        posterior = spec.posterior(encoder.logits(x))
+        return posterior, spec.harden(posterior.detach())
+
+    def discriminator_loss(self, game: Game) -> Tensor:
+        """-V(D, G, E), or its relativistic form."""
+        loss, _ = losses.ADVERSARIAL_LOSSES[self.settings.recipe.adversarial_loss]
+        return loss(game.real_verdict, game.fake_verdict)
+
+    def players_terms(self, game: Game, x: Tensor) -> dict[str, Tensor]:
+        """G and E's weighted terms: adversarial, -lambda L_I, cycle, consistency."""
+        recipe, spec = self.settings.recipe, self.settings.spec
+        _, adversarial = losses.ADVERSARIAL_LOSSES[recipe.adversarial_loss]
+        n_continuous = spec.n_continuous
+        information = losses.categorical_nll(
+            spec, game.fake_logits, game.codes[:, : spec.n_categorical]
+        ) + losses.continuous_nll(
+            game.fake_style[:, :n_continuous], game.codes[:, spec.continuous]
+        )
+        terms = {
+            "adversarial_loss": adversarial(game.real_verdict, game.fake_verdict),
+            "mutual_information_loss": recipe.mi_weight * information,
+        }
+        if recipe.cycle_weight > 0:
+            noise = losses.squared_error(
+                game.fake_style[:, n_continuous:], game.codes[:, spec.noise]
+            )
+            rows = losses.squared_error(game.reconstruction, x)
+            terms["cycle_loss"] = recipe.cycle_weight * (rows + 0.5 * noise)
+        if recipe.consistency_weight > 0 and not self.protected_:
+            terms["consistency_loss"] = recipe.consistency_weight * self.consistency_loss(x)
+        return terms
+
+    def _descend(self, optimizer: torch.optim.Adam, loss: Tensor) -> None:
+        gradients = torch.autograd.grad(loss, self._weights(optimizer), allow_unused=True)
+        self._step(optimizer, gradients)
+
+    def _step(self, optimizer: torch.optim.Adam, gradients: Any) -> None:
+        for weight, gradient in zip(self._weights(optimizer), gradients, strict=True):
+            weight.grad = gradient
+        self.notify(
+            "on_grad_computed", named_parameters=self.get_all_learnable_params(), training=True
+        )
+        optimizer.step()
+
+    @staticmethod
+    def _weights(optimizer: torch.optim.Adam) -> list[Tensor]:
+        return [w for w in optimizer.param_groups[0]["params"] if w.requires_grad]
+
+    # -- judging and storing -------------------------------------------------------------------
+
+    def evaluate(self, x: Tensor) -> dict[str, float]:
+        """Label-free measures of the averaged networks; the same draws at every call."""
+        rng = torch.Generator(self.device).manual_seed(self.settings.seed)
+        return evaluate(
+            self.module_.averaged_encoder,
+            self.module_.averaged_generator,
+            x,
+            self.settings.augment,
+            rng,
+        )
