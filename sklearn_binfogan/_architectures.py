@@ -55,7 +55,7 @@ class MLPArchitecture:
         (n_features,) = shape
         encoder = Encoder(
             spec,
-            dense_stack([n_features, *self.category_hidden]),
+            dense_stack([n_features, *self.category_hidden], nn.Tanh),
             self.category_hidden[-1],
             dense_stack([n_features, *self.style_hidden]),
             self.style_hidden[-1],
@@ -69,14 +69,14 @@ class MLPArchitecture:
 
     def recipe(self, n_rows: int) -> dict[str, Any]:
         """Budget and rates for tables of `n_rows` rows."""
-        steps = min(max(n_rows, 60), 1000)
+        steps = min(max(n_rows, 100), 1000)
         return {
             "n_noise": 8,
             "warmup_iter": steps,
             "max_iter": steps,
             "batch_size": 256,
-            "learning_rate": 2e-3,
-            "discriminator_learning_rate": 1e-3,
+            "learning_rate": 1e-2,
+            "discriminator_learning_rate": 2e-3,
             "consistency_weight": 1.0,
             "cycle_weight": 0.1,
             "adversarial_loss": "relativistic",
@@ -115,9 +115,7 @@ class ConvArchitecture:
             self.n_fine_heads,
         )
         generator = ConvGenerator(spec, shape, self.generator_channels, "batch")
-        data, width = conv_stack(
-            shape, self.discriminator_channels, (2, 2), activation=leaky_relu
-        )
+        data, width = conv_stack(shape, self.discriminator_channels, (2, 2), activation=leaky_relu)
         data.extend(dense_stack([width, self.discriminator_dense], leaky_relu))
         width = self.discriminator_dense
         discriminator = Discriminator(data, width, spec.width, self.discriminator_code, (width,))
@@ -125,16 +123,16 @@ class ConvArchitecture:
 
     def recipe(self, n_rows: int) -> dict[str, Any]:
         """Budget and rates for `n_rows` images."""
-        steps = min(max(n_rows // 2, 200), 1000)
+        steps = min(max(n_rows, 200), 500)
         return {
             "n_noise": 16,
             "warmup_iter": steps,
-            "max_iter": steps,
+            "max_iter": 3 * steps // 5,
             "batch_size": 128,
             "learning_rate": 1e-3,
             "discriminator_learning_rate": 5e-4,
             "consistency_weight": 1.0,
-            "cycle_weight": 0.1,
+            "cycle_weight": 0.3,
             "adversarial_loss": "relativistic",
         }
 

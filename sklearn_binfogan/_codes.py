@@ -42,9 +42,7 @@ class CodeSpec:
             If `n_clusters` is no int >= 1 and no non-empty tuple of such ints.
         """
         categories = n_clusters if isinstance(n_clusters, tuple) else (n_clusters,)
-        valid = [
-            isinstance(k, Integral) and not isinstance(k, bool) and k >= 1 for k in categories
-        ]
+        valid = [isinstance(k, Integral) and not isinstance(k, bool) and k >= 1 for k in categories]
         if not categories or not all(valid):
             raise ValueError(
                 "n_clusters must be an int >= 1, or a non-empty tuple with one int >= 1 per "
@@ -108,9 +106,7 @@ class CodeSpec:
         codes : Tensor of shape (n, width), on the generator's device
         """
         labels = [torch.randint(k, (n,), generator=rng, device=rng.device) for k in self.categories]
-        rest = torch.rand(
-            (n, self.n_continuous + self.n_noise), generator=rng, device=rng.device
-        )
+        rest = torch.rand((n, self.n_continuous + self.n_noise), generator=rng, device=rng.device)
         return torch.cat([self.one_hot(torch.stack(labels, dim=1)), rest * 2 - 1], dim=1)
 
     def feature_names(self, include_noise: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""Rows of X <-> what the networks see: scaled table rows, or images of shape (C, H, W) in [0, 1]."""
+"""Rows of X <-> network input: scaled table rows, or images of shape (C, H, W) in [0, 1]."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Layout:
         return rows.reshape(-1, height, width, channels).permute(0, 3, 1, 2).contiguous()
 
     def to_rows(self, output: np.ndarray) -> np.ndarray:
-        """Generator output back to rows (n, n_features) in the units of X; dtype kept."""
+        """Turn generator output into rows (n, n_features) in the units of X; dtype kept."""
         if self.is_image:
             output = output.transpose(0, 2, 3, 1).reshape(len(output), -1)
         return (output * self.scale + self.center).astype(output.dtype, copy=False)

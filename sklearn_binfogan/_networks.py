@@ -147,7 +147,7 @@ class Encoder(nn.Module):
         return self.candidates(self.category_trunk(x))[self.head]
 
     def style(self, x: Tensor, categories: Tensor) -> Tensor:
-        """Continuous means, then z in (-1, 1), given the categories: (n, n_continuous + n_noise)."""
+        """Continuous means, then z in (-1, 1), given the categories, side by side."""
         features = torch.cat([self.style_trunk(x), categories], dim=1)
         continuous, noise = self.style_head(features).split(
             [self.spec.n_continuous, self.spec.n_noise], dim=1
@@ -208,8 +208,10 @@ class ConvGenerator(nn.Module):
         factor = 2 ** len(channels)
         base = (channels[0], math.ceil(self.height / factor), math.ceil(self.width / factor))
         self.project = nn.Sequential(
-            nn.Linear(spec.width, math.prod(base)), nn.Unflatten(1, base),
-            *_norm(norm, base[0]), elu(),
+            nn.Linear(spec.width, math.prod(base)),
+            nn.Unflatten(1, base),
+            *_norm(norm, base[0]),
+            elu(),
         )
         layers: list[nn.Module] = []
         for n_in, n_out in pairwise([*channels, image_channels]):

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from ._augmentation import Augmentation
-from ._codes import CodeSpec
 from ._losses import entropy
 from ._networks import Encoder
 
@@ -85,14 +84,18 @@ def _recovery(
     log_q = found[:, : spec.n_categorical].clamp_min(1e-6).log()
     parts = [
         1 + (c * log_p).sum(dim=1).mean() / math.log(c.shape[1])
-        for c, log_p in zip(spec.split(drawn[:, : spec.n_categorical]), spec.split(log_q), strict=True)
+        for c, log_p in zip(
+            spec.split(drawn[:, : spec.n_categorical]), spec.split(log_q), strict=True
+        )
         if c.shape[1] > 1
     ]
     # The prior variance of a continuous code is 1/3: this is R2 against guessing its mean.
     error = (found - drawn)[:, spec.continuous].square().mean(dim=0)
     parts += list(1 - 3 * error)
     recovery = torch.stack(parts).clamp(0, 1).mean() if parts else torch.tensor(1.0)
-    hits = spec.labels(found[:, : spec.n_categorical]) == spec.labels(drawn[:, : spec.n_categorical])
+    hits = spec.labels(found[:, : spec.n_categorical]) == spec.labels(
+        drawn[:, : spec.n_categorical]
+    )
     return {"recovery": float(recovery), "agreement": float(hits.double().mean())}
 
 

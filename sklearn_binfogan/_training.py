@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import PassthroughScoring
+from skorch.history import History
 from torch import Tensor, nn
 
 from . import _losses as losses
@@ -233,8 +234,9 @@ class AdversarialNet(NeuralNet):
         """Shuffled batches to train on; the rows to judge by as one batch."""
         return self.batches_ if training else [self.rows_.take(dataset)]
 
-    def on_epoch_begin(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None,
-                       **kwargs: Any) -> None:
+    def on_epoch_begin(
+        self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
+    ) -> None:
         """Name the phase in the history and put the players into training mode."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         self.history.record("phase", self.phase_)
@@ -469,9 +471,7 @@ class AdversarialNet(NeuralNet):
         n_continuous = spec.n_continuous
         information = losses.categorical_nll(
             spec, game.fake_logits, game.codes[:, : spec.n_categorical]
-        ) + losses.continuous_nll(
-            game.fake_style[:, :n_continuous], game.codes[:, spec.continuous]
-        )
+        ) + losses.continuous_nll(game.fake_style[:, :n_continuous], game.codes[:, spec.continuous])
         terms = {
             "adversarial_loss": adversarial(game.real_verdict, game.fake_verdict),
             "mutual_information_loss": recipe.mi_weight * information,
@@ -514,3 +514,62 @@ class AdversarialNet(NeuralNet):
             self.settings.augment,
             rng,
         )
+
+    def export(self) -> dict[str, Any]:
+        """Everything that training has changed, as CPU numpy arrays and plain values."""
+        tensors = {
+            "module": self.module_.state_dict(),
+            "optimizers": [o.state_dict() for o in self._all_optimizers()],
+            "rng": self.rng_.get_state(),
+            "balance": self.balance_,
+        }
+        return {
+            **_mapped(tensors, Tensor, _to_numpy),
+            "steps": dict(self.steps_),
+            "history": list(self.history),
+        }
+
+    def restore(self, state: dict[str, Any]) -> AdversarialNet:
+        """Initialise, then take over an exported state."""
+        self.initialize()
+        tensors = {
+            k: _mapped(state[k], np.ndarray, torch.from_numpy)
+            for k in ("module", "optimizers", "rng", "balance")
+        }
+        self.module_.load_state_dict(tensors["module"])
+        for optimizer, saved in zip(self._all_optimizers(), tensors["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        if self.rng_.device.type == "cpu" and len(tensors["rng"]) == len(self.rng_.get_state()):
+            self.rng_.set_state(tensors["rng"])
+        balance = tensors["balance"]
+        self.balance_ = None if balance is None else balance.to(self.device)
+        self.steps_ = dict(state["steps"])
+        self.history_ = History(state["history"])
+        return self
+
+    def _all_optimizers(self) -> list[torch.optim.Adam]:
+        return [self.warmup_optimizer_, self.optimizer_, self.discriminator_optimizer_]
+
+
+def _to_numpy(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy().copy()
+
+
+def _mapped(tree: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
+    """Convert every leaf of one kind in nested dicts, lists and tuples."""
+    if isinstance(tree, kind):
+        return convert(tree)
+    if isinstance(tree, dict):
+        return {key: _mapped(value, kind, convert) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(_mapped(value, kind, convert) for value in tree)
+    return tree
+
+
+def train(settings: Settings, X: np.ndarray, device: str, callbacks: Any) -> AdversarialNet:
+    """Train a fresh net on rows X: the consistency phase, then the game."""
+    net = AdversarialNet(settings, device, callbacks).initialize()
+    net.load_rows(X)
+    net.train_phase(CONSISTENCY, settings.recipe.warmup_iter)
+    net.train_phase(GAME, settings.recipe.max_iter)
+    return net

@@ -1,0 +1,43 @@
+"""The progress bar of `verbose=1`: one bar over both phases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skorch.callbacks import Callback
+from tqdm.auto import tqdm
+
+
+class PhaseProgress(Callback):
+    """Show phase, step, losses and time left in one tqdm bar.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of all phases together.
+    """
+
+    def __init__(self, n_steps: int) -> None:
+        self.n_steps = n_steps
+
+    def initialize(self) -> PhaseProgress:
+        """Open the bar."""
+        self.bar_ = tqdm(total=self.n_steps, unit="step", leave=True)
+        return self
+
+    def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        """Advance by one step."""
+        if training:
+            self.bar_.update()
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Show the phase and the last losses."""
+        last = net.history[-1]
+        self.bar_.set_description(last["phase"])
+        self.bar_.set_postfix(train=last["train_loss"], valid=last["valid_loss"])
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Redraw at the end of a phase; close after the last step."""
+        self.bar_.refresh()
+        if self.bar_.n >= self.n_steps:
+            self.bar_.close()

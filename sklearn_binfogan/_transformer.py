@@ -1,0 +1,663 @@
+"""BInfoGANTransformer: validation, budgets, the public face."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin, _fit_context
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from torch import Tensor
+
+from ._architectures import ARCHITECTURES, resolve_architecture
+from ._augmentation import resolve_augmentation
+from ._codes import CodeSpec
+from ._layout import Layout
+from ._progress import PhaseProgress
+from ._scoring import evaluate
+from ._training import CONSISTENCY, GAME, AdversarialNet, Recipe, Settings, single_thread, train
+
+BLOCK = 1024
+DTYPES = [np.float64, np.float32, np.uint8]
+AUTO = StrOptions({"auto"})
+POSITIVE = Interval(Real, 0, None, closed="neither")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+COUNT = Interval(Integral, 0, None, closed="left")
+POSITIVE_COUNT = Interval(Integral, 1, None, closed="left")
+
+
+class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
+    """Bidirectional-InfoGAN: disentangled codes, clusters and samples without labels.
+
+    An encoder E, a generator G and a joint discriminator D(x, (z, c)) are trained against each
+    other; a mutual-information term of weight `mi_weight` makes the code c mean something
+    (Hinz & Wermter 2018, section 2). By default a consistency phase on real data comes first
+    and settles the categories; with ``consistency_weight=0, cycle_weight=0,
+    adversarial_loss="nonsaturating"`` the paper's objective is trained alone.
+
+    Parameters
+    ----------
+    n_clusters : int or tuple of int, default=10
+        Categories, at least 1; a tuple gives one number per categorical code.
+    n_continuous : int, default=2
+        Number of continuous codes, at least 0.
+    n_noise : int or "auto", default="auto"
+        Size of the noise z, at least 0; "auto" is 16 for images and 8 for tables.
+    include_noise : bool, default=False
+        Whether `transform` appends the encoding of z.
+    image_shape : tuple of int or None, default=None
+        (H, W) or (H, W, C) of images at least 8 x 8 whose flattened channels-last pixels are
+        the rows of X; None for tables.
+    architecture : {"auto", "mlp", "conv"} or object, default="auto"
+        Preset of the networks, or an object with ``build(spec, shape)``; "auto" is "conv" for
+        images and "mlp" for tables.
+    mi_weight : float, default=1.0
+        lambda of the paper, at least 0.
+    consistency_weight : float or "auto", default="auto"
+        Above 0, the categories are first trained to agree on x and T(x), and kept in the game;
+        0 is the paper's own objective. "auto" is 1. The value weighs the term where it is part
+        of the game, which is with ``warmup_iter=0``.
+    augmentation : {"auto", "affine", "noise"}, callable or None, default="auto"
+        T: small affine moves for images, noise for tables, or ``(x, rng) -> x`` on scaled
+        tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`. None: T(x) = x.
+    cycle_weight : float or "auto", default="auto"
+        Weight of |G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2; 0 in the paper.
+    adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
+        "nonsaturating" is the paper's; "auto" is "relativistic".
+    warmup_iter : int or "auto", default="auto"
+        Steps of the consistency phase. "auto" follows the number of rows.
+    max_iter : int or "auto", default="auto"
+        Steps of the game. "auto" follows the number of rows. One of the two may be 0.
+    batch_size : int or "auto", default="auto"
+        Rows of a step.
+    learning_rate, discriminator_learning_rate : float or "auto", default="auto"
+        Adam's rates for (E, G) and for D.
+    n_init : int, default=1
+        Restarts; the one of highest label-free `score` is kept.
+    n_jobs : int or None, default=None
+        Restarts run at the same time, by joblib.
+    device : str, default="auto"
+        "auto" (CUDA where there is a GPU, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
+    callbacks : list of skorch callbacks or None, default=None
+        Called as in skorch; an epoch is 50 steps.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Seed of everything that is drawn.
+
+    Attributes
+    ----------
+    labels_ : ndarray of int64, shape (n_samples,) or (n_samples, n_codes)
+        Clusters of the training rows, numbered by falling size.
+    n_iter_ : int
+        Steps taken, of both phases.
+    history_ : skorch.history.History
+        Losses of every step and epoch, with `phase`, `train_loss` and a label-free
+        `valid_loss` (1 - score on held-out rows; on all rows where there are under 500).
+    diagnostics_ : dict
+        Label-free measures on training rows: `consistency`, `recovery`, `reconstruction`,
+        `agreement`, `score`, `cluster_sizes`.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of str
+        Names of the columns of X, where it had string names.
+
+    References
+    ----------
+    T. Hinz, S. Wermter: Inferencing Based on Unsupervised Learning of Disentangled
+    Representations. ESANN 2018.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn_binfogan import BInfoGANTransformer
+    >>> X, _ = make_blobs(60, centers=3, random_state=0)
+    >>> gan = BInfoGANTransformer(n_clusters=3, random_state=0).fit(X)
+    >>> gan.transform(X).shape
+    (60, 5)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_clusters": [POSITIVE_COUNT, tuple],
+        "n_continuous": [COUNT],
+        "n_noise": [COUNT, AUTO],
+        "include_noise": ["boolean"],
+        "image_shape": [tuple, list, None],
+        "architecture": [StrOptions({"auto", *ARCHITECTURES}), HasMethods(["build"])],
+        "mi_weight": [NOT_NEGATIVE],
+        "consistency_weight": [NOT_NEGATIVE, AUTO],
+        "augmentation": [StrOptions({"auto", "affine", "noise"}), callable, None],
+        "cycle_weight": [NOT_NEGATIVE, AUTO],
+        "adversarial_loss": [StrOptions({"auto", "nonsaturating", "relativistic"})],
+        "warmup_iter": [COUNT, AUTO],
+        "max_iter": [COUNT, AUTO],
+        "batch_size": [POSITIVE_COUNT, AUTO],
+        "learning_rate": [POSITIVE, AUTO],
+        "discriminator_learning_rate": [POSITIVE, AUTO],
+        "n_init": [POSITIVE_COUNT],
+        "n_jobs": [Integral, None],
+        "device": [str],
+        "callbacks": [list, None],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_clusters: Any = 10,
+        *,
+        n_continuous: int = 2,
+        n_noise: Any = "auto",
+        include_noise: bool = False,
+        image_shape: Any = None,
+        architecture: Any = "auto",
+        mi_weight: float = 1.0,
+        consistency_weight: Any = "auto",
+        augmentation: Any = "auto",
+        cycle_weight: Any = "auto",
+        adversarial_loss: str = "auto",
+        warmup_iter: Any = "auto",
+        max_iter: Any = "auto",
+        batch_size: Any = "auto",
+        learning_rate: Any = "auto",
+        discriminator_learning_rate: Any = "auto",
+        n_init: int = 1,
+        n_jobs: int | None = None,
+        device: str = "auto",
+        callbacks: Any = None,
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.n_continuous = n_continuous
+        self.n_noise = n_noise
+        self.include_noise = include_noise
+        self.image_shape = image_shape
+        self.architecture = architecture
+        self.mi_weight = mi_weight
+        self.consistency_weight = consistency_weight
+        self.augmentation = augmentation
+        self.cycle_weight = cycle_weight
+        self.adversarial_loss = adversarial_loss
+        self.warmup_iter = warmup_iter
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.discriminator_learning_rate = discriminator_learning_rate
+        self.n_init = n_init
+        self.n_jobs = n_jobs
+        self.device = device
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.random_state = random_state
+
+    # -- fitting -------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> BInfoGANTransformer:
+        """Train on X; an error leaves the estimator as it was.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Float or uint8 rows.
+        y : Ignored
+
+        Returns
+        -------
+        self : BInfoGANTransformer
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not as documented.
+        FloatingPointError
+            If a loss becomes NaN or infinite.
+        """
+        with self._all_or_nothing(), single_thread():
+            X = validate_data(self, X, dtype=DTYPES)
+            device = _resolve_device(self.device)
+            seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_init)
+            self._net = self._best_start([self._settings(X, int(s)) for s in seeds], X, device)
+            self._column_order = np.arange(self._spec.n_categorical)
+            self._number_by_size(X)
+            self._describe(X)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None) -> BInfoGANTransformer:
+        """Train for one pass over X, ceil(n_samples / batch_size) steps, from where it stands.
+
+        The first `warmup_iter` steps of all calls are those of the consistency phase. Scaling
+        and "auto" budgets are learned from the first call's rows. Clusters keep their numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+
+        Returns
+        -------
+        self : BInfoGANTransformer
+
+        Raises
+        ------
+        ValueError, FloatingPointError
+            As `fit`.
+        """
+        first = not hasattr(self, "_net")
+        with self._all_or_nothing(), single_thread():
+            X = validate_data(self, X, dtype=DTYPES, reset=first)
+            if first:
+                seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+                settings = self._settings(X, seed)
+                net = self._new_net(settings, _resolve_device(self.device)).initialize()
+                self._column_order = np.arange(settings.spec.n_categorical)
+            else:
+                net = self._restored(self._net.settings, self._net.export())
+            self._continue(net, X)
+            self._net = net
+            self._describe(X)
+        return self
+
+    def _continue(self, net: AdversarialNet, X: np.ndarray) -> None:
+        recipe = net.settings.recipe
+        net.load_rows(X)
+        n_steps = -(-len(X) // recipe.batch_size)
+        n_warmup = min(n_steps, max(recipe.warmup_iter - net.steps_[CONSISTENCY], 0))
+        net.train_phase(CONSISTENCY, n_warmup)
+        net.train_phase(GAME, n_steps - n_warmup)
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Take back every change to the estimator if an error comes up."""
+        before = self.__dict__.copy()
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _settings(self, X: np.ndarray, seed: int) -> Settings:
+        """Resolve every "auto" and check parameters against the data."""
+        is_image = self.image_shape is not None
+        architecture = resolve_architecture(self.architecture, is_image)
+        preset = getattr(
+            architecture, "recipe", ARCHITECTURES["conv" if is_image else "mlp"].recipe
+        )
+        auto = preset(len(X))
+
+        def resolved(name: str) -> Any:
+            value = getattr(self, name)
+            return auto[name] if isinstance(value, str) and value == "auto" else value
+
+        spec = CodeSpec.parse(self.n_clusters, self.n_continuous, resolved("n_noise"))
+        if len(X) < max(spec.categories):
+            raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
+        recipe = Recipe(**{name: resolved(name) for name in Recipe.__dataclass_fields__})
+        if recipe.consistency_weight == 0 and self.warmup_iter == "auto":
+            recipe = Recipe(**{**vars(recipe), "warmup_iter": 0})
+        if recipe.warmup_iter == recipe.max_iter == 0:
+            raise ValueError("warmup_iter and max_iter are both 0: there is nothing to train.")
+        layout = Layout.image(X, self.image_shape) if is_image else Layout.table(X)
+        scaled = layout.scaled(X[:: -(-len(X) // 2000)], np.float64)
+        augment = resolve_augmentation(self.augmentation, scaled, is_image)
+        return Settings(spec, layout, architecture, recipe, augment, seed)
+
+    def _best_start(
+        self, settings: Sequence[Settings], X: np.ndarray, device: str
+    ) -> AdversarialNet:
+        """Train one net per settings and keep the one of highest label-free score."""
+        if len(settings) == 1:
+            return train(settings[0], X, device, self._callbacks(settings[0]))
+        starts = Parallel(n_jobs=self.n_jobs)(
+            delayed(_train_start)(s, X, device, self.callbacks) for s in settings
+        )
+        best = int(np.argmax([score for score, _ in starts]))
+        return self._restored(settings[best], starts[best][1])
+
+    def _new_net(self, settings: Settings, device: str) -> AdversarialNet:
+        return AdversarialNet(settings, device, self._callbacks(settings))
+
+    def _restored(self, settings: Settings, state: dict[str, Any]) -> AdversarialNet:
+        device = self.device if self.device != "auto" else "auto"
+        try:
+            device = _resolve_device(device)
+        except ValueError:  # a model from a GPU is loaded where there is none
+            device = "cpu"
+        return AdversarialNet(settings, device, self.callbacks).restore(state)
+
+    def _callbacks(self, settings: Settings) -> list[Any]:
+        callbacks = list(self.callbacks or [])
+        if self.verbose:
+            recipe = settings.recipe
+            callbacks.append(PhaseProgress(recipe.warmup_iter + recipe.max_iter))
+        return callbacks
+
+    def _number_by_size(self, X: np.ndarray) -> None:
+        """Order the clusters of each code by falling size.
+
+        The networks keep their own numbering; codes are reordered where they enter and leave.
+        """
+        labels = self._labels(self._encode(X))
+        orders = [
+            np.argsort(-np.bincount(column, minlength=k), kind="stable").tolist()
+            for column, k in zip(labels.T, self._spec.categories, strict=True)
+        ]
+        self._column_order = np.array(self._spec.category_columns(orders))
+
+    def _describe(self, X: np.ndarray) -> None:
+        """Set the fitted attributes that the net and X determine."""
+        labels = self._labels(self._encode(X))
+        self.labels_ = self._squeezed(labels)
+        self.n_iter_ = sum(self._net.steps_.values())
+        self.history_ = self._net.history
+        sizes = [
+            np.bincount(column, minlength=k).tolist()
+            for column, k in zip(labels.T, self._spec.categories, strict=True)
+        ]
+        rows = X[:: -(-len(X) // 2000)]
+        self.diagnostics_ = {
+            **self._evaluate(rows),
+            "cluster_sizes": sizes[0] if len(sizes) == 1 else sizes,
+        }
+
+    # -- using a fitted model ------------------------------------------------------------------
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_features_out)
+            Per categorical code the posterior of each category, then the means of the
+            continuous codes, then z if `include_noise`. float64 for float64 rows, else float32.
+        """
+        codes = self._encode(self._checked(X))
+        return codes if self.include_noise else codes[:, : self._spec.noise.start]
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Most likely category of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : ndarray of int64, shape (n_samples,) or (n_samples, n_codes)
+        """
+        return self._squeezed(self._labels(self._encode(self._checked(X))))
+
+    def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
+        """Posterior q(c | x) of each category.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_clusters)
+            A list of such arrays for several categorical codes.
+        """
+        codes = self._encode(self._checked(X))
+        parts = [codes[:, part] for part in self._spec.category_slices]
+        return parts[0] if len(parts) == 1 else parts
+
+    def inverse_transform(self, codes: Any) -> np.ndarray:
+        """Generate rows from codes, in the units of X.
+
+        Parameters
+        ----------
+        codes : array-like of shape (n_samples, n_features_out)
+            As `transform` gives them, with or without z; a missing z is 0. The categorical
+            part may be soft.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        ValueError
+            If the codes are of another width.
+        """
+        check_is_fitted(self)
+        codes = check_array(codes, dtype=[np.float64, np.float32])
+        spec = self._spec
+        if codes.shape[1] not in (spec.noise.start, spec.width):
+            raise ValueError(
+                f"codes have {codes.shape[1]} columns; inverse_transform takes "
+                f"{spec.noise.start} (without z) or {spec.width} (with z)."
+            )
+        full = np.zeros((len(codes), spec.width), dtype=codes.dtype)
+        full[:, : codes.shape[1]] = codes
+        return self._decode(full)
+
+    def sample(
+        self, n_samples: int = 1, *, cluster: Any = None, random_state: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw codes from the prior and generate rows of them.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows, at least 1.
+        cluster : int, sequence of int or None, or None, default=None
+            Category to draw from; for several codes one int or None each.
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        X : ndarray of float32, shape (n_samples, n_features)
+        labels : ndarray of int64, shape (n_samples,) or (n_samples, n_codes)
+            The categories drawn, shaped as `predict` gives them.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is below 1 or a cluster does not exist.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 1:
+            raise ValueError(f"n_samples must be an int >= 1; got {n_samples!r}.")
+        chosen = self._chosen_clusters(cluster)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        spec = self._spec
+        codes = spec.draw(int(n_samples), torch.Generator().manual_seed(seed))
+        labels = spec.labels(codes[:, : spec.n_categorical])
+        for code, category in enumerate(chosen):
+            if category is not None:
+                labels[:, code] = category
+        codes[:, : spec.n_categorical] = spec.one_hot(labels)
+        return self._decode(codes.numpy()), self._squeezed(labels.numpy())
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Label-free quality: the mean of three measures, each in [0, 1]; higher is better.
+
+        How much of the categories' entropy survives T on X, how well E(G(Z)) gives c back, and
+        R2 of the reconstructions G(E(x)). None depends on `mi_weight` but through the model.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+
+        Returns
+        -------
+        score : float
+        """
+        return self._evaluate(self._checked(X))["score"]
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of `transform`.
+
+        Parameters
+        ----------
+        input_features : Ignored
+
+        Returns
+        -------
+        names : ndarray of str
+            `cluster3` for one categorical code, `cluster0_3` for several, then `continuous0`,
+            then `noise0` if `include_noise`.
+        """
+        check_is_fitted(self)
+        return np.asarray(self._spec.feature_names(self.include_noise), dtype=object)
+
+    @property
+    def _spec(self) -> CodeSpec:
+        return self._net.settings.spec
+
+    def _checked(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        return validate_data(self, X, dtype=DTYPES, reset=False)
+
+    def _encode(self, X: np.ndarray) -> np.ndarray:
+        """Codes (n, width) of validated rows, clusters in public order."""
+        layout, spec = self._net.settings.layout, self._spec
+        dtype = np.float64 if X.dtype == np.float64 else np.float32
+        encoder = self._inference_copy(self._net.module_.averaged_encoder, dtype)
+        codes = self._in_blocks(
+            lambda rows: encoder(layout.to_network(rows)),
+            (layout.scaled(X[i : i + BLOCK], dtype) for i in range(0, len(X), BLOCK)),
+        )
+        codes[:, : spec.n_categorical] = codes[:, self._column_order]
+        return codes
+
+    def _decode(self, codes: np.ndarray) -> np.ndarray:
+        """Rows of codes (n, width), clusters in public order."""
+        generator = self._inference_copy(self._net.module_.averaged_generator, codes.dtype)
+        own = codes.copy()
+        own[:, self._column_order] = codes[:, : self._spec.n_categorical]
+        output = self._in_blocks(generator, (own[i : i + BLOCK] for i in range(0, len(own), BLOCK)))
+        return self._net.settings.layout.to_rows(output)
+
+    @staticmethod
+    def _inference_copy(module: torch.nn.Module, dtype: Any) -> torch.nn.Module:
+        """In float64 for float64 input: results then do not depend on how rows are batched."""
+        return copy.deepcopy(module).double() if dtype == np.float64 else module
+
+    def _in_blocks(
+        self, compute: Callable[[Tensor], Tensor], blocks: Iterator[np.ndarray]
+    ) -> np.ndarray:
+        with single_thread(), torch.no_grad():
+            results = [
+                compute(torch.from_numpy(block).to(self._net.device)).cpu().numpy()
+                for block in blocks
+            ]
+        return np.concatenate(results)
+
+    def _evaluate(self, X: np.ndarray) -> dict[str, float]:
+        settings = self._net.settings
+        rows = torch.from_numpy(settings.layout.scaled(X, np.float32)).to(self._net.device)
+        # One seed for all models: scores are then comparable.
+        rng = torch.Generator(self._net.device).manual_seed(0)
+        module = self._net.module_
+        with single_thread():
+            return evaluate(
+                module.averaged_encoder,
+                module.averaged_generator,
+                settings.layout.to_network(rows),
+                settings.augment,
+                rng,
+            )
+
+    def _labels(self, codes: np.ndarray) -> np.ndarray:
+        parts = [codes[:, part].argmax(axis=1) for part in self._spec.category_slices]
+        return np.stack(parts, axis=1).astype(np.int64)
+
+    def _squeezed(self, labels: np.ndarray) -> np.ndarray:
+        return labels[:, 0] if labels.shape[1] == 1 else labels
+
+    def _chosen_clusters(self, cluster: Any) -> Sequence[int | None]:
+        categories = self._spec.categories
+        single = len(categories) == 1 and (cluster is None or isinstance(cluster, Integral))
+        chosen = [cluster] if single else cluster
+        chosen = [None] * len(categories) if chosen is None else chosen
+        valid = isinstance(chosen, Sequence) and not isinstance(chosen, str)
+        valid = (
+            valid
+            and len(chosen) == len(categories)
+            and all(
+                c is None or (isinstance(c, Integral) and 0 <= c < k)
+                for c, k in zip(chosen, categories, strict=False)
+            )
+        )
+        if not valid:
+            ranges = ", ".join(f"0 to {k - 1}" for k in categories)
+            raise ValueError(
+                f"cluster={cluster!r} does not exist: give one int or None per categorical "
+                f"code, here {ranges}."
+            )
+        return chosen
+
+    # -- scikit-learn and pickle ---------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a trained net."""
+        return hasattr(self, "_net")
+
+    def __sklearn_tags__(self) -> Tags:
+        """Keep float32 and float64 through `transform`."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Carry CPU numpy arrays: a model from a GPU loads where there is none."""
+        state = self.__dict__.copy()
+        if "_net" in state:
+            state["_net"] = (self._net.settings, self._net.export())
+            del state["history_"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Build the networks again around the stored arrays."""
+        self.__dict__.update(state)
+        if "_net" in state:
+            self._net = self._restored(*state["_net"])
+            self.history_ = self._net.history
+
+
+def _train_start(
+    settings: Settings, X: np.ndarray, device: str, callbacks: Any
+) -> tuple[float, dict[str, Any]]:
+    """One restart, in whatever process joblib runs it: its score and its state."""
+    with single_thread():
+        net = train(settings, X, device, callbacks)
+        score = net.evaluate(net.rows_.take(net.valid_index_))["score"]
+    return score, net.export()
+
+
+def _resolve_device(device: str) -> str:
+    """Check a device name; "auto" is CUDA where there is a GPU, else the CPU."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = device.partition(":")
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if kind not in available or (index and not index.isdigit()):
+        raise ValueError(
+            f"Unknown device {device!r}: use 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'."
+        )
+    if not available[kind] or (kind == "cuda" and int(index or 0) >= torch.cuda.device_count()):
+        raise ValueError(f"device={device!r} is not available on this machine; use 'auto'.")
+    return device
