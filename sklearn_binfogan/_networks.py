@@ -87,6 +87,14 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
     return norms[name] if name in norms else [nn.GroupNorm(4, channels)]
 
 
+class NoOutput(nn.Module):
+    """Stands for a linear layer with no output."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give (n, 0)."""
+        return x[:, :0]
+
+
 class Encoder(nn.Module):
     """E(x) = (q(c | x), mean of the continuous codes, z).
 
@@ -123,15 +131,18 @@ class Encoder(nn.Module):
         self.n_heads, self.n_fine_heads = n_heads, n_fine_heads
         self.category_trunk = category_trunk
         self.category_head = nn.Linear(category_width, n_heads * spec.n_categorical)
-        self.fine_head = nn.Linear(category_width, n_fine_heads * FINE_RATIO * max(spec.categories))
+        n_fine = n_fine_heads * FINE_RATIO * max(spec.categories)
+        self.fine_head = nn.Linear(category_width, n_fine) if n_fine else nn.Identity()
         self.style_trunk = style_trunk
-        self.style_head = nn.Linear(
-            style_width + spec.n_categorical, spec.n_continuous + spec.n_noise
-        )
+        n_style = spec.n_continuous + spec.n_noise
+        joined = style_width + spec.n_categorical
+        self.style_head = nn.Linear(joined, n_style) if n_style else NoOutput()
         self.register_buffer("head", torch.tensor(0))
         initialise(self)
         nn.init.normal_(self.category_head.weight, std=category_width**-0.5)
-        nn.init.normal_(self.style_head.weight, std=0.05)
+        for weight in self.style_head.parameters():
+            if weight.dim() == 2:
+                nn.init.normal_(weight, std=0.05)
 
     def candidates(self, features: Tensor) -> Tensor:
         """Logits of every candidate head, (n_heads, n, n_categorical), from trunk features."""

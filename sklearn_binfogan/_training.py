@@ -318,6 +318,7 @@ class AdversarialNet(NeuralNet):
             players.encoder.category_head.load_state_dict(learned.category_head.state_dict())
         for parameter in players.encoder.category_parameters():
             parameter.requires_grad_(not self.protected_)
+            parameter.grad = None  # Adam would go on with a frozen weight's last gradient
 
     def _set_rates(self) -> None:
         """Cosine decay in the consistency phase, linear decay in the game."""
