@@ -28,6 +28,7 @@ STEPS_PER_EPOCH = 50
 
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
 RATE_FLOOR = 0.05  # learning rates decay to this share
+WARMUP_RATE = 0.5  # learning rate of the consistency phase, relative to the game's
 AVERAGE_DECAY = {CONSISTENCY: 0.99, GAME: 0.995}
 # Classes are never of exactly one size: after a first part in which every batch is balanced, only
 # a running mean of the posterior is, and only up to a slack in nats.
@@ -329,8 +330,8 @@ class AdversarialNet(NeuralNet):
         else:
             decay = 1 - min(step / max(recipe.max_iter, 1), 1.0)
         factor = RATE_FLOOR + (1 - RATE_FLOOR) * decay
-        for optimizer in (self.warmup_optimizer_, self.optimizer_):
-            optimizer.param_groups[0]["lr"] = recipe.learning_rate * factor
+        self.warmup_optimizer_.param_groups[0]["lr"] = WARMUP_RATE * recipe.learning_rate * factor
+        self.optimizer_.param_groups[0]["lr"] = recipe.learning_rate * factor
         self.discriminator_optimizer_.param_groups[0]["lr"] = (
             recipe.discriminator_learning_rate * factor
         )
