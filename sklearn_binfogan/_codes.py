@@ -14,6 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+def is_count(value: Any, low: int, high: float = float("inf")) -> bool:
+    """Whether a value is an int (and no bool) from low to high."""
+    integral = isinstance(value, Integral) and not isinstance(value, bool)
+    return integral and low <= int(value) <= high
+
+
 @dataclass(frozen=True)
 class CodeSpec:
     """Layout of a code: one-hot categories, then continuous codes, then noise.
@@ -42,7 +48,7 @@ class CodeSpec:
             If `n_clusters` is no int >= 1 and no non-empty tuple of such ints.
         """
         categories = n_clusters if isinstance(n_clusters, tuple) else (n_clusters,)
-        valid = [isinstance(k, Integral) and not isinstance(k, bool) and k >= 1 for k in categories]
+        valid = [is_count(k, 1) for k in categories]
         if not categories or not all(valid):
             raise ValueError(
                 "n_clusters must be an int >= 1, or a non-empty tuple with one int >= 1 per "

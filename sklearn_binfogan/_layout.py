@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from ._codes import is_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ class Layout:
         height, width, channels = parse_image_shape(image_shape, X.shape[1])
         low, high = float(X.min()), float(X.max())
         span = high - low if high > low else 1.0
-        return cls((channels, height, width), np.float64(low), np.float64(span))
+        return cls((channels, height, width), np.asarray(low), np.asarray(span))
 
     @property
     def is_image(self) -> bool:
@@ -90,8 +91,8 @@ def parse_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]
     ValueError
         If the shape is malformed, smaller than 8 x 8, or its product is not `n_features`.
     """
-    sizes = tuple(image_shape)
-    if len(sizes) not in (2, 3) or not all(isinstance(s, Integral) and s >= 1 for s in sizes):
+    sizes: tuple[Any, ...] = tuple(image_shape)
+    if len(sizes) not in (2, 3) or not all(is_count(s, 1) for s in sizes):
         raise ValueError(
             f"image_shape must be (H, W) or (H, W, C) in positive ints; got {image_shape!r}."
         )

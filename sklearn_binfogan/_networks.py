@@ -83,8 +83,9 @@ def conv_stack(
 
 
 def _norm(name: str, channels: int) -> list[nn.Module]:
-    norms = {"none": [], "batch": [nn.BatchNorm2d(channels)]}
-    return norms[name] if name in norms else [nn.GroupNorm(4, channels)]
+    if name == "none":
+        return []
+    return [nn.BatchNorm2d(channels) if name == "batch" else nn.GroupNorm(4, channels)]
 
 
 class NoOutput(nn.Module):

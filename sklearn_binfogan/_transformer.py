@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ._architectures import ARCHITECTURES, resolve_architecture
 from ._augmentation import resolve_augmentation
-from ._codes import CodeSpec
+from ._codes import CodeSpec, is_count
 from ._layout import Layout
 from ._progress import PhaseProgress
 from ._scoring import evaluate
@@ -329,9 +329,8 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         return AdversarialNet(settings, device, self._callbacks(settings))
 
     def _restored(self, settings: Settings, state: dict[str, Any]) -> AdversarialNet:
-        device = self.device if self.device != "auto" else "auto"
         try:
-            device = _resolve_device(device)
+            device = _resolve_device(self.device)
         except ValueError:  # a model from a GPU is loaded where there is none
             device = "cpu"
         return AdversarialNet(settings, device, self.callbacks).restore(state)
@@ -473,7 +472,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
             If `n_samples` is below 1 or a cluster does not exist.
         """
         check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 1:
+        if not is_count(n_samples, 1):
             raise ValueError(f"n_samples must be an int >= 1; got {n_samples!r}.")
         chosen = self._chosen_clusters(cluster)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
@@ -586,17 +585,12 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
 
     def _chosen_clusters(self, cluster: Any) -> Sequence[int | None]:
         categories = self._spec.categories
-        single = len(categories) == 1 and (cluster is None or isinstance(cluster, Integral))
-        chosen = [cluster] if single else cluster
-        chosen = [None] * len(categories) if chosen is None else chosen
-        valid = isinstance(chosen, Sequence) and not isinstance(chosen, str)
-        valid = (
-            valid
-            and len(chosen) == len(categories)
-            and all(
-                c is None or (isinstance(c, Integral) and 0 <= c < k)
-                for c, k in zip(chosen, categories, strict=False)
-            )
+        if cluster is None:
+            return [None] * len(categories)
+        single = len(categories) == 1 and not isinstance(cluster, Sequence | np.ndarray)
+        chosen = [cluster] if single else list(cluster) if np.iterable(cluster) else []
+        valid = len(chosen) == len(categories) and all(
+            c is None or is_count(c, 0, k - 1) for c, k in zip(chosen, categories, strict=True)
         )
         if not valid:
             ranges = ", ".join(f"0 to {k - 1}" for k in categories)

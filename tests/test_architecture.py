@@ -19,7 +19,8 @@ LAYERS = [
     ["_scoring"],
     ["_architectures"],
     ["_networks", "_losses", "_augmentation"],
-    ["_codes", "_layout"],
+    ["_layout"],
+    ["_codes"],
     ["datasets", "metrics"],
 ]
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}

@@ -1,0 +1,48 @@
+"""scikit-learn's own checks of the default instance: no failure, no expected failure, no skip."""
+
+import os
+
+import pytest
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import check_estimator
+
+from sklearn_binfogan import BInfoGANTransformer
+
+NOT_RUN_FOR_THIRD_PARTIES = [
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_global_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_global_set_output_transform_polars",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+    "check_get_feature_names_out_error",
+    "check_dataframe_column_names_consistency",
+    "check_param_validation",
+    "check_n_features_in_after_fitting",
+    "check_inplace_ensure_writeable",
+]
+
+
+def test_check_estimator_passes_every_check():
+    pytest.importorskip("pandas")
+    pytest.importorskip("polars")
+    pytest.importorskip("array_api_strict")
+    assert os.environ.get("SCIPY_ARRAY_API") == "1"
+
+    results = check_estimator(BInfoGANTransformer(), on_fail=None, on_skip=None)
+
+    offending = [
+        f"{result['check_name']}: {result['status']}: {result['exception']!r}"
+        for result in results
+        if result["status"] != "passed"
+    ]
+    assert len(results) > 40
+    assert not offending, "\n".join(offending)
+
+
+@pytest.mark.parametrize("name", NOT_RUN_FOR_THIRD_PARTIES)
+def test_check_called_by_name(name):
+    check = getattr(estimator_checks, name)
+
+    check("BInfoGANTransformer", BInfoGANTransformer())
