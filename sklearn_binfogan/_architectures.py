@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -51,19 +52,19 @@ class MLPArchitecture:
     n_heads: int = 8
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
-        """Build the networks for rows of shape (n_features,)."""
-        (n_features,) = shape
+        """Build the networks for rows of any shape, flattened."""
+        n_features = math.prod(shape)
         encoder = Encoder(
             spec,
-            dense_stack([n_features, *self.category_hidden], nn.Tanh),
+            nn.Sequential(nn.Flatten(), dense_stack([n_features, *self.category_hidden], nn.Tanh)),
             self.category_hidden[-1],
-            dense_stack([n_features, *self.style_hidden]),
+            nn.Sequential(nn.Flatten(), dense_stack([n_features, *self.style_hidden])),
             self.style_hidden[-1],
             self.n_heads,
         )
-        generator = DenseGenerator(spec, n_features, self.generator_hidden)
+        generator = DenseGenerator(spec, shape, self.generator_hidden)
         discriminator = Discriminator(
-            nn.Identity(), n_features, spec.width, (), (*self.discriminator_hidden,) * 2
+            nn.Flatten(), n_features, spec.width, (), (*self.discriminator_hidden,) * 2
         )
         return Networks(encoder, generator, discriminator)
 

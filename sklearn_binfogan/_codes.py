@@ -94,7 +94,7 @@ class CodeSpec:
     def one_hot(self, labels: Tensor) -> Tensor:
         """One-hot columns, float32 (n, n_categorical), of int64 labels (n, n_codes)."""
         parts = [F.one_hot(labels[:, i], k) for i, k in enumerate(self.categories)]
-        return torch.cat(parts, dim=1).to(torch.get_default_dtype())
+        return torch.cat(parts, dim=1).float()
 
     def labels(self, columns: Tensor) -> Tensor:
         """Most likely category of each code: int64, (n, n_codes)."""
@@ -112,7 +112,8 @@ class CodeSpec:
         codes : Tensor of shape (n, width), on the generator's device
         """
         labels = [torch.randint(k, (n,), generator=rng, device=rng.device) for k in self.categories]
-        rest = torch.rand((n, self.n_continuous + self.n_noise), generator=rng, device=rng.device)
+        width = self.n_continuous + self.n_noise
+        rest = torch.rand((n, width), generator=rng, device=rng.device, dtype=torch.float32)
         return torch.cat([self.one_hot(torch.stack(labels, dim=1)), rest * 2 - 1], dim=1)
 
     def feature_names(self, include_noise: bool) -> list[str]:

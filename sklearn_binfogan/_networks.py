@@ -182,17 +182,18 @@ class Encoder(nn.Module):
 
 
 class DenseGenerator(nn.Module):
-    """G(Z) for table rows: standardised columns, (n, n_features)."""
+    """G(Z) for table rows: standardised columns, (n, n_features), or unbounded images."""
 
-    def __init__(self, spec: CodeSpec, n_features: int, hidden: Sequence[int]) -> None:
+    def __init__(self, spec: CodeSpec, shape: tuple[int, ...], hidden: Sequence[int]) -> None:
         super().__init__()
+        self.shape = shape
         self.layers = dense_stack([spec.width, *hidden])
-        self.output = nn.Linear(hidden[-1], n_features)
+        self.output = nn.Linear(hidden[-1], math.prod(shape))
         initialise(self)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Rows of codes (n, spec.width)."""
-        return self.output(self.layers(codes))
+        return self.output(self.layers(codes)).unflatten(1, self.shape)
 
 
 class ConvGenerator(nn.Module):

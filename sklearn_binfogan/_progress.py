@@ -25,19 +25,20 @@ class PhaseProgress(Callback):
         self.bar_ = tqdm(total=self.n_steps, unit="step", leave=True)
         return self
 
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Show the phase."""
+        self.bar_.set_description(net.history[-1]["phase"])
+
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         """Advance by one step."""
         if training:
             self.bar_.update()
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Show the phase and the last losses."""
+        """Show the last losses."""
         last = net.history[-1]
-        self.bar_.set_description(last["phase"])
         self.bar_.set_postfix(train=last["train_loss"], valid=last["valid_loss"])
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Redraw at the end of a phase; close after the last step."""
-        self.bar_.refresh()
-        if self.bar_.n >= self.n_steps:
-            self.bar_.close()
+    def close(self) -> None:
+        """Close the bar, however training ended."""
+        self.bar_.close()

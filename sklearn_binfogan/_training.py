@@ -21,6 +21,7 @@ from ._architectures import Architecture
 from ._augmentation import Augmentation
 from ._codes import CodeSpec
 from ._layout import Layout
+from ._progress import PhaseProgress
 from ._scoring import evaluate
 
 CONSISTENCY, GAME = "consistency", "game"
@@ -116,7 +117,8 @@ class Batches:
             self.index, self.position = self.index[order], 0
         batch = self.index[self.position : self.position + self.batch_size]
         self.position += self.batch_size
-        return batch
+        # Batch norm needs two rows: a batch of one row holds it twice.
+        return batch if len(batch) > 1 else batch.repeat(2)
 
 
 class Players(nn.Module):
@@ -126,8 +128,8 @@ class Players(nn.Module):
         super().__init__()
         networks = settings.architecture.build(settings.spec, settings.layout.shape)
         self.encoder, self.generator, self.discriminator = networks
-        self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
-        self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False)
+        self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
+        self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Players:
         """Set the mode of the players; the averages are only ever evaluated."""
@@ -180,14 +182,23 @@ class AdversarialNet(NeuralNet):
     settings : Settings
     device : str
     callbacks : list of skorch callbacks, or None
+    progress : bool
+        Whether to show a progress bar.
     """
 
-    def __init__(self, settings: Settings, device: str = "cpu", callbacks: Any = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        device: str = "cpu",
+        callbacks: Any = None,
+        progress: bool = False,
+    ) -> None:
         # skorch wants a module and a criterion; ours are built in the documented hooks below.
         super().__init__(
             Players, nn.Identity, train_split=None, callbacks=callbacks, verbose=0, device=device
         )
         self.settings = settings
+        self.progress = progress
 
     # -- skorch's documented hooks -------------------------------------------------------------
 
@@ -204,7 +215,7 @@ class AdversarialNet(NeuralNet):
         """Build the players from the seed, leaving torch's global generator as found."""
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.settings.seed)
-            self.module_ = Players(self.settings)
+            self.module_ = Players(self.settings).float()
         return self
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> AdversarialNet:
@@ -285,6 +296,19 @@ class AdversarialNet(NeuralNet):
         n_valid = min(n_rows // 10, MAX_VALID) if n_rows >= MIN_ROWS_TO_HOLD_OUT else 0
         self.train_index_ = order[n_valid:]
         self.valid_index_ = order[:n_valid] if n_valid else order
+
+    def train_phases(self, n_warmup: int, n_game: int) -> None:
+        """Train the consistency phase, then the game; `progress` shows a bar over both."""
+        bar = PhaseProgress(n_warmup + n_game) if self.progress else None
+        if bar is not None:
+            self.callbacks_.append(("progress", bar.initialize()))
+        try:
+            self.train_phase(CONSISTENCY, n_warmup)
+            self.train_phase(GAME, n_game)
+        finally:
+            if bar is not None:
+                self.callbacks_.pop()
+                bar.close()
 
     def train_phase(self, phase: str, n_steps: int) -> None:
         """Train for some steps of one phase; a callback may end the phase early.
@@ -508,7 +532,7 @@ class AdversarialNet(NeuralNet):
 
     def evaluate(self, x: Tensor) -> dict[str, float]:
         """Label-free measures of the averaged networks; the same draws at every call."""
-        rng = torch.Generator(self.device).manual_seed(self.settings.seed)
+        rng = torch.Generator(self.device).manual_seed(0)
         return evaluate(
             self.module_.averaged_encoder,
             self.module_.averaged_generator,
@@ -568,10 +592,11 @@ def _mapped(tree: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
     return tree
 
 
-def train(settings: Settings, X: np.ndarray, device: str, callbacks: Any) -> AdversarialNet:
+def train(
+    settings: Settings, X: np.ndarray, device: str, callbacks: Any, progress: bool = False
+) -> AdversarialNet:
     """Train a fresh net on rows X: the consistency phase, then the game."""
-    net = AdversarialNet(settings, device, callbacks).initialize()
+    net = AdversarialNet(settings, device, callbacks, progress).initialize()
     net.load_rows(X)
-    net.train_phase(CONSISTENCY, settings.recipe.warmup_iter)
-    net.train_phase(GAME, settings.recipe.max_iter)
+    net.train_phases(settings.recipe.warmup_iter, settings.recipe.max_iter)
     return net

@@ -14,16 +14,20 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin, _fit_context
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    check_array,
+    check_is_fitted,
+    validate_data,
+)
 from torch import Tensor
 
 from ._architectures import ARCHITECTURES, resolve_architecture
 from ._augmentation import resolve_augmentation
 from ._codes import CodeSpec, is_count
 from ._layout import Layout
-from ._progress import PhaseProgress
 from ._scoring import evaluate
-from ._training import CONSISTENCY, GAME, AdversarialNet, Recipe, Settings, single_thread, train
+from ._training import CONSISTENCY, AdversarialNet, Recipe, Settings, single_thread, train
 
 BLOCK = 1024
 DTYPES = [np.float64, np.float32, np.uint8]
@@ -63,8 +67,8 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         lambda of the paper, at least 0.
     consistency_weight : float or "auto", default="auto"
         Above 0, the categories are first trained to agree on x and T(x), and kept in the game;
-        0 is the paper's own objective. "auto" is 1. The value weighs the term where it is part
-        of the game, which is with ``warmup_iter=0``.
+        0 is the paper's own objective, without that phase. "auto" is 1. The value weighs the
+        term where it is part of the game, which is with ``warmup_iter=0``.
     augmentation : {"auto", "affine", "noise"}, callable or None, default="auto"
         T: small affine moves for images, noise for tables, or ``(x, rng) -> x`` on scaled
         tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`. None: T(x) = x.
@@ -259,7 +263,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
             if first:
                 seed = int(check_random_state(self.random_state).randint(2**31 - 1))
                 settings = self._settings(X, seed)
-                net = self._new_net(settings, _resolve_device(self.device)).initialize()
+                net = self._net_of(settings, _resolve_device(self.device)).initialize()
                 self._column_order = np.arange(settings.spec.n_categorical)
             else:
                 net = self._restored(self._net.settings, self._net.export())
@@ -273,8 +277,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         net.load_rows(X)
         n_steps = -(-len(X) // recipe.batch_size)
         n_warmup = min(n_steps, max(recipe.warmup_iter - net.steps_[CONSISTENCY], 0))
-        net.train_phase(CONSISTENCY, n_warmup)
-        net.train_phase(GAME, n_steps - n_warmup)
+        net.train_phases(n_warmup, n_steps - n_warmup)
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -304,7 +307,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         if len(X) < max(spec.categories):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
         recipe = Recipe(**{name: resolved(name) for name in Recipe.__dataclass_fields__})
-        if recipe.consistency_weight == 0 and self.warmup_iter == "auto":
+        if recipe.consistency_weight == 0:
             recipe = Recipe(**{**vars(recipe), "warmup_iter": 0})
         if recipe.warmup_iter == recipe.max_iter == 0:
             raise ValueError("warmup_iter and max_iter are both 0: there is nothing to train.")
@@ -318,29 +321,23 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
     ) -> AdversarialNet:
         """Train one net per settings and keep the one of highest label-free score."""
         if len(settings) == 1:
-            return train(settings[0], X, device, self._callbacks(settings[0]))
+            return train(settings[0], X, device, self.callbacks, bool(self.verbose))
         starts = Parallel(n_jobs=self.n_jobs)(
-            delayed(_train_start)(s, X, device, self.callbacks) for s in settings
+            delayed(_train_start)(s, X, device, self.callbacks, bool(self.verbose))
+            for s in settings
         )
         best = int(np.argmax([score for score, _ in starts]))
         return self._restored(settings[best], starts[best][1])
-
-    def _new_net(self, settings: Settings, device: str) -> AdversarialNet:
-        return AdversarialNet(settings, device, self._callbacks(settings))
 
     def _restored(self, settings: Settings, state: dict[str, Any]) -> AdversarialNet:
         try:
             device = _resolve_device(self.device)
         except ValueError:  # a model from a GPU is loaded where there is none
             device = "cpu"
-        return AdversarialNet(settings, device, self.callbacks).restore(state)
+        return self._net_of(settings, device).restore(state)
 
-    def _callbacks(self, settings: Settings) -> list[Any]:
-        callbacks = list(self.callbacks or [])
-        if self.verbose:
-            recipe = settings.recipe
-            callbacks.append(PhaseProgress(recipe.warmup_iter + recipe.max_iter))
-        return callbacks
+    def _net_of(self, settings: Settings, device: str) -> AdversarialNet:
+        return AdversarialNet(settings, device, self.callbacks, bool(self.verbose))
 
     def _number_by_size(self, X: np.ndarray) -> None:
         """Order the clusters of each code by falling size.
@@ -507,7 +504,8 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
 
         Parameters
         ----------
-        input_features : Ignored
+        input_features : array-like of str or None, default=None
+            Only checked against the names and number of the columns of X.
 
         Returns
         -------
@@ -516,6 +514,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
             then `noise0` if `include_noise`.
         """
         check_is_fitted(self)
+        _check_feature_names_in(self, input_features)
         return np.asarray(self._spec.feature_names(self.include_noise), dtype=object)
 
     @property
@@ -629,11 +628,11 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
 
 
 def _train_start(
-    settings: Settings, X: np.ndarray, device: str, callbacks: Any
+    settings: Settings, X: np.ndarray, device: str, callbacks: Any, progress: bool
 ) -> tuple[float, dict[str, Any]]:
     """One restart, in whatever process joblib runs it: its score and its state."""
     with single_thread():
-        net = train(settings, X, device, callbacks)
+        net = train(settings, X, device, callbacks, progress)
         score = net.evaluate(net.rows_.take(net.valid_index_))["score"]
     return score, net.export()
 

@@ -31,7 +31,7 @@ class Tiny:
     def build(self, spec, shape):
         (n_features,) = shape
         encoder = Encoder(spec, dense_stack([n_features, 4]), 4, dense_stack([n_features, 5]), 5)
-        generator = DenseGenerator(spec, n_features, (4,))
+        generator = DenseGenerator(spec, (n_features,), (4,))
         discriminator = Discriminator(nn.Identity(), n_features, spec.width, (4,), (5,))
         return Networks(encoder, generator, discriminator)
 
