@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+import tempfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,7 +40,8 @@ def output_path(options: argparse.Namespace, name: str) -> Path:
     """Where a run writes; a quick one never into the results."""
     if options.output:
         return options.output
-    return Path(f"/tmp/binfogan-quick-{name}.json") if options.quick else RESULTS / f"{name}.json"
+    folder = Path(tempfile.gettempdir()) if options.quick else RESULTS
+    return folder / (f"binfogan-quick-{name}.json" if options.quick else f"{name}.json")
 
 
 def environment() -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ CONSISTENCY, GAME = "consistency", "game"
 STEPS_PER_EPOCH = 50
 
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
+HEAD_DRAWS, MAX_JUDGED = 4, 10_000  # draws of T and rows that choose among candidate heads
 RATE_FLOOR = 0.05  # learning rates decay to this share
 WARMUP_RATE = 0.5  # learning rate of the consistency phase, relative to the game's
 AVERAGE_DECAY = {CONSISTENCY: 0.99, GAME: 0.995}
@@ -195,7 +196,13 @@ class AdversarialNet(NeuralNet):
     ) -> None:
         # skorch wants a module and a criterion; ours are built in the documented hooks below.
         super().__init__(
-            Players, nn.Identity, train_split=None, callbacks=callbacks, verbose=0, device=device
+            Players,
+            nn.Identity,
+            train_split=None,
+            batch_size=1,
+            callbacks=callbacks,
+            verbose=0,
+            device=device,
         )
         self.settings = settings
         self.progress = progress
@@ -239,12 +246,15 @@ class AdversarialNet(NeuralNet):
         return torch.optim.Adam(parameters, rate, betas, fused=True)
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
-        """Rows to train on and rows to judge by, as indices."""
-        return self.train_index_, self.valid_index_
+        """Stand-ins that tell skorch how long an epoch is: one item per step, and one batch.
+
+        The rows themselves come from `get_iterator`.
+        """
+        return range(min(STEPS_PER_EPOCH, self.batches_.remaining)), range(1)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Shuffled batches to train on; the rows to judge by as one batch."""
-        return self.batches_ if training else [self.rows_.take(dataset)]
+        return self.batches_ if training else [self.rows_.take(self.valid_index_)]
 
     def on_epoch_begin(
         self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
@@ -411,27 +421,22 @@ class AdversarialNet(NeuralNet):
     def _keep_best_head(self) -> None:
         """Keep the candidate head of lowest consistency loss on the training rows."""
         encoder, spec = self.module_.averaged_encoder, self.settings.spec
-        blocks = [self.rows_.take(i) for i in self.train_index_[:10_000].split(1000)]
-        loss = torch.zeros(encoder.n_heads, device=self.device)
-        logits = torch.cat([encoder.candidates(encoder.category_trunk(x)) for x in blocks], dim=1)
-        moved = [
-            torch.cat(
-                [
-                    encoder.candidates(encoder.category_trunk(self.settings.augment(x, self.rng_)))
-                    for x in blocks
-                ],
-                dim=1,
-            )
-            for _ in range(4)
-        ]
-        for view in moved:
-            for part, moved_part in zip(spec.split(logits), spec.split(view), strict=True):
+        blocks = [self.rows_.take(i) for i in self.train_index_[:MAX_JUDGED].split(1000)]
+        logits = self._candidates(blocks)
+        loss = HEAD_DRAWS * losses.code_overlap(spec, spec.posterior(logits))
+        for _ in range(HEAD_DRAWS):
+            moved = self._candidates(self.settings.augment(x, self.rng_) for x in blocks)
+            for part, moved_part in zip(spec.split(logits), spec.split(moved), strict=True):
                 terms = losses.consistency_terms(part, moved_part)
-                loss += terms.agreement + self._confidence_weight * terms.uncertainty
-                loss -= losses.entropy(terms.mean)
-        loss += len(moved) * losses.code_overlap(spec, spec.posterior(logits))
+                loss = loss + terms.agreement + self._confidence_weight * terms.uncertainty
+                loss = loss - losses.entropy(terms.mean)
         for network in (encoder, self.module_.encoder):
             network.head.copy_(loss.argmin())
+
+    def _candidates(self, blocks: Iterable[Tensor]) -> Tensor:
+        """Logits of the averaged candidate heads, (n_heads, n, n_categorical)."""
+        encoder = self.module_.averaged_encoder
+        return torch.cat([encoder.candidates(encoder.category_trunk(x)) for x in blocks], dim=1)
 
     # -- the game ------------------------------------------------------------------------------
 
