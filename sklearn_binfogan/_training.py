@@ -307,6 +307,10 @@ class AdversarialNet(NeuralNet):
         self.train_index_ = order[n_valid:]
         self.valid_index_ = order[:n_valid] if n_valid else order
 
+    def forget_rows(self) -> None:
+        """Let go of the training rows: a fitted model must not hold its data."""
+        del self.rows_, self.train_index_, self.valid_index_, self.batches_
+
     def train_phases(self, n_warmup: int, n_game: int) -> None:
         """Train the consistency phase, then the game; `progress` shows a bar over both."""
         bar = PhaseProgress(n_warmup + n_game) if self.progress else None
@@ -600,8 +604,10 @@ def _mapped(tree: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
 def train(
     settings: Settings, X: np.ndarray, device: str, callbacks: Any, progress: bool = False
 ) -> AdversarialNet:
-    """Train a fresh net on rows X: the consistency phase, then the game."""
+    """Train a fresh net on rows X: the consistency phase, then the game; `score_` judges it."""
     net = AdversarialNet(settings, device, callbacks, progress).initialize()
     net.load_rows(X)
     net.train_phases(settings.recipe.warmup_iter, settings.recipe.max_iter)
+    net.score_ = 1 - float(net.validation_step(net.rows_.take(net.valid_index_))["loss"])
+    net.forget_rows()
     return net

@@ -278,6 +278,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         n_steps = -(-len(X) // recipe.batch_size)
         n_warmup = min(n_steps, max(recipe.warmup_iter - net.steps_[CONSISTENCY], 0))
         net.train_phases(n_warmup, n_steps - n_warmup)
+        net.forget_rows()
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -633,8 +634,7 @@ def _train_start(
     """One restart, in whatever process joblib runs it: its score and its state."""
     with single_thread():
         net = train(settings, X, device, callbacks, progress)
-        score = net.evaluate(net.rows_.take(net.valid_index_))["score"]
-    return score, net.export()
+    return net.score_, net.export()
 
 
 def _resolve_device(device: str) -> str:
