@@ -467,14 +467,12 @@ class AdversarialNet(NeuralNet):
         players, spec = self.module_, self.settings.spec
         codes = spec.draw(len(x), self.rng_).to(x.dtype)
         real_categories, hard = self._real_categories(x)
+        style = players.encoder.style(x, hard)
+        real_codes = torch.cat([real_categories, style], dim=1)
         if self.settings.recipe.cycle_weight > 0:
-            style = players.encoder.style(x, hard)
-            real_codes = torch.cat([real_categories, style], dim=1)
             fake, reconstruction = players.generator(torch.cat([codes, real_codes])).chunk(2)
         else:
             fake, reconstruction = players.generator(codes), x[:0]
-            style = players.encoder.style(x, hard)
-            real_codes = torch.cat([real_categories, style], dim=1)
         fake_logits = players.encoder.logits(fake)
         fake_style = players.encoder.style(fake, spec.harden(fake_logits))
         verdicts = players.discriminator(torch.cat([x, fake]), torch.cat([real_codes, codes]))

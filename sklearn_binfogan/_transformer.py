@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -309,7 +310,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
         recipe = Recipe(**{name: resolved(name) for name in Recipe.__dataclass_fields__})
         if recipe.consistency_weight == 0:
-            recipe = Recipe(**{**vars(recipe), "warmup_iter": 0})
+            recipe = replace(recipe, warmup_iter=0)
         if recipe.warmup_iter == recipe.max_iter == 0:
             raise ValueError("warmup_iter and max_iter are both 0: there is nothing to train.")
         layout = Layout.image(X, self.image_shape) if is_image else Layout.table(X)
