@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
@@ -16,6 +17,7 @@ from ._networks import (
     Encoder,
     conv_stack,
     dense_stack,
+    initialise_truncated,
     leaky_relu,
 )
 
@@ -25,7 +27,7 @@ class Networks(NamedTuple):
 
     encoder: Encoder
     generator: nn.Module
-    discriminator: nn.Module
+    discriminator: Discriminator
 
 
 @runtime_checkable
@@ -138,9 +140,79 @@ class ConvArchitecture:
         }
 
 
-ARCHITECTURES: dict[str, MLPArchitecture | ConvArchitecture] = {
+@dataclass(frozen=True)
+class PaperArchitecture:
+    """The paper's networks and training for MNIST (Hinz & Wermter 2018, supplement).
+
+    Encoder and generator have one entry per convolution, as the supplement's tables do.
+    """
+
+    generator_channels: tuple[int, ...] = (64, 128, 64)
+    generator_strides: tuple[int, ...] = (2, 1, 2)
+    encoder_channels: tuple[int, ...] = (32, 64, 128)
+    encoder_strides: tuple[int, ...] = (1, 2, 2)
+    encoder_dense: int = 1024
+    discriminator_channels: tuple[int, ...] = (64, 128)
+    discriminator_dense: int = 512
+    discriminator_code: tuple[int, ...] = (64, 128)
+    discriminator_joint: int = 1024
+    noise: tuple[float, ...] = (0.3, 0.5, 0.5)  # after the layers of D's trunks
+
+    def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
+        """Build the networks for images of shape (C, H, W)."""
+        generator = ConvGenerator(
+            spec, shape, self.generator_channels, "batch", self.generator_strides
+        )
+        initialise_truncated(generator)
+        return Networks(self._encoder(spec, shape), generator, self._discriminator(spec, shape))
+
+    def _encoder(self, spec: CodeSpec, shape: tuple[int, ...]) -> Encoder:
+        trunk, width = conv_stack(
+            shape, self.encoder_channels, self.encoder_strides, "batch", padding=0
+        )
+        trunk.extend(dense_stack([width, self.encoder_dense], batch_norm=True))
+        width = self.encoder_dense
+        return Encoder(spec, trunk, width, trunk, width, style_reads_categories=False)
+
+    def _discriminator(self, spec: CodeSpec, shape: tuple[int, ...]) -> Discriminator:
+        data, width = conv_stack(
+            shape, self.discriminator_channels, (2, 2), "batch", padding=0, noise=self.noise
+        )
+        dense = partial(dense_stack, batch_norm=True)
+        data.extend(dense([width, self.discriminator_dense], noise=self.noise[2:]))
+        width = self.discriminator_dense
+        return Discriminator(
+            data,
+            width,
+            spec.width,
+            (*self.discriminator_code, width),
+            (self.discriminator_joint,),
+            code_layers=partial(dense, noise=self.noise),
+            joint_layers=partial(dense, noise=self.noise[2:]),
+        )
+
+    def recipe(self, n_rows: int) -> dict[str, Any]:
+        """Budget, rates and terms of the paper's objective, whatever the number of rows."""
+        return {
+            "n_noise": 16,
+            "warmup_iter": 0,
+            "max_iter": 30_000,
+            "batch_size": 128,
+            "learning_rate": 5e-4,
+            "discriminator_learning_rate": 1e-4,
+            "consistency_weight": 0.0,
+            "cycle_weight": 0.0,
+            "adversarial_loss": "nonsaturating",
+            "betas": (0.5, 0.999),
+            "rate_power": 0.5,
+            "rate_floor": 0.2,
+        }
+
+
+ARCHITECTURES: dict[str, MLPArchitecture | ConvArchitecture | PaperArchitecture] = {
     "mlp": MLPArchitecture(),
     "conv": ConvArchitecture(),
+    "paper-mnist": PaperArchitecture(),
 }
 
 
@@ -161,6 +233,6 @@ def resolve_architecture(architecture: Any, is_image: bool) -> Architecture:
             f"Unknown architecture {architecture!r}: use {known}, or an object with a method "
             "build(spec, shape)."
         )
-    if name == "conv" and not is_image:
-        raise ValueError("architecture='conv' needs images: set image_shape, or use 'mlp'.")
+    if name != "mlp" and not is_image:
+        raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
     return ARCHITECTURES[name]

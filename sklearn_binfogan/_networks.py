@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ._codes import CodeSpec
 
 FINE_RATIO = 4
+DenseLayers = Callable[[Sequence[int]], nn.Module]
 
 
 def elu() -> nn.Module:
@@ -24,16 +25,59 @@ def leaky_relu() -> nn.Module:
     return nn.LeakyReLU(0.2)
 
 
+class AdditiveNoise(nn.Module):
+    """Gaussian noise in training, as between the layers of the paper's discriminator.
+
+    Parameters
+    ----------
+    deviation : float
+        Standard deviation.
+    """
+
+    def __init__(self, deviation: float) -> None:
+        super().__init__()
+        self.deviation = deviation
+        # Set by whoever trains: torch's own generator is not ours to draw from.
+        self.rng: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add noise to x of any shape."""
+        if not self.training:
+            return x
+        noise = torch.randn(x.shape, generator=self.rng, device=x.device, dtype=x.dtype)
+        return x + self.deviation * noise
+
+
 def dense_stack(
-    sizes: Sequence[int], activation: Callable[[], nn.Module] = elu, batch_norm: bool = False
+    sizes: Sequence[int],
+    activation: Callable[[], nn.Module] = elu,
+    batch_norm: bool = False,
+    noise: Sequence[float] = (),
 ) -> nn.Sequential:
-    """Fully connected layers, each followed by the activation."""
+    """Fully connected layers, each with its activation; `noise` gives a deviation per layer."""
     layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(sizes):
+    for i, (n_in, n_out) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(n_in, n_out, bias=not batch_norm))
         layers += [nn.BatchNorm1d(n_out)] if batch_norm else []
         layers.append(activation())
+        layers += [AdditiveNoise(noise[i])] if noise else []
     return nn.Sequential(*layers)
+
+
+def leaky_stack(sizes: Sequence[int]) -> nn.Module:
+    """Fully connected layers of a discriminator, without norm."""
+    return dense_stack(sizes, leaky_relu)
+
+
+def initialise_truncated(network: nn.Module, deviation: float = 0.02) -> nn.Module:
+    """Draw truncated normal weights; biases are zero (the paper's initialisation of G)."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            # Cut at two deviations, as TensorFlow's initialiser of this name does.
+            nn.init.trunc_normal_(module.weight, 0.0, deviation, -2 * deviation, 2 * deviation)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return network
 
 
 def initialise(network: nn.Module) -> nn.Module:
@@ -56,8 +100,10 @@ def conv_stack(
     strides: Sequence[int],
     norm: str = "none",
     activation: Callable[[], nn.Module] = elu,
+    padding: int = 1,
+    noise: Sequence[float] = (),
 ) -> tuple[nn.Sequential, int]:
-    """3 x 3 convolutions with padding 1, flattened at the end.
+    """3 x 3 convolutions, flattened at the end.
 
     Parameters
     ----------
@@ -66,6 +112,10 @@ def conv_stack(
     channels, strides : sequence of int
         One entry per layer.
     norm : {"none", "batch", "group"}
+    activation : callable
+    padding : int
+    noise : sequence of float
+        Deviation of the noise after each layer; empty for none.
 
     Returns
     -------
@@ -75,10 +125,12 @@ def conv_stack(
     """
     n_in, height, width = shape
     layers: list[nn.Module] = []
-    for n_out, stride in zip(channels, strides, strict=True):
-        layers += [nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=norm != "batch")]
+    for i, (n_out, stride) in enumerate(zip(channels, strides, strict=True)):
+        layers += [nn.Conv2d(n_in, n_out, 3, stride, padding, bias=norm != "batch")]
         layers += [*_norm(norm, n_out), activation()]
-        n_in, height, width = n_out, math.ceil(height / stride), math.ceil(width / stride)
+        layers += [AdditiveNoise(noise[i])] if noise else []
+        n_in = n_out
+        height, width = ((size + 2 * padding - 3) // stride + 1 for size in (height, width))
     return nn.Sequential(*layers, nn.Flatten()), n_in * height * width
 
 
@@ -111,6 +163,8 @@ class Encoder(nn.Module):
         Widths of those features.
     n_heads : int
         Candidate category heads on the one trunk; the consistency phase keeps the best.
+    style_reads_categories : bool
+        Whether the style codes depend on the most likely category. In the paper they do not.
     n_fine_heads : int
         Auxiliary heads with `FINE_RATIO` times as many categories: they only shape the trunk.
     """
@@ -126,6 +180,7 @@ class Encoder(nn.Module):
         style_width: int,
         n_heads: int = 1,
         n_fine_heads: int = 0,
+        style_reads_categories: bool = True,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -136,7 +191,8 @@ class Encoder(nn.Module):
         self.fine_head = nn.Linear(category_width, n_fine) if n_fine else nn.Identity()
         self.style_trunk = style_trunk
         n_style = spec.n_continuous + spec.n_noise
-        joined = style_width + spec.n_categorical
+        self.style_reads_categories = style_reads_categories
+        joined = style_width + spec.n_categorical * style_reads_categories
         self.style_head = nn.Linear(joined, n_style) if n_style else NoOutput()
         self.register_buffer("head", torch.tensor(0))
         initialise(self)
@@ -158,9 +214,22 @@ class Encoder(nn.Module):
         """Logits of the kept head, (n, n_categorical)."""
         return self.candidates(self.category_trunk(x))[self.head]
 
-    def style(self, x: Tensor, categories: Tensor) -> Tensor:
-        """Continuous means, then z in (-1, 1), given the categories, side by side."""
-        features = torch.cat([self.style_trunk(x), categories], dim=1)
+    def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the kept head, (n, n_categorical), and the style codes, (n, the rest)."""
+        features = self.category_trunk(x)
+        logits = self.candidates(features)[self.head]
+        style_features = features if self.has_one_trunk else self.style_trunk(x)
+        return logits, self._style(style_features, self.spec.harden(logits))
+
+    @property
+    def has_one_trunk(self) -> bool:
+        """Whether categories and style share all but their heads, as in the paper."""
+        return self.style_trunk is self.category_trunk
+
+    def _style(self, features: Tensor, categories: Tensor) -> Tensor:
+        """Continuous means, then z in (-1, 1), side by side."""
+        if self.style_reads_categories:
+            features = torch.cat([features, categories], dim=1)
         continuous, noise = self.style_head(features).split(
             [self.spec.n_continuous, self.spec.n_noise], dim=1
         )
@@ -171,8 +240,8 @@ class Encoder(nn.Module):
 
         The style branch reads the most likely category, as it did in training.
         """
-        posterior = self.spec.posterior(self.logits(x))
-        return torch.cat([posterior, self.style(x, self.spec.harden(posterior))], dim=1)
+        logits, style = self.read(x)
+        return torch.cat([self.spec.posterior(logits), style], dim=1)
 
     def category_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the category branch."""
@@ -197,16 +266,18 @@ class DenseGenerator(nn.Module):
 
 
 class ConvGenerator(nn.Module):
-    """G(Z) for images in [0, 1]: dense, then transposed convolutions that double the size.
+    """G(Z) for images in [0, 1]: dense, then 4 x 4 transposed convolutions.
 
     Parameters
     ----------
     spec : CodeSpec
     shape : tuple of int
-        (C, H, W) of the images; a size that is no multiple of 2 ** doublings is cropped.
+        (C, H, W) of the images; a size that is no multiple of the strides' product is cropped.
     channels : sequence of int
-        Channels of each feature map before its doubling.
+        Channels of each layer's input.
     norm : {"none", "batch", "group"}
+    strides : sequence of int or None
+        1 or 2 for each layer; None: all 2.
     """
 
     def __init__(
@@ -215,30 +286,39 @@ class ConvGenerator(nn.Module):
         shape: tuple[int, ...],
         channels: Sequence[int],
         norm: str,
+        strides: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         image_channels, self.height, self.width = shape
-        factor = 2 ** len(channels)
+        strides = strides or (2,) * len(channels)
+        factor = math.prod(strides)
         base = (channels[0], math.ceil(self.height / factor), math.ceil(self.width / factor))
         self.project = nn.Sequential(
-            nn.Linear(spec.width, math.prod(base)),
+            nn.Linear(spec.width, math.prod(base), bias=norm != "batch"),
             nn.Unflatten(1, base),
             *_norm(norm, base[0]),
             elu(),
         )
         layers: list[nn.Module] = []
-        for n_in, n_out in pairwise([*channels, image_channels]):
-            layers += [nn.ConvTranspose2d(n_in, n_out, 4, 2, padding=1)]
+        for n_in, n_out, stride in zip(channels, channels[1:], strides, strict=False):
+            layers += [_transposed(n_in, n_out, stride, bias=norm != "batch")]
             layers += [*_norm(norm, n_out), elu()]
-        # The last layer gives pixels: neither norm nor ELU, but a sigmoid.
-        n_tail = 1 + len(_norm(norm, 1))
-        self.layers = nn.Sequential(*layers[:-n_tail], nn.Sigmoid())
+        pixels = _transposed(channels[-1], image_channels, strides[-1], bias=True)
+        self.layers = nn.Sequential(*layers, pixels, nn.Sigmoid())
         initialise(self)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Images (n, C, H, W) of codes (n, spec.width)."""
         images = self.layers(self.project(codes))
         return images[:, :, : self.height, : self.width]
+
+
+def _transposed(n_in: int, n_out: int, stride: int, bias: bool) -> nn.Module:
+    """4 x 4 transposed convolution whose output is `stride` times as large."""
+    if stride == 1:
+        # With stride 1 it is a convolution with the kernel turned round, which can pad unevenly.
+        return nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(n_in, n_out, 4, bias=bias))
+    return nn.ConvTranspose2d(n_in, n_out, 4, stride, padding=1, bias=bias)
 
 
 class Discriminator(nn.Module):
@@ -255,6 +335,8 @@ class Discriminator(nn.Module):
         Layers of Z alone; empty to join Z as it is.
     joint_hidden : sequence of int
         Layers of the joined features, before the logit.
+    code_layers, joint_layers : callable
+        Make those layers from their sizes; by default leaky ReLUs without norm.
     """
 
     def __init__(
@@ -264,18 +346,35 @@ class Discriminator(nn.Module):
         code_width: int,
         code_hidden: Sequence[int],
         joint_hidden: Sequence[int],
+        code_layers: DenseLayers = leaky_stack,
+        joint_layers: DenseLayers = leaky_stack,
     ) -> None:
         super().__init__()
         sizes = [code_width, *code_hidden]
         self.data_trunk = data_trunk
-        self.code_trunk = dense_stack(sizes, leaky_relu)
+        self.code_trunk = code_layers(sizes)
         joint = [data_width + sizes[-1], *joint_hidden]
-        self.joint = dense_stack(joint, leaky_relu)
+        self.joint = joint_layers(joint)
         self.verdict = nn.Linear(joint[-1], 1)
         initialise(self)
         nn.init.normal_(self.verdict.weight, std=0.02)
+        norms = nn.BatchNorm1d | nn.BatchNorm2d
+        self.couples_rows = any(isinstance(module, norms) for module in self.modules())
 
     def forward(self, x: Tensor, codes: Tensor) -> Tensor:
         """Logits (n,) of pairs of network input and codes (n, width)."""
         features = torch.cat([self.data_trunk(x), self.code_trunk(codes)], dim=1)
         return self.verdict(self.joint(features)).squeeze(1)
+
+    def judge(
+        self, x: Tensor, codes: Tensor, fake: Tensor, fake_codes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of the real and of the fake pairs.
+
+        With batch norm each side is judged by its own statistics, as in the paper; without,
+        one pass serves both.
+        """
+        if self.couples_rows:
+            return self(x, codes), self(fake, fake_codes)
+        both = self(torch.cat([x, fake]), torch.cat([codes, fake_codes]))
+        return both[: len(x)], both[len(x) :]

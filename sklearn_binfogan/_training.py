@@ -21,6 +21,7 @@ from ._architectures import Architecture
 from ._augmentation import Augmentation
 from ._codes import CodeSpec
 from ._layout import Layout
+from ._networks import AdditiveNoise
 from ._progress import PhaseProgress
 from ._scoring import evaluate
 
@@ -51,6 +52,9 @@ class Recipe:
     batch_size: int
     learning_rate: float
     discriminator_learning_rate: float
+    betas: tuple[float, float] = (0.5, 0.99)  # of Adam in the game
+    rate_power: float = 1.0  # learning rates of the game decay by (1 - share of steps) ** power
+    rate_floor: float = RATE_FLOOR  # to this share
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,11 +236,14 @@ class AdversarialNet(NeuralNet):
         category = list(players.encoder.category_parameters())
         both = [*players.encoder.parameters(), *players.generator.parameters()]
         self.warmup_optimizer_ = self._adam(category, recipe.learning_rate, (0.9, 0.99))
-        self.optimizer_ = self._adam(both, recipe.learning_rate, (0.5, 0.99))
+        self.optimizer_ = self._adam(both, recipe.learning_rate, recipe.betas)
         self.discriminator_optimizer_ = self._adam(
-            players.discriminator.parameters(), recipe.discriminator_learning_rate, (0.5, 0.99)
+            players.discriminator.parameters(), recipe.discriminator_learning_rate, recipe.betas
         )
         self.rng_ = torch.Generator(self.device).manual_seed(self.settings.seed)
+        for module in players.modules():
+            if isinstance(module, AdditiveNoise):
+                module.rng = self.rng_
         self.steps_ = {CONSISTENCY: 0, GAME: 0}
         self.balance_: Tensor | None = None
         return self
@@ -350,7 +357,8 @@ class AdversarialNet(NeuralNet):
     def _protect_categories(self) -> None:
         """Freeze in the game what the consistency phase has learned: bad early fakes undo it."""
         players = self.module_
-        self.protected_ = self.phase_ == GAME and self.steps_[CONSISTENCY] > 0
+        learned_before = self.phase_ == GAME and self.steps_[CONSISTENCY] > 0
+        self.protected_ = learned_before and not players.encoder.has_one_trunk
         if self.protected_:
             learned = players.averaged_encoder
             players.encoder.category_trunk.load_state_dict(learned.category_trunk.state_dict())
@@ -360,14 +368,15 @@ class AdversarialNet(NeuralNet):
             parameter.grad = None  # Adam would go on with a frozen weight's last gradient
 
     def _set_rates(self) -> None:
-        """Cosine decay in the consistency phase, linear decay in the game."""
+        """Cosine decay in the consistency phase, polynomial decay in the game."""
         recipe, step = self.settings.recipe, self.steps_[self.phase_]
         if self.phase_ == CONSISTENCY:
             share = min(step / max(recipe.warmup_iter, 1), 1.0)
-            decay = 0.5 + 0.5 * math.cos(math.pi * share)
+            decay, floor = 0.5 + 0.5 * math.cos(math.pi * share), RATE_FLOOR
         else:
-            decay = 1 - min(step / max(recipe.max_iter, 1), 1.0)
-        factor = RATE_FLOOR + (1 - RATE_FLOOR) * decay
+            share = min(step / max(recipe.max_iter, 1), 1.0)
+            decay, floor = (1 - share) ** recipe.rate_power, recipe.rate_floor
+        factor = floor + (1 - floor) * decay
         self.warmup_optimizer_.param_groups[0]["lr"] = WARMUP_RATE * recipe.learning_rate * factor
         self.optimizer_.param_groups[0]["lr"] = recipe.learning_rate * factor
         self.discriminator_optimizer_.param_groups[0]["lr"] = (
@@ -466,31 +475,24 @@ class AdversarialNet(NeuralNet):
         """Run every player once on real rows and as many fakes."""
         players, spec = self.module_, self.settings.spec
         codes = spec.draw(len(x), self.rng_).to(x.dtype)
-        real_categories, hard = self._real_categories(x)
-        style = players.encoder.style(x, hard)
-        real_codes = torch.cat([real_categories, style], dim=1)
+        logits, style = players.encoder.read(x)
+        real_codes = torch.cat([self._shown_categories(logits), style], dim=1)
         if self.settings.recipe.cycle_weight > 0:
             fake, reconstruction = players.generator(torch.cat([codes, real_codes])).chunk(2)
         else:
             fake, reconstruction = players.generator(codes), x[:0]
-        fake_logits = players.encoder.logits(fake)
-        fake_style = players.encoder.style(fake, spec.harden(fake_logits))
-        verdicts = players.discriminator(torch.cat([x, fake]), torch.cat([real_codes, codes]))
-        return Game(codes, fake_logits, fake_style, reconstruction, *verdicts.chunk(2))
+        fake_logits, fake_style = players.encoder.read(fake)
+        verdicts = players.discriminator.judge(x, real_codes, fake, codes)
+        return Game(codes, fake_logits, fake_style, reconstruction, *verdicts)
 
-    def _real_categories(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Categories of E(x) for D, and for the style branch.
+    def _shown_categories(self, logits: Tensor) -> Tensor:
+        """Categories of real rows as D sees them.
 
-        D sees one-hot categories where the branch is frozen: soft ones would tell real pairs
-        from fake ones. In the paper's own game it sees the posterior, and E learns from it.
+        One-hot where the category branch is frozen: soft ones would tell real pairs from fake
+        ones. In the paper's own game D sees the posterior, and E learns from it.
         """
-        encoder, spec = self.module_.encoder, self.settings.spec
-        if self.protected_:
-            with torch.no_grad():
-                hard = spec.harden(encoder.logits(x))
-            return hard, hard
-        posterior = spec.posterior(encoder.logits(x))
-        return posterior, spec.harden(posterior.detach())
+        spec = self.settings.spec
+        return spec.harden(logits) if self.protected_ else spec.posterior(logits)
 
     def discriminator_loss(self, game: Game) -> Tensor:
         """-V(D, G, E), or its relativistic form."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -302,13 +302,15 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         auto = preset(len(X))
 
         def resolved(name: str) -> Any:
-            value = getattr(self, name)
+            value = getattr(self, name, "auto")
             return auto[name] if isinstance(value, str) and value == "auto" else value
 
         spec = CodeSpec.parse(self.n_clusters, self.n_continuous, resolved("n_noise"))
         if len(X) < max(spec.categories):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
-        recipe = Recipe(**{name: resolved(name) for name in Recipe.__dataclass_fields__})
+        # A preset also sets what is no parameter of the estimator, such as Adam's betas.
+        names = [f.name for f in fields(Recipe) if hasattr(self, f.name) or f.name in auto]
+        recipe = Recipe(**{name: resolved(name) for name in names})
         if recipe.consistency_weight == 0:
             recipe = replace(recipe, warmup_iter=0)
         if recipe.warmup_iter == recipe.max_iter == 0:

@@ -1,0 +1,212 @@
+"""Readers of public data sets; no data set comes with the package."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import os
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.datasets import fetch_openml
+from sklearn.utils import Bunch
+
+_VARIABLE = "SKLEARN_BINFOGAN_DATA"
+
+
+class _IdxFile(NamedTuple):
+    """What a file in IDX format must hold: unsigned bytes 0 to `largest` of one shape."""
+
+    name: str
+    shape: tuple[int, ...]
+    largest: int
+    md5: str  # of the unpacked file
+
+    @property
+    def magic(self) -> int:
+        """Type code 8, unsigned byte, and the number of dimensions: 2051 images, 2049 labels."""
+        return 0x800 + len(self.shape)
+
+    @property
+    def n_header_bytes(self) -> int:
+        """The magic number and one size per dimension, 4 bytes each."""
+        return 4 * (1 + len(self.shape))
+
+    @property
+    def n_bytes(self) -> int:
+        """Length of the unpacked file."""
+        return self.n_header_bytes + math.prod(self.shape)
+
+
+_MNIST = {
+    "X_train": _IdxFile(
+        "train-images-idx3-ubyte", (60_000, 28, 28), 255, "6bbc9ace898e44ae57da46a324031adb"
+    ),
+    "y_train": _IdxFile(
+        "train-labels-idx1-ubyte", (60_000,), 9, "a25bea736e30d166cdddb491f175f624"
+    ),
+    "X_test": _IdxFile(
+        "t10k-images-idx3-ubyte", (10_000, 28, 28), 255, "2646ac647ad5339dbf082846283269ea"
+    ),
+    "y_test": _IdxFile("t10k-labels-idx1-ubyte", (10_000,), 9, "27ae3e4e09519cfbb04c329615203637"),
+}
+
+_MNIST_DESCR = """\
+MNIST: grey images of handwritten digits, 28 x 28 pixels from 0 (background) to 255 (ink),
+60 000 for training and 10 000 for testing, with the digits 0 to 9 as labels.
+
+Source: Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwritten digits",
+http://yann.lecun.com/exdb/mnist/, made from data sets of NIST.
+Licence: Creative Commons Attribution-ShareAlike 3.0 (CC BY-SA 3.0).
+"""
+
+
+def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
+    """Load the MNIST images of handwritten digits [1]_.
+
+    Parameters
+    ----------
+    data_dir : str or Path, default=None
+        Folder with the four files in IDX format, gzip-compressed (``.gz``) or plain:
+        ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte`` and
+        ``t10k-labels-idx1-ubyte``; ``train-images.idx3-ubyte`` and the like are found too. If
+        None, the folder that the environment variable ``SKLEARN_BINFOGAN_DATA`` names, or its
+        subfolder ``mnist``. If that is unset or empty, the data is downloaded from OpenML with
+        :func:`sklearn.datasets.fetch_openml`, which keeps a copy.
+
+    Returns
+    -------
+    mnist : Bunch
+        X_train : ndarray of uint8, shape (60000, 784)
+            Images as rows, in C order; pixels from 0 (background) to 255 (ink).
+        y_train : ndarray of int64, shape (60000,)
+            Digits, 0 to 9.
+        X_test : ndarray of uint8, shape (10000, 784)
+        y_test : ndarray of int64, shape (10000,)
+        image_shape : tuple
+            ``(28, 28)``: height and width.
+        DESCR : str
+            Description, source and licence.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder is given, by `data_dir` or the variable, and lacks one of the files.
+    ValueError
+        If a file isn't the published one, or is damaged; or if OpenML sends something else.
+    OSError
+        If the data can't be downloaded.
+
+    Notes
+    -----
+    Files are compared with the published MD5 checksums; of a download the shapes and the range of
+    the values are checked. MNIST is licensed under CC BY-SA 3.0.
+
+    References
+    ----------
+    .. [1] Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits",
+       http://yann.lecun.com/exdb/mnist/
+    """
+    folders = _folders(data_dir, "mnist")
+    arrays = _read_mnist(folders) if folders else _fetch_mnist()
+    return Bunch(**arrays, image_shape=_MNIST["X_train"].shape[1:], DESCR=_MNIST_DESCR)
+
+
+def _folders(data_dir: str | os.PathLike[str] | None, name: str) -> list[Path]:
+    """Return the folders that may hold the data set `name`; none if the user gave none."""
+    if data_dir is not None:
+        return [Path(data_dir)]
+    root = os.environ.get(_VARIABLE)
+    return [Path(root), Path(root, name)] if root else []
+
+
+def _find(folders: list[Path], name: str) -> Path:
+    """Return the first file called `name`, with ``.idx`` or ``-idx``, plain or gzip."""
+    spellings = [name, name.replace("-idx", ".idx")]
+    names = [spelling + suffix for spelling in spellings for suffix in ("", ".gz")]
+    for path in (folder / each for folder in folders for each in names):
+        if path.is_file():
+            return path
+    # A download in its stead would surprise whoever named a folder.
+    raise FileNotFoundError(
+        f"Looked for {', '.join(names)} in {' and '.join(map(str, folders))}; found none. The "
+        f"folder comes from data_dir or, without it, from the environment variable {_VARIABLE}."
+    )
+
+
+def _read_mnist(folders: list[Path]) -> dict[str, np.ndarray]:
+    """Read the four files; images become rows."""
+    paths = {key: _find(folders, file.name) for key, file in _MNIST.items()}
+    arrays = {key: _read_idx(paths[key], file) for key, file in _MNIST.items()}
+    return {
+        key: values.astype(np.int64) if values.ndim == 1 else values.reshape(len(values), -1)
+        for key, values in arrays.items()
+    }
+
+
+def _read_idx(path: Path, file: _IdxFile) -> np.ndarray:
+    """Return the uint8 array of an IDX file that passes every check.
+
+    The checksum alone would do; the checks before it say what is wrong.
+    """
+    content = _read_bytes(path, file.n_bytes + 1)
+    n_numbers = min(file.n_header_bytes, len(content)) // 4
+    magic, *sizes = np.frombuffer(content, ">u4", n_numbers).tolist() or [None]
+    _require(path, "the magic number", magic, file.magic)
+    _require(path, "the shape in the header", tuple(sizes), file.shape)
+    n_bytes = f"more than {file.n_bytes}" if len(content) > file.n_bytes else len(content)
+    _require(path, "the number of bytes", n_bytes, file.n_bytes)
+    values = np.frombuffer(content, np.uint8, offset=file.n_header_bytes).reshape(file.shape)
+    _require_whole(path, values, file.largest)
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    _require(path, "the MD5 checksum of the unpacked file", md5, file.md5)
+    return values.copy()  # the buffer is read-only
+
+
+def _read_bytes(path: Path, n_bytes: int) -> bytes:
+    """Read a plain or gzip file up to `n_bytes`, however much it would unpack to."""
+    try:
+        with gzip.GzipFile(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return file.read(n_bytes)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is not an intact gzip file: {error}") from error
+
+
+def _fetch_mnist() -> dict[str, np.ndarray]:
+    """Fetch the rows from OpenML, where the test images follow the training images."""
+    source = "mnist_784 of OpenML"
+    # This parser needs no pandas.
+    X, y = fetch_openml("mnist_784", version=1, return_X_y=True, as_frame=False, parser="liac-arff")
+    n_train, *image_shape = _MNIST["X_train"].shape
+    n_rows = n_train + _MNIST["X_test"].shape[0]
+    _require(source, "the shape of the images", X.shape, (n_rows, math.prod(image_shape)))
+    _require(source, "the shape of the labels", y.shape, (n_rows,))
+    y = y.astype(np.float64)  # the digits come as str
+    _require_whole(source, X, _MNIST["X_train"].largest)
+    _require_whole(source, y, _MNIST["y_train"].largest)
+    X, y = X.astype(np.uint8, order="C"), y.astype(np.int64)
+    return {
+        "X_train": X[:n_train],
+        "y_train": y[:n_train],
+        "X_test": X[n_train:],
+        "y_test": y[n_train:],
+    }
+
+
+def _require(source: Path | str, what: str, found: Any, allowed: Any) -> None:
+    """Raise an error that quotes both unless what was found is what is allowed."""
+    if found != allowed:
+        raise ValueError(f"{source}: {what} is {found}; allowed is only {allowed}.")
+
+
+def _require_whole(source: Path | str, values: np.ndarray, largest: int) -> None:
+    """Raise an error that quotes the first value that isn't a whole number in 0 to `largest`."""
+    allowed = (values >= 0) & (values <= largest) & (values == np.floor(values))
+    if not allowed.all():
+        raise ValueError(
+            f"{source}: found the value {values[~allowed][0]}; allowed are only the whole "
+            f"numbers 0 to {largest}."
+        )
