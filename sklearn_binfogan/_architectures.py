@@ -88,7 +88,7 @@ class MLPArchitecture:
 
 @dataclass(frozen=True)
 class ConvArchitecture:
-    """Small convolutional networks for images of any size from 8 x 8 up."""
+    """Small convolutional networks for images; by default for those under 16 pixels a side."""
 
     category_channels: tuple[int, ...] = (16, 32, 128)
     category_strides: tuple[int, ...] = (1, 2, 2)
@@ -101,6 +101,7 @@ class ConvArchitecture:
     discriminator_code: tuple[int, ...] = (128, 128)
     n_heads: int = 6
     n_fine_heads: int = 2
+    warmup_rate: float = 0.5
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for images of shape (C, H, W)."""
@@ -126,10 +127,11 @@ class ConvArchitecture:
 
     def recipe(self, n_rows: int) -> dict[str, Any]:
         """Budget and rates for `n_rows` images."""
-        steps = min(max(n_rows, 200), 500)
+        steps = max(min(max(n_rows, 200), 500), min(n_rows // 40, 1500))
         return {
             "n_noise": 16,
             "warmup_iter": steps,
+            "warmup_rate": self.warmup_rate,
             "max_iter": 3 * steps // 5,
             "batch_size": 128,
             "learning_rate": 2e-3,
@@ -209,6 +211,9 @@ class PaperArchitecture:
         }
 
 
+CONV_LARGE = ConvArchitecture((16, 32, 64), (2, 2, 2), warmup_rate=2.0)
+LARGE = 16  # pixels a side
+
 ARCHITECTURES: dict[str, MLPArchitecture | ConvArchitecture | PaperArchitecture] = {
     "mlp": MLPArchitecture(),
     "conv": ConvArchitecture(),
@@ -216,8 +221,14 @@ ARCHITECTURES: dict[str, MLPArchitecture | ConvArchitecture | PaperArchitecture]
 }
 
 
-def resolve_architecture(architecture: Any, is_image: bool) -> Architecture:
+def resolve_architecture(architecture: Any, shape: tuple[int, ...]) -> Architecture:
     """Turn the estimator's `architecture` into an object that builds the networks.
+
+    Parameters
+    ----------
+    architecture : str or object
+    shape : tuple of int
+        (C, H, W) of images, (n_features,) of tables.
 
     Raises
     ------
@@ -226,6 +237,7 @@ def resolve_architecture(architecture: Any, is_image: bool) -> Architecture:
     """
     if not isinstance(architecture, str):
         return architecture
+    is_image = len(shape) == 3
     name = ("conv" if is_image else "mlp") if architecture == "auto" else architecture
     if name not in ARCHITECTURES:
         known = ", ".join(map(repr, ["auto", *ARCHITECTURES]))
@@ -235,4 +247,15 @@ def resolve_architecture(architecture: Any, is_image: bool) -> Architecture:
         )
     if name != "mlp" and not is_image:
         raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
-    return ARCHITECTURES[name]
+    is_large = is_image and min(shape[1:]) >= LARGE
+    return CONV_LARGE if name == "conv" and is_large else ARCHITECTURES[name]
+
+
+def preset_recipe(
+    architecture: Architecture, shape: tuple[int, ...], n_rows: int
+) -> dict[str, Any]:
+    """Values for "auto": the architecture's own, or else those of the preset for such data."""
+    preset = (
+        architecture if hasattr(architecture, "recipe") else resolve_architecture("auto", shape)
+    )
+    return preset.recipe(n_rows)  # type: ignore[attr-defined]  # optional in the protocol

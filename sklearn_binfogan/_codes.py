@@ -9,9 +9,12 @@ from itertools import accumulate, pairwise
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+Prior = tuple[tuple[float, ...], ...]  # per categorical code, the probability of each category
 
 
 def is_count(value: Any, low: int, high: float = float("inf")) -> bool:
@@ -55,6 +58,35 @@ class CodeSpec:
                 f"categorical code; got {n_clusters!r}."
             )
         return cls(tuple(int(k) for k in categories), int(n_continuous), int(n_noise))
+
+    def parse_prior(self, prior: Any) -> str | Prior:
+        """Read the estimator's `cluster_prior`: a name as it is, or one array per code.
+
+        Each code's probabilities come out in falling order, as its categories are numbered.
+
+        Raises
+        ------
+        ValueError
+            If it is no name and not one positive probability per category, adding up to 1.
+        """
+        if isinstance(prior, str):
+            return prior
+        parts = list(prior) if len(self.categories) > 1 else [prior]
+        try:
+            arrays = [np.sort(np.asarray(part, dtype=np.float64))[::-1] for part in parts]
+        except (TypeError, ValueError):
+            arrays = []
+        shapes = [array.shape for array in arrays]
+        valid = shapes == [(k,) for k in self.categories] and all(
+            array.min() > 0 and abs(array.sum() - 1) < 1e-6 for array in arrays
+        )
+        if not valid:
+            raise ValueError(
+                "cluster_prior must be 'uniform', 'learned', or one positive probability per "
+                f"category, adding up to 1, for categories {self.categories} (a list of arrays "
+                f"for several codes); got {prior!r}."
+            )
+        return tuple(tuple(array.tolist()) for array in arrays)
 
     @cached_property
     def category_slices(self) -> tuple[slice, ...]:
@@ -104,14 +136,26 @@ class CodeSpec:
         """One-hot of the most likely category of each code, (n, n_categorical)."""
         return self.one_hot(self.labels(columns)).to(columns.dtype)
 
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
-        """Draw n codes from the prior: uniform categories, the rest uniform on [-1, 1].
+    def draw(self, n: int, rng: torch.Generator, prior: Prior | None = None) -> Tensor:
+        """Draw n codes: categories from their prior, the rest uniform on [-1, 1].
+
+        Parameters
+        ----------
+        n : int
+        rng : torch.Generator
+        prior : tuple of tuple of float or None
+            Probability of each category of each code; None is the uniform prior of the paper.
 
         Returns
         -------
         codes : Tensor of shape (n, width), on the generator's device
         """
-        labels = [torch.randint(k, (n,), generator=rng, device=rng.device) for k in self.categories]
+        labels = [
+            torch.randint(k, (n,), generator=rng, device=rng.device)
+            if prior is None
+            else torch.tensor(prior[i], device=rng.device).multinomial(n, True, generator=rng)
+            for i, k in enumerate(self.categories)
+        ]
         width = self.n_continuous + self.n_noise
         rest = torch.rand((n, width), generator=rng, device=rng.device, dtype=torch.float32)
         return torch.cat([self.one_hot(torch.stack(labels, dim=1)), rest * 2 - 1], dim=1)

@@ -110,6 +110,20 @@ def consistency_terms(logits: Tensor, moved_logits: Tensor) -> Consistency:
     )
 
 
-def imbalance(mean: Tensor, slack: float) -> Tensor:
-    """Entropy that a mean posterior (n_heads, K) lacks from log K - slack, at least 0."""
-    return (math.log(mean.shape[-1]) - slack - entropy(mean)).clamp_min(0)
+def imbalance(mean: Tensor, slack: float, prior: Tensor | None = None) -> Tensor:
+    """KL(mean || prior) in nats beyond a slack, at least 0; shape (n_heads,).
+
+    Parameters
+    ----------
+    mean : Tensor of shape (n_heads, K)
+        Mean posterior.
+    slack : float
+    prior : Tensor of shape (K,), falling, or None for a uniform one
+        Categories are matched with it by size: which is which is not known.
+    """
+    if prior is None:
+        divergence = math.log(mean.shape[-1]) - entropy(mean)
+    else:
+        ranked = mean.sort(dim=-1, descending=True).values
+        divergence = -(ranked * prior.log()).sum(dim=-1) - entropy(mean)
+    return (divergence - slack).clamp_min(0)

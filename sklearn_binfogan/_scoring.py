@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ._augmentation import Augmentation
+from ._codes import Prior
 from ._losses import entropy
 from ._networks import Encoder
 
@@ -22,6 +23,7 @@ def evaluate(
     x: Tensor,
     augment: Augmentation,
     rng: torch.Generator,
+    prior: Prior | None = None,
 ) -> dict[str, float]:
     """Measure a model on real data without labels.
 
@@ -34,6 +36,8 @@ def evaluate(
     augment : callable
         T of the consistency term.
     rng : torch.Generator
+    prior : tuple of tuple of float or None
+        Probability of each category of each code; None: uniform.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def evaluate(
     codes = encoder(x)
     measures = {
         "consistency": _consistency(encoder, codes, x, augment, rng),
-        **_recovery(encoder, generator, max(len(x), N_DRAWS), rng),
+        **_recovery(encoder, generator, max(len(x), N_DRAWS), rng, prior),
         "reconstruction": _r2(generator(codes), x),
     }
     parts = ["recovery", "reconstruction"] if spec.width > len(spec.categories) else []
@@ -75,10 +79,10 @@ def _consistency(
 
 
 def _recovery(
-    encoder: Encoder, generator: nn.Module, n: int, rng: torch.Generator
+    encoder: Encoder, generator: nn.Module, n: int, rng: torch.Generator, prior: Prior | None
 ) -> dict[str, float]:
     spec = encoder.spec
-    drawn = spec.draw(n, rng)
+    drawn = spec.draw(n, rng, prior)
     drawn = drawn.to(next(encoder.parameters()).dtype)
     found = encoder(generator(drawn))
     log_q = found[:, : spec.n_categorical].clamp_min(1e-6).log()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from . import _losses as losses
 from ._architectures import Architecture
 from ._augmentation import Augmentation
-from ._codes import CodeSpec
+from ._codes import CodeSpec, Prior
 from ._layout import Layout
 from ._networks import AdditiveNoise
 from ._progress import PhaseProgress
@@ -31,12 +31,12 @@ STEPS_PER_EPOCH = 50
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
 HEAD_DRAWS, MAX_JUDGED = 4, 10_000  # draws of T and rows that choose among candidate heads
 RATE_FLOOR = 0.05  # learning rates decay to this share
-WARMUP_RATE = 0.5  # learning rate of the consistency phase, relative to the game's
 AVERAGE_DECAY = {CONSISTENCY: 0.99, GAME: 0.995}
 # Classes are never of exactly one size: after a first part in which every batch is balanced, only
 # a running mean of the posterior is, and only up to a slack in nats.
 BATCH_BALANCE_PART, BALANCE_MOMENTUM, BALANCE_SLACK = 1 / 3, 0.1, 0.004
 BALANCE_SLACK_TABLE = 0.05
+BALANCE_SLACK_LEARNED = 0.25
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,11 @@ class Recipe:
     batch_size: int
     learning_rate: float
     discriminator_learning_rate: float
+    cluster_prior: str | Prior = "uniform"
     betas: tuple[float, float] = (0.5, 0.99)  # of Adam in the game
     rate_power: float = 1.0  # learning rates of the game decay by (1 - share of steps) ** power
     rate_floor: float = RATE_FLOOR  # to this share
+    warmup_rate: float = 0.5  # learning rate of the consistency phase, relative to the game's
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,6 +248,8 @@ class AdversarialNet(NeuralNet):
                 module.rng = self.rng_
         self.steps_ = {CONSISTENCY: 0, GAME: 0}
         self.balance_: Tensor | None = None
+        given = recipe.cluster_prior
+        self.prior_: Prior | None = None if isinstance(given, str) else given
         return self
 
     @staticmethod
@@ -309,7 +313,9 @@ class AdversarialNet(NeuralNet):
         """Take rows to train on; a tenth is held out to judge by, where there are enough."""
         self.rows_ = Rows(X, self.settings.layout, self.device)
         n_rows = len(self.rows_)
-        order = torch.randperm(n_rows, generator=self.rng_, device=self.rng_.device)
+        # From the seed alone: a net that goes on with the same rows holds out the same ones.
+        rng = torch.Generator(self.device).manual_seed(self.settings.seed)
+        order = torch.randperm(n_rows, generator=rng, device=self.device)
         n_valid = min(n_rows // 10, MAX_VALID) if n_rows >= MIN_ROWS_TO_HOLD_OUT else 0
         self.train_index_ = order[n_valid:]
         self.valid_index_ = order[:n_valid] if n_valid else order
@@ -350,9 +356,10 @@ class AdversarialNet(NeuralNet):
         except KeyboardInterrupt:
             if not self.stopped_:
                 raise
-        self.notify("on_train_end", X=None, y=None)
         if phase == CONSISTENCY:
             self._keep_best_head()
+            self._settle_prior()
+        self.notify("on_train_end", X=None, y=None)
 
     def _protect_categories(self) -> None:
         """Freeze in the game what the consistency phase has learned: bad early fakes undo it."""
@@ -377,11 +384,10 @@ class AdversarialNet(NeuralNet):
             share = min(step / max(recipe.max_iter, 1), 1.0)
             decay, floor = (1 - share) ** recipe.rate_power, recipe.rate_floor
         factor = floor + (1 - floor) * decay
-        self.warmup_optimizer_.param_groups[0]["lr"] = WARMUP_RATE * recipe.learning_rate * factor
-        self.optimizer_.param_groups[0]["lr"] = recipe.learning_rate * factor
-        self.discriminator_optimizer_.param_groups[0]["lr"] = (
-            recipe.discriminator_learning_rate * factor
-        )
+        rate = recipe.learning_rate
+        rates = [recipe.warmup_rate * rate, rate, recipe.discriminator_learning_rate]
+        for optimizer, initial_rate in zip(self._all_optimizers(), rates, strict=True):
+            optimizer.param_groups[0]["lr"] = initial_rate * factor
 
     # -- consistency phase: E's categories on real data -----------------------------------------
 
@@ -426,9 +432,19 @@ class AdversarialNet(NeuralNet):
         slack = 0.0
         if self.steps_[CONSISTENCY] >= BATCH_BALANCE_PART * recipe.warmup_iter:
             slack = BALANCE_SLACK if self.settings.layout.is_image else BALANCE_SLACK_TABLE
+            if recipe.cluster_prior == "learned":
+                slack = BALANCE_SLACK_LEARNED
             # The running mean's value with the batch mean's whole gradient.
             mean = self.balance_ + mean - mean.detach()
-        return torch.stack([losses.imbalance(m, slack).sum() for m in spec.split(mean)]).sum()
+        parts = zip(spec.split(mean), self._given_prior(mean), strict=True)
+        return torch.stack([losses.imbalance(m, slack, prior).sum() for m, prior in parts]).sum()
+
+    def _given_prior(self, like: Tensor) -> list[Tensor | None]:
+        """Per categorical code the user's prior, or None for a uniform one."""
+        given = self.settings.recipe.cluster_prior
+        if isinstance(given, str):
+            return [None] * len(self.settings.spec.categories)
+        return [like.new_tensor(probabilities) for probabilities in given]
 
     @torch.no_grad()
     def _keep_best_head(self) -> None:
@@ -445,6 +461,26 @@ class AdversarialNet(NeuralNet):
                 loss = loss - losses.entropy(terms.mean)
         for network in (encoder, self.module_.encoder):
             network.head.copy_(loss.argmin())
+
+    @torch.no_grad()
+    def _settle_prior(self) -> None:
+        """Give each category its probability in the game: the sizes found on real rows.
+
+        A prior given by the user is matched with them by size.
+        """
+        given, spec = self.settings.recipe.cluster_prior, self.settings.spec
+        if given == "uniform":
+            return
+        blocks = [self.rows_.take(i) for i in self.train_index_[:MAX_JUDGED].split(1000)]
+        logits = self._candidates(blocks)[self.module_.encoder.head]
+        sizes = [part.mean(dim=0) for part in spec.split(spec.posterior(logits))]
+        if not isinstance(given, str):
+            ranks = [size.argsort(descending=True).argsort().tolist() for size in sizes]
+            self.prior_ = tuple(
+                tuple(prior[r] for r in rank) for prior, rank in zip(given, ranks, strict=True)
+            )
+        else:
+            self.prior_ = tuple(tuple(size.tolist()) for size in sizes)
 
     def _candidates(self, blocks: Iterable[Tensor]) -> Tensor:
         """Logits of the averaged candidate heads, (n_heads, n, n_categorical)."""
@@ -474,7 +510,7 @@ class AdversarialNet(NeuralNet):
     def play(self, x: Tensor) -> Game:
         """Run every player once on real rows and as many fakes."""
         players, spec = self.module_, self.settings.spec
-        codes = spec.draw(len(x), self.rng_).to(x.dtype)
+        codes = spec.draw(len(x), self.rng_, self.prior_).to(x.dtype)
         logits, style = players.encoder.read(x)
         real_codes = torch.cat([self._shown_categories(logits), style], dim=1)
         if self.settings.recipe.cycle_weight > 0:
@@ -548,7 +584,16 @@ class AdversarialNet(NeuralNet):
             x,
             self.settings.augment,
             rng,
+            self.prior_,
         )
+
+    def relative_discriminator_loss(self) -> float:
+        """D's loss over the last epoch of the game, relative to guessing; NaN without a game."""
+        losses_of_game = [e["discriminator_loss"] for e in self.history if e["phase"] == GAME]
+        if not losses_of_game:
+            return math.nan
+        guess = self.discriminator_loss(Game(*[torch.zeros(1)] * len(Game._fields)))
+        return float(losses_of_game[-1] / guess)
 
     def export(self) -> dict[str, Any]:
         """Everything that training has changed, as CPU numpy arrays and plain values."""
@@ -561,6 +606,7 @@ class AdversarialNet(NeuralNet):
         return {
             **_mapped(tensors, Tensor, _to_numpy),
             "steps": dict(self.steps_),
+            "prior": self.prior_,
             "history": list(self.history),
         }
 
@@ -579,6 +625,7 @@ class AdversarialNet(NeuralNet):
         balance = tensors["balance"]
         self.balance_ = None if balance is None else balance.to(self.device)
         self.steps_ = dict(state["steps"])
+        self.prior_ = state["prior"]
         self.history_ = History(state["history"])
         return self
 
@@ -602,12 +649,48 @@ def _mapped(tree: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
 
 
 def train(
-    settings: Settings, X: np.ndarray, device: str, callbacks: Any, progress: bool = False
+    settings: Settings,
+    X: np.ndarray,
+    device: str,
+    callbacks: Any,
+    progress: bool = False,
+    phases: Sequence[str] = (CONSISTENCY, GAME),
+    state: dict[str, Any] | None = None,
 ) -> AdversarialNet:
-    """Train a fresh net on rows X: the consistency phase, then the game; `score_` judges it."""
-    net = AdversarialNet(settings, device, callbacks, progress).initialize()
+    """Train a net on rows X, fresh or from an exported state; `measures_` judge it."""
+    net = AdversarialNet(settings, device, callbacks, progress)
+    net = net.restore(state) if state else net.initialize()
     net.load_rows(X)
-    net.train_phases(settings.recipe.warmup_iter, settings.recipe.max_iter)
-    net.score_ = 1 - float(net.validation_step(net.rows_.take(net.valid_index_))["loss"])
+    recipe = settings.recipe
+    net.train_phases(
+        recipe.warmup_iter if CONSISTENCY in phases else 0,
+        recipe.max_iter if GAME in phases else 0,
+    )
+    net.measures_ = net.evaluate(net.rows_.take(net.valid_index_))
     net.forget_rows()
     return net
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """One of several starts, as it travels between processes."""
+
+    settings: Settings
+    state: dict[str, Any] = field(default_factory=dict)  # empty: nothing trained yet
+    consistency: float = 0.0
+    score: float = 0.0
+
+
+def train_start(
+    start: Start,
+    X: np.ndarray,
+    device: str,
+    callbacks: Any,
+    progress: bool,
+    phases: Sequence[str],
+) -> Start:
+    """Train some phases of a start, in whatever process joblib runs it."""
+    with single_thread():
+        net = train(start.settings, X, device, callbacks, progress, phases, start.state)
+    measures = net.measures_
+    return Start(start.settings, net.export(), measures["consistency"], measures["score"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import (
@@ -23,12 +25,23 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
-from ._architectures import ARCHITECTURES, resolve_architecture
+from ._architectures import ARCHITECTURES, preset_recipe, resolve_architecture
 from ._augmentation import resolve_augmentation
-from ._codes import CodeSpec, is_count
+from ._codes import CodeSpec, Prior, is_count
+from ._collapse import Evidence, findings
 from ._layout import Layout
 from ._scoring import evaluate
-from ._training import CONSISTENCY, AdversarialNet, Recipe, Settings, single_thread, train
+from ._training import (
+    CONSISTENCY,
+    GAME,
+    AdversarialNet,
+    Recipe,
+    Settings,
+    Start,
+    single_thread,
+    train,
+    train_start,
+)
 
 BLOCK = 1024
 DTYPES = [np.float64, np.float32, np.uint8]
@@ -77,6 +90,11 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         Weight of |G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2; 0 in the paper.
     adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
         "nonsaturating" is the paper's; "auto" is "relativistic".
+    cluster_prior : {"uniform", "learned"} or array-like, default="uniform"
+        How categories are drawn. "uniform" is the paper's. "learned" takes the sizes that the
+        clusters of real rows have after the consistency phase, in which they may then be of very
+        different size. An array gives one positive probability per category, in any order, adding
+        up to 1: the largest goes to the largest cluster; for several codes a list of arrays.
     warmup_iter : int or "auto", default="auto"
         Steps of the consistency phase. "auto" follows the number of rows.
     max_iter : int or "auto", default="auto"
@@ -86,7 +104,8 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
     learning_rate, discriminator_learning_rate : float or "auto", default="auto"
         Adam's rates for (E, G) and for D.
     n_init : int, default=1
-        Restarts; the one of highest label-free `score` is kept.
+        Starts; all train the consistency phase, the better half of them plays the game, and the
+        one of highest label-free `score` is kept.
     n_jobs : int or None, default=None
         Restarts run at the same time, by joblib.
     device : str, default="auto"
@@ -102,6 +121,8 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
     ----------
     labels_ : ndarray of int64, shape (n_samples,) or (n_samples, n_codes)
         Clusters of the training rows, numbered by falling size.
+    cluster_prior_ : ndarray of float64, shape (n_clusters,), or list of ndarray
+        Probability with which `sample` draws each category; a list for several codes.
     n_iter_ : int
         Steps taken, of both phases.
     history_ : skorch.history.History
@@ -109,7 +130,9 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         `valid_loss` (1 - score on held-out rows; on all rows where there are under 500).
     diagnostics_ : dict
         Label-free measures on training rows: `consistency`, `recovery`, `reconstruction`,
-        `agreement`, `score`, `cluster_sizes`.
+        `agreement`, `score`, `cluster_sizes`; and `findings`, a list of sentences on signs of
+        collapse (dead or merged categories, codes that the generator ignores, samples all alike,
+        a saturated discriminator), empty if there are none. `fit` also gives them as a warning.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str
@@ -142,6 +165,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         "augmentation": [StrOptions({"auto", "affine", "noise"}), callable, None],
         "cycle_weight": [NOT_NEGATIVE, AUTO],
         "adversarial_loss": [StrOptions({"auto", "nonsaturating", "relativistic"})],
+        "cluster_prior": [StrOptions({"uniform", "learned"}), "array-like"],
         "warmup_iter": [COUNT, AUTO],
         "max_iter": [COUNT, AUTO],
         "batch_size": [POSITIVE_COUNT, AUTO],
@@ -169,6 +193,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         augmentation: Any = "auto",
         cycle_weight: Any = "auto",
         adversarial_loss: str = "auto",
+        cluster_prior: Any = "uniform",
         warmup_iter: Any = "auto",
         max_iter: Any = "auto",
         batch_size: Any = "auto",
@@ -192,6 +217,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         self.augmentation = augmentation
         self.cycle_weight = cycle_weight
         self.adversarial_loss = adversarial_loss
+        self.cluster_prior = cluster_prior
         self.warmup_iter = warmup_iter
         self.max_iter = max_iter
         self.batch_size = batch_size
@@ -226,6 +252,11 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
             If X or a parameter is not as documented.
         FloatingPointError
             If a loss becomes NaN or infinite.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the result shows signs of collapse; the text says which, and the remedy.
         """
         with self._all_or_nothing(), single_thread():
             X = validate_data(self, X, dtype=DTYPES)
@@ -233,8 +264,12 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
             seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_init)
             self._net = self._best_start([self._settings(X, int(s)) for s in seeds], X, device)
             self._column_order = np.arange(self._spec.n_categorical)
-            self._number_by_size(X)
-            self._describe(X)
+            labels = self._labels(self._encode(X))
+            self._describe(X, self._numbered_by_size(labels))
+        signs: list[str] = self.diagnostics_["findings"]
+        if signs:
+            # Level 3 is the user's line: scikit-learn wraps `fit`.
+            warnings.warn("\n".join(signs), ConvergenceWarning, stacklevel=3)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -270,7 +305,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
                 net = self._restored(self._net.settings, self._net.export())
             self._continue(net, X)
             self._net = net
-            self._describe(X)
+            self._describe(X, self._labels(self._encode(X)))
         return self
 
     def _continue(self, net: AdversarialNet, X: np.ndarray) -> None:
@@ -295,43 +330,61 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
     def _settings(self, X: np.ndarray, seed: int) -> Settings:
         """Resolve every "auto" and check parameters against the data."""
         is_image = self.image_shape is not None
-        architecture = resolve_architecture(self.architecture, is_image)
-        preset = getattr(
-            architecture, "recipe", ARCHITECTURES["conv" if is_image else "mlp"].recipe
-        )
-        auto = preset(len(X))
-
-        def resolved(name: str) -> Any:
-            value = getattr(self, name, "auto")
-            return auto[name] if isinstance(value, str) and value == "auto" else value
-
-        spec = CodeSpec.parse(self.n_clusters, self.n_continuous, resolved("n_noise"))
+        layout = Layout.image(X, self.image_shape) if is_image else Layout.table(X)
+        architecture = resolve_architecture(self.architecture, layout.shape)
+        auto = preset_recipe(architecture, layout.shape, len(X))
+        n_noise = auto["n_noise"] if _is_auto(self.n_noise) else self.n_noise
+        spec = CodeSpec.parse(self.n_clusters, self.n_continuous, n_noise)
         if len(X) < max(spec.categories):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
-        # A preset also sets what is no parameter of the estimator, such as Adam's betas.
-        names = [f.name for f in fields(Recipe) if hasattr(self, f.name) or f.name in auto]
-        recipe = Recipe(**{name: resolved(name) for name in names})
-        if recipe.consistency_weight == 0:
-            recipe = replace(recipe, warmup_iter=0)
-        if recipe.warmup_iter == recipe.max_iter == 0:
-            raise ValueError("warmup_iter and max_iter are both 0: there is nothing to train.")
-        layout = Layout.image(X, self.image_shape) if is_image else Layout.table(X)
         scaled = layout.scaled(X[:: -(-len(X) // 2000)], np.float64)
         augment = resolve_augmentation(self.augmentation, scaled, is_image)
-        return Settings(spec, layout, architecture, recipe, augment, seed)
+        return Settings(spec, layout, architecture, self._recipe(auto, spec), augment, seed)
+
+    def _recipe(self, auto: dict[str, Any], spec: CodeSpec) -> Recipe:
+        """Parameters as given, and from `auto` what is left to it or is no parameter."""
+        given = {
+            field.name: getattr(self, field.name)
+            for field in fields(Recipe)
+            if not _is_auto(getattr(self, field.name, "auto"))
+        }
+        recipe = Recipe(**{k: v for k, v in auto.items() if k != "n_noise"} | given)
+        recipe = replace(recipe, cluster_prior=spec.parse_prior(self.cluster_prior))
+        if recipe.consistency_weight == 0:
+            recipe = replace(recipe, warmup_iter=0)
+        if recipe.cluster_prior == "learned" and recipe.warmup_iter == 0:
+            raise ValueError(
+                "cluster_prior='learned' is estimated in the consistency phase, and there is none: "
+                "set warmup_iter and consistency_weight above 0, or give an array."
+            )
+        if recipe.warmup_iter == recipe.max_iter == 0:
+            raise ValueError("warmup_iter and max_iter are both 0: there is nothing to train.")
+        return recipe
 
     def _best_start(
         self, settings: Sequence[Settings], X: np.ndarray, device: str
     ) -> AdversarialNet:
-        """Train one net per settings and keep the one of highest label-free score."""
+        """Train one net per settings and keep the one of highest label-free score.
+
+        All starts train the consistency phase, which settles the clusters; only the better half
+        goes on to the game.
+        """
+        common = (X, device, self.callbacks, bool(self.verbose))
         if len(settings) == 1:
-            return train(settings[0], X, device, self.callbacks, bool(self.verbose))
-        starts = Parallel(n_jobs=self.n_jobs)(
-            delayed(_train_start)(s, X, device, self.callbacks, bool(self.verbose))
-            for s in settings
-        )
-        best = int(np.argmax([score for score, _ in starts]))
-        return self._restored(settings[best], starts[best][1])
+            return train(settings[0], *common)
+        starts = [Start(s) for s in settings]
+        recipe = settings[0].recipe
+        if recipe.warmup_iter > 0 and recipe.max_iter > 0:
+            starts = self._side_by_side(starts, *common, (CONSISTENCY,))
+            starts.sort(key=lambda start: start.consistency, reverse=True)
+            starts = self._side_by_side(starts[: -(-len(starts) // 2)], *common, (GAME,))
+        else:
+            starts = self._side_by_side(starts, *common, (CONSISTENCY, GAME))
+        best = max(starts, key=lambda start: start.score)
+        return self._restored(best.settings, best.state)
+
+    def _side_by_side(self, starts: Sequence[Start], *arguments: Any) -> list[Start]:
+        return Parallel(n_jobs=self.n_jobs)(delayed(train_start)(s, *arguments) for s in starts)
 
     def _restored(self, settings: Settings, state: dict[str, Any]) -> AdversarialNet:
         try:
@@ -343,22 +396,24 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
     def _net_of(self, settings: Settings, device: str) -> AdversarialNet:
         return AdversarialNet(settings, device, self.callbacks, bool(self.verbose))
 
-    def _number_by_size(self, X: np.ndarray) -> None:
-        """Order the clusters of each code by falling size.
+    def _numbered_by_size(self, labels: np.ndarray) -> np.ndarray:
+        """Order the clusters of each code by falling size; give the labels in that numbering.
 
         The networks keep their own numbering; codes are reordered where they enter and leave.
         """
-        labels = self._labels(self._encode(X))
         orders = [
             np.argsort(-np.bincount(column, minlength=k), kind="stable").tolist()
             for column, k in zip(labels.T, self._spec.categories, strict=True)
         ]
         self._column_order = np.array(self._spec.category_columns(orders))
+        columns = [np.argsort(order)[labels[:, i]] for i, order in enumerate(orders)]
+        return np.stack(columns, axis=1)
 
-    def _describe(self, X: np.ndarray) -> None:
-        """Set the fitted attributes that the net and X determine."""
-        labels = self._labels(self._encode(X))
+    def _describe(self, X: np.ndarray, labels: np.ndarray) -> None:
+        """Set the fitted attributes that the net, X and its labels determine."""
         self.labels_ = self._squeezed(labels)
+        priors = self._priors()
+        self.cluster_prior_ = priors[0] if len(priors) == 1 else priors
         self.n_iter_ = sum(self._net.steps_.values())
         self.history_ = self._net.history
         sizes = [
@@ -366,10 +421,31 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
             for column, k in zip(labels.T, self._spec.categories, strict=True)
         ]
         rows = X[:: -(-len(X) // 2000)]
-        self.diagnostics_ = {
+        self.diagnostics_: dict[str, Any] = {
             **self._evaluate(rows),
             "cluster_sizes": sizes[0] if len(sizes) == 1 else sizes,
+            "findings": findings(self._evidence(rows)),
         }
+
+    def _evidence(self, X: np.ndarray) -> Evidence:
+        """Gather what the signs of collapse are read from; the same draws at every call."""
+        settings, rng = self._net.settings, torch.Generator().manual_seed(0)
+        layout, spec = settings.layout, settings.spec
+        scaled = layout.scaled(X, np.float32)
+        moved = settings.augment(layout.to_network(torch.from_numpy(scaled)), rng).numpy()
+        drawn = spec.draw(len(X), rng, self._drawing_prior()).numpy()
+        samples = self._decode(drawn)
+        return Evidence(
+            spec,
+            self._priors(),
+            scaled,
+            layout.scaled(samples, np.float32),
+            self._encode(X)[:, : spec.n_categorical],
+            self._encode(layout.to_rows(moved))[:, : spec.n_categorical],
+            drawn,
+            self._encode(samples),
+            self._net.relative_discriminator_loss(),
+        )
 
     # -- using a fitted model ------------------------------------------------------------------
 
@@ -478,7 +554,8 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         chosen = self._chosen_clusters(cluster)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         spec = self._spec
-        codes = spec.draw(int(n_samples), torch.Generator().manual_seed(seed))
+        rng = torch.Generator().manual_seed(seed)
+        codes = spec.draw(int(n_samples), rng, self._drawing_prior())
         labels = spec.labels(codes[:, : spec.n_categorical])
         for code, category in enumerate(chosen):
             if category is not None:
@@ -577,7 +654,21 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
                 settings.layout.to_network(rows),
                 settings.augment,
                 rng,
+                self._net.prior_,
             )
+
+    def _priors(self) -> list[np.ndarray]:
+        """Per categorical code the probability of each category, in public order."""
+        spec = self._spec
+        own = self._net.prior_ or [[1 / k] * k for k in spec.categories]
+        columns = np.concatenate(own)[self._column_order]
+        return [columns[part] for part in spec.category_slices]
+
+    def _drawing_prior(self) -> Prior | None:
+        """Give the prior in public order; None where it is uniform."""
+        if self._net.prior_ is None:
+            return None
+        return tuple(tuple(probabilities.tolist()) for probabilities in self._priors())
 
     def _labels(self, codes: np.ndarray) -> np.ndarray:
         parts = [codes[:, part].argmax(axis=1) for part in self._spec.category_slices]
@@ -631,13 +722,8 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
             self.history_ = self._net.history
 
 
-def _train_start(
-    settings: Settings, X: np.ndarray, device: str, callbacks: Any, progress: bool
-) -> tuple[float, dict[str, Any]]:
-    """One restart, in whatever process joblib runs it: its score and its state."""
-    with single_thread():
-        net = train(settings, X, device, callbacks, progress)
-    return net.score_, net.export()
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
 
 
 def _resolve_device(device: str) -> str:

@@ -16,7 +16,7 @@ LAYERS = [
     ["persistence", "inspection"],
     ["_transformer"],
     ["_training"],
-    ["_scoring", "_progress"],
+    ["_scoring", "_progress", "_collapse"],
     ["_architectures"],
     ["_networks", "_losses", "_augmentation"],
     ["_layout"],

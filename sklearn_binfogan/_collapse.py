@@ -1,0 +1,134 @@
+"""Collapse, noticed without labels, in plain words with the remedy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from ._codes import CodeSpec
+
+DEAD = 0.1  # a category with less than this part of the rows that its prior promises
+MIN_EXPECTED = 10  # rows that the prior must promise before too few of them mean anything
+MERGED = 0.35  # share of two categories' rows that T moves from one into the other
+UNHEARD = 0.5  # share of a category's samples that E must name rightly
+FLAT = 0.1  # R2 of a recovered continuous code, and variance of samples relative to that of rows
+SATURATED = 0.05  # a discriminator's loss relative to that of guessing
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a fitted model does with real rows and with its own samples.
+
+    Parameters
+    ----------
+    spec : CodeSpec
+    prior : list of ndarray
+        Per categorical code the probability of each category.
+    rows, samples : ndarray of shape (n, n_features) and (m, n_features)
+    posterior, moved_posterior : ndarray of shape (n, n_categorical)
+        q(c | x) and q(c | T x) of the rows.
+    drawn, found : ndarray of shape (m, width)
+        Codes of the samples, and what E reads from the samples.
+    discriminator_loss : float
+        Of the last steps of the game, relative to that of guessing; NaN if there was no game.
+    """
+
+    spec: CodeSpec
+    prior: list[np.ndarray]
+    rows: np.ndarray
+    samples: np.ndarray
+    posterior: np.ndarray
+    moved_posterior: np.ndarray
+    drawn: np.ndarray
+    found: np.ndarray
+    discriminator_loss: float
+
+
+def findings(evidence: Evidence) -> list[str]:
+    """Every sign of collapse, a sentence each; empty if there is none."""
+    found = [*_dead_categories(evidence), *_merged_categories(evidence)]
+    if not math.isnan(evidence.discriminator_loss):
+        found += [*_unheard_categories(evidence), *_unheard_continuous(evidence)]
+        found += [*_uniform_samples(evidence), *_saturated_discriminator(evidence)]
+    return found
+
+
+def _dead_categories(evidence: Evidence) -> Iterator[str]:
+    for code, part in enumerate(evidence.spec.category_slices):
+        sizes = _one_hot(evidence.posterior[:, part]).sum(axis=0)
+        promised = evidence.prior[code] * len(evidence.rows)
+        dead = np.flatnonzero((sizes < DEAD * promised) & (promised >= MIN_EXPECTED))
+        if len(dead):
+            yield (
+                f"{_categories(evidence, code, dead).capitalize()} hold almost no row: use fewer n_clusters, "
+                "cluster_prior='learned' if clusters differ much in size, or more warmup_iter."
+            )
+
+
+def _merged_categories(evidence: Evidence) -> Iterator[str]:
+    for code, part in enumerate(evidence.spec.category_slices):
+        hard = _one_hot(evidence.posterior[:, part])
+        flow = hard.T @ evidence.moved_posterior[:, part] / np.maximum(hard.sum(0), 1)[:, None]
+        for i, j in combinations(range(hard.shape[1]), 2):
+            if (flow[i, j] + flow[j, i]) / 2 > MERGED:
+                yield (
+                    f"{_categories(evidence, code, [i, j]).capitalize()} are not told apart: the augmentation "
+                    "moves rows from one into the other. Use fewer n_clusters, more warmup_iter, "
+                    "or n_init > 1."
+                )
+
+
+def _unheard_categories(evidence: Evidence) -> Iterator[str]:
+    for code, part in enumerate(evidence.spec.category_slices):
+        drawn = evidence.drawn[:, part]
+        named = (drawn * _one_hot(evidence.found[:, part])).sum(axis=0)
+        unheard = np.flatnonzero(named < UNHEARD * drawn.sum(axis=0))
+        if len(unheard):
+            yield (
+                f"The generator ignores {_categories(evidence, code, unheard)}: the encoder names "
+                "less than half of their samples rightly. Use a larger mi_weight or max_iter."
+            )
+
+
+def _unheard_continuous(evidence: Evidence) -> Iterator[str]:
+    columns = evidence.spec.continuous
+    error = np.square(evidence.found - evidence.drawn)[:, columns].mean(axis=0)
+    # The prior variance of a continuous code is 1/3.
+    unheard = np.flatnonzero(1 - 3 * error < FLAT)
+    if len(unheard):
+        names = ", ".join(f"continuous{i}" for i in unheard)
+        yield (
+            f"The generator ignores {names}: the encoder can't read it from samples. Use a "
+            "larger mi_weight or max_iter, or fewer n_continuous."
+        )
+
+
+def _uniform_samples(evidence: Evidence) -> Iterator[str]:
+    if evidence.samples.var(axis=0).sum() < FLAT * evidence.rows.var(axis=0).sum():
+        yield (
+            "The generator's samples are almost all alike: use a smaller learning_rate, a larger "
+            "mi_weight, or more max_iter."
+        )
+
+
+def _saturated_discriminator(evidence: Evidence) -> Iterator[str]:
+    if evidence.discriminator_loss < SATURATED:
+        yield (
+            "The discriminator is saturated: it tells real pairs from generated ones without "
+            "effort, and the others learn little from it. Use a smaller "
+            "discriminator_learning_rate, or adversarial_loss='relativistic'."
+        )
+
+
+def _one_hot(posterior: np.ndarray) -> np.ndarray:
+    return np.eye(posterior.shape[1])[posterior.argmax(axis=1)]
+
+
+def _categories(evidence: Evidence, code: int, numbers: list[int] | np.ndarray) -> str:
+    text = ", ".join(str(number) for number in numbers)
+    single = len(evidence.spec.categories) == 1
+    return f"categories {text}" if single else f"categories {text} of code {code}"

@@ -1,0 +1,145 @@
+"""Signs of collapse: found in hand-made evidence of each, and not in a sound model's."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_blobs
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan._codes import CodeSpec
+from sklearn_binfogan._collapse import Evidence, findings
+
+SPEC = CodeSpec((4,), 2, 1)
+N = 400
+RNG = np.random.default_rng(0)
+
+
+def sound(**changes):
+    """Evidence of a model in which nothing is wrong, but for the changes."""
+    labels = np.arange(N) % 4
+    codes = RNG.uniform(-1, 1, (N, SPEC.width))
+    codes[:, :4] = np.eye(4)[labels]
+    rows = RNG.normal(size=(N, 5))
+    kept = {
+        "spec": SPEC,
+        "prior": [np.full(4, 0.25)],
+        "rows": rows,
+        "samples": rows,
+        "posterior": np.eye(4)[labels],
+        "moved_posterior": np.eye(4)[labels],
+        "drawn": codes,
+        "found": codes,
+        "discriminator_loss": 0.8,
+    }
+    return Evidence(**{**kept, **changes})
+
+
+def one_finding(evidence):
+    (sentence,) = findings(evidence)
+    return sentence
+
+
+def test_nothing_wrong():
+    assert findings(sound()) == []
+
+
+def test_dead_category():
+    labels = np.arange(N) % 3
+    evidence = sound(posterior=np.eye(4)[labels], moved_posterior=np.eye(4)[labels])
+    assert "Categories 3 hold almost no row" in one_finding(evidence)
+
+
+def test_a_rare_category_with_its_prior_is_not_dead():
+    labels = np.repeat([0, 1, 2, 3], [190, 100, 98, 12])
+    posterior = np.eye(4)[labels]
+    prior = [np.array([0.47, 0.25, 0.25, 0.03])]
+    evidence = sound(posterior=posterior, moved_posterior=posterior, prior=prior)
+    assert findings(evidence) == []
+
+
+def test_few_rows_say_nothing_about_dead_categories():
+    rows = {"rows": RNG.normal(size=(20, 5)), "samples": RNG.normal(size=(20, 5))}
+    posterior = np.eye(4)[np.arange(20) % 3]
+    assert findings(sound(posterior=posterior, moved_posterior=posterior, **rows)) == []
+
+
+def test_merged_categories():
+    labels = np.arange(N) % 4
+    arbitrary = np.where(labels == 3, RNG.integers(2, 4, N), labels)
+    arbitrary = np.where(labels == 2, RNG.integers(2, 4, N), arbitrary)
+    evidence = sound(moved_posterior=np.eye(4)[arbitrary])
+    assert "Categories 2, 3 are not told apart" in one_finding(evidence)
+
+
+def test_unheard_category():
+    found = sound().drawn.copy()
+    evidence = sound(drawn=found)
+    lost = found.copy()
+    lost[:, :4] = np.eye(4)[np.where(found[:, 1] == 1, 0, found[:, :4].argmax(axis=1))]
+    evidence = sound(drawn=found, found=lost)
+    assert "generator ignores categories 1:" in one_finding(evidence)
+
+
+def test_unheard_continuous_code():
+    found = sound().drawn.copy()
+    lost = found.copy()
+    lost[:, 5] = 0
+    assert "generator ignores continuous1:" in one_finding(sound(drawn=found, found=lost))
+
+
+def test_samples_all_alike():
+    rows = RNG.normal(size=(N, 5))
+    evidence = sound(rows=rows, samples=0.1 * rows)
+    assert "almost all alike" in one_finding(evidence)
+
+
+def test_saturated_discriminator():
+    assert "discriminator is saturated" in one_finding(sound(discriminator_loss=0.01))
+
+
+def test_without_a_game_the_generator_is_not_judged():
+    rows = RNG.normal(size=(N, 5))
+    evidence = sound(rows=rows, samples=0 * rows, discriminator_loss=float("nan"))
+    assert findings(evidence) == []
+
+
+def test_several_codes_are_named():
+    spec = CodeSpec((2, 2), 0, 1)
+    codes = np.tile(np.eye(2), (N // 2, 2))
+    drawn = np.c_[codes, np.zeros(N)]
+    evidence = sound(
+        spec=spec,
+        prior=[np.full(2, 0.5)] * 2,
+        posterior=np.c_[codes[:, :2], np.tile([1, 0], (N, 1))],
+        moved_posterior=np.c_[codes[:, :2], np.tile([1, 0], (N, 1))],
+        drawn=drawn,
+        found=drawn,
+    )
+    assert "Categories 1 of code 1 hold almost no row" in one_finding(evidence)
+
+
+X, _ = make_blobs(300, centers=3, random_state=0)
+
+
+def test_fit_warns_in_the_users_line():
+    gan = BInfoGANTransformer(3, mi_weight=0, random_state=0, warmup_iter=50, max_iter=10)
+    with pytest.warns(ConvergenceWarning, match="The generator ignores") as caught:
+        gan.fit(X)
+    assert caught[0].filename == __file__
+    assert all(line in str(caught[0].message) for line in gan.diagnostics_["findings"])
+
+
+def test_a_sound_fit_does_not_warn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gan = BInfoGANTransformer(3, random_state=0).fit(X)
+    assert gan.diagnostics_["findings"] == []
+
+
+def test_more_categories_than_clusters_are_noticed():
+    two = np.repeat([[0.0, 1.0], [1.0, 0.0]], 150, axis=0)
+    gan = BInfoGANTransformer(6, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="hold almost no row"):
+        gan.fit(two)
