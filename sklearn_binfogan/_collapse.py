@@ -64,8 +64,9 @@ def _dead_categories(evidence: Evidence) -> Iterator[str]:
         dead = np.flatnonzero((sizes < DEAD * promised) & (promised >= MIN_EXPECTED))
         if len(dead):
             yield (
-                f"{_categories(evidence, code, dead).capitalize()} hold almost no row: use fewer n_clusters, "
-                "cluster_prior='learned' if clusters differ much in size, or more warmup_iter."
+                f"{_categories(evidence, code, dead).capitalize()} hold almost no row: use fewer "
+                "n_clusters, cluster_prior='learned' if clusters differ much in size, or more "
+                "warmup_iter."
             )
 
 
@@ -75,10 +76,10 @@ def _merged_categories(evidence: Evidence) -> Iterator[str]:
         flow = hard.T @ evidence.moved_posterior[:, part] / np.maximum(hard.sum(0), 1)[:, None]
         for i, j in combinations(range(hard.shape[1]), 2):
             if (flow[i, j] + flow[j, i]) / 2 > MERGED:
+                pair = _categories(evidence, code, [i, j]).capitalize()
                 yield (
-                    f"{_categories(evidence, code, [i, j]).capitalize()} are not told apart: the augmentation "
-                    "moves rows from one into the other. Use fewer n_clusters, more warmup_iter, "
-                    "or n_init > 1."
+                    f"{pair} are not told apart: the augmentation moves rows from one into the "
+                    "other. Use fewer n_clusters, more warmup_iter, or n_init > 1."
                 )
 
 

@@ -36,7 +36,7 @@ AVERAGE_DECAY = {CONSISTENCY: 0.99, GAME: 0.995}
 # a running mean of the posterior is, and only up to a slack in nats.
 BATCH_BALANCE_PART, BALANCE_MOMENTUM, BALANCE_SLACK = 1 / 3, 0.1, 0.004
 BALANCE_SLACK_TABLE = 0.05
-BALANCE_SLACK_LEARNED = 0.25
+LEARNED_BALANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -432,12 +432,16 @@ class AdversarialNet(NeuralNet):
         slack = 0.0
         if self.steps_[CONSISTENCY] >= BATCH_BALANCE_PART * recipe.warmup_iter:
             slack = BALANCE_SLACK if self.settings.layout.is_image else BALANCE_SLACK_TABLE
-            if recipe.cluster_prior == "learned":
-                slack = BALANCE_SLACK_LEARNED
             # The running mean's value with the batch mean's whole gradient.
             mean = self.balance_ + mean - mean.detach()
         parts = zip(spec.split(mean), self._given_prior(mean), strict=True)
-        return torch.stack([losses.imbalance(m, slack, prior).sum() for m, prior in parts]).sum()
+        imbalance = torch.stack([losses.imbalance(m, slack, prior).sum() for m, prior in parts])
+        return self._balance_weight * imbalance.sum()
+
+    @property
+    def _balance_weight(self) -> float:
+        """Below 1 where sizes are learned: a dense cluster then is not worth cutting in two."""
+        return LEARNED_BALANCE if self.settings.recipe.cluster_prior == "learned" else 1.0
 
     def _given_prior(self, like: Tensor) -> list[Tensor | None]:
         """Per categorical code the user's prior, or None for a uniform one."""
@@ -458,7 +462,7 @@ class AdversarialNet(NeuralNet):
             for part, moved_part in zip(spec.split(logits), spec.split(moved), strict=True):
                 terms = losses.consistency_terms(part, moved_part)
                 loss = loss + terms.agreement + self._confidence_weight * terms.uncertainty
-                loss = loss - losses.entropy(terms.mean)
+                loss = loss - self._balance_weight * losses.entropy(terms.mean)
         for network in (encoder, self.module_.encoder):
             network.head.copy_(loss.argmin())
 
