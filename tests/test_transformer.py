@@ -4,10 +4,12 @@ import copy
 import io
 import pickle
 from itertools import pairwise
+from typing import ClassVar
 
 import joblib
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.linear_model import LogisticRegression
@@ -19,6 +21,7 @@ from torch import nn
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise
 from sklearn_binfogan._architectures import Networks
 from sklearn_binfogan._networks import DenseGenerator, Discriminator, Encoder, dense_stack
+from sklearn_binfogan._training import single_thread, train
 
 TABLE, CENTERS = make_blobs(60, centers=3, n_features=4, random_state=0)
 DIGITS = load_digits().data[:100]
@@ -485,11 +488,12 @@ def test_verbose_shows_a_bar(capsys):
     assert "game" in shown
 
 
-@pytest.mark.parametrize("n_init", [1, 2])
-def test_verbose_with_restarts(capsys, n_init):
+@pytest.mark.parametrize(("n_init", "end"), [(1, "40/40"), (2, "20/20")])
+def test_verbose_with_restarts(capsys, n_init, end):
+    """One bar over both phases; with several starts one per phase, as not all go on."""
     fit(TABLE, verbose=1, n_init=n_init)
 
-    assert "40/40" in "".join(capsys.readouterr())
+    assert end in "".join(capsys.readouterr())
 
 
 def test_silent_by_default(capsys):
@@ -629,6 +633,38 @@ def test_restarts_keep_the_best():
 
     assert several.n_iter_ == 40
     assert several.score(TABLE) >= fit(TABLE).score(TABLE) - 0.05
+
+
+class CountPhases(Callback):
+    """Counts how often each phase ends, over all starts; copied with them, so kept in the class."""
+
+    ended: ClassVar[list[str]] = []
+
+    def on_train_end(self, net, **kwargs):
+        self.ended.append(net.phase_)
+
+
+def test_only_the_better_half_of_the_starts_plays_the_game():
+    CountPhases.ended.clear()
+
+    fit(TABLE, n_init=5, callbacks=[CountPhases()])
+
+    assert CountPhases.ended == ["consistency"] * 5 + ["game"] * 3
+
+
+def test_a_start_that_went_on_later_equals_a_fit_without_a_break():
+    seeds = np.random.RandomState(0).randint(2**31 - 1, size=2)
+    several = fit(TABLE, n_init=2)
+
+    settings = [several._settings(TABLE, int(seed)) for seed in seeds]
+    with single_thread():
+        alone = [train(s, TABLE, "cpu", None) for s in settings]
+
+    weights = several._net.module_.state_dict()
+    assert any(
+        all(torch.equal(value, weights[name]) for name, value in net.module_.state_dict().items())
+        for net in alone
+    )
 
 
 @pytest.mark.parametrize("made", [{"n_init": 2}, {"n_init": 1}])
