@@ -27,7 +27,7 @@ class Networks(NamedTuple):
 
     encoder: Encoder
     generator: nn.Module
-    discriminator: Discriminator
+    discriminator: nn.Module
 
 
 @runtime_checkable

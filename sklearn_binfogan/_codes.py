@@ -160,6 +160,23 @@ class CodeSpec:
         rest = torch.rand((n, width), generator=rng, device=rng.device, dtype=torch.float32)
         return torch.cat([self.one_hot(torch.stack(labels, dim=1)), rest * 2 - 1], dim=1)
 
+    def nested_mask(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw which columns of n codes to keep: 1, or 0 for what is set to its mean.
+
+        Half of the rows keep all. The others lose z and all continuous codes after the first j,
+        j drawn from 1 to `n_continuous`: nested dropout (Rippel et al. 2014), by which the first
+        continuous code comes to hold what changes a row most, the second what is left, and z the
+        rest.
+
+        Returns
+        -------
+        mask : Tensor of shape (n, width)
+        """
+        column = torch.arange(self.width, device=rng.device) - self.n_categorical
+        j = torch.rand((n, 1), generator=rng, device=rng.device) * self.n_continuous
+        whole = torch.rand((n, 1), generator=rng, device=rng.device) < 0.5
+        return (whole | (column < j.ceil())).float()
+
     def feature_names(self, include_noise: bool) -> list[str]:
         """Names of the columns of `transform`, such as `cluster3`, `continuous0`, `noise0`."""
         single = len(self.categories) == 1

@@ -358,23 +358,13 @@ class Discriminator(nn.Module):
         self.verdict = nn.Linear(joint[-1], 1)
         initialise(self)
         nn.init.normal_(self.verdict.weight, std=0.02)
-        norms = nn.BatchNorm1d | nn.BatchNorm2d
-        self.couples_rows = any(isinstance(module, norms) for module in self.modules())
 
     def forward(self, x: Tensor, codes: Tensor) -> Tensor:
         """Logits (n,) of pairs of network input and codes (n, width)."""
         features = torch.cat([self.data_trunk(x), self.code_trunk(codes)], dim=1)
         return self.verdict(self.joint(features)).squeeze(1)
 
-    def judge(
-        self, x: Tensor, codes: Tensor, fake: Tensor, fake_codes: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Logits of the real and of the fake pairs.
 
-        With batch norm each side is judged by its own statistics, as in the paper; without,
-        one pass serves both.
-        """
-        if self.couples_rows:
-            return self(x, codes), self(fake, fake_codes)
-        both = self(torch.cat([x, fake]), torch.cat([codes, fake_codes]))
-        return both[: len(x)], both[len(x) :]
+def couples_rows(network: nn.Module) -> bool:
+    """Whether the output for a row depends on the other rows of its batch."""
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())

@@ -21,7 +21,7 @@ from ._architectures import Architecture
 from ._augmentation import Augmentation
 from ._codes import CodeSpec, Prior
 from ._layout import Layout
-from ._networks import AdditiveNoise
+from ._networks import AdditiveNoise, couples_rows
 from ._progress import PhaseProgress
 from ._scoring import evaluate
 
@@ -135,6 +135,7 @@ class Players(nn.Module):
         super().__init__()
         networks = settings.architecture.build(settings.spec, settings.layout.shape)
         self.encoder, self.generator, self.discriminator = networks
+        self.discriminator_couples_rows = couples_rows(self.discriminator)
         self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
         self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False).eval()
 
@@ -518,12 +519,27 @@ class AdversarialNet(NeuralNet):
         logits, style = players.encoder.read(x)
         real_codes = torch.cat([self._shown_categories(logits), style], dim=1)
         if self.settings.recipe.cycle_weight > 0:
-            fake, reconstruction = players.generator(torch.cat([codes, real_codes])).chunk(2)
+            kept = real_codes * spec.nested_mask(len(x), self.rng_)
+            fake, reconstruction = players.generator(torch.cat([codes, kept])).chunk(2)
         else:
             fake, reconstruction = players.generator(codes), x[:0]
         fake_logits, fake_style = players.encoder.read(fake)
-        verdicts = players.discriminator.judge(x, real_codes, fake, codes)
+        verdicts = self._judge(x, real_codes, fake, codes)
         return Game(codes, fake_logits, fake_style, reconstruction, *verdicts)
+
+    def _judge(
+        self, x: Tensor, real_codes: Tensor, fake: Tensor, codes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of D for the real and for the fake pairs.
+
+        With batch norm in D each side is judged by its own statistics, as in the paper; without,
+        one pass serves both.
+        """
+        discriminator = self.module_.discriminator
+        if self.module_.discriminator_couples_rows:
+            return discriminator(x, real_codes), discriminator(fake, codes)
+        verdicts = discriminator(torch.cat([x, fake]), torch.cat([real_codes, codes]))
+        return verdicts[: len(x)], verdicts[len(x) :]
 
     def _shown_categories(self, logits: Tensor) -> Tensor:
         """Categories of real rows as D sees them.
