@@ -46,6 +46,23 @@ ADVERSARIAL_LOSSES: dict[str, tuple[Adversarial, Adversarial]] = {
 }
 
 
+def gradient_ratios(name: str, real: Tensor, fake: Tensor) -> list[Tensor]:
+    """Per real and per fake row, G and E's gradient over D's, by the verdict: two of shape (n,).
+
+    Where D judges each pair by itself, D's gradient times this is the players', so that one
+    backward pass through D serves both sides.
+    """
+    verdicts = [real.detach().requires_grad_(), fake.detach().requires_grad_()]
+    for_discriminator, for_players = (
+        torch.autograd.grad(loss(*verdicts), verdicts) for loss in ADVERSARIAL_LOSSES[name]
+    )
+    tiny = torch.finfo(real.dtype).tiny
+    return [
+        players / torch.where(own == 0, tiny, own)
+        for own, players in zip(for_discriminator, for_players, strict=True)
+    ]
+
+
 def categorical_nll(spec: CodeSpec, logits: Tensor, codes: Tensor) -> Tensor:
     """-E[log q(c | G(z, c))] of the categorical codes, summed over codes.
 

@@ -499,18 +499,32 @@ class AdversarialNet(NeuralNet):
         game = self.play(x)
         discriminator_loss = self.discriminator_loss(game)
         terms = self.players_terms(game, x)
-        players_loss = torch.stack(list(terms.values())).sum()
+        optimizers = [self.discriminator_optimizer_, self.optimizer_]
         # Both gradients before either step: the steps change weights that the graph holds.
-        gradients = torch.autograd.grad(
-            discriminator_loss, self._weights(self.discriminator_optimizer_), retain_graph=True
-        )
-        self._descend(self.optimizer_, players_loss)
-        self._step(self.discriminator_optimizer_, gradients)
+        gradients = self._game_gradients(discriminator_loss, terms)
+        for optimizer, of_player in zip(optimizers, gradients, strict=True):
+            self._step(optimizer, of_player)
         return {
-            "players_loss": players_loss,
+            "players_loss": torch.stack(list(terms.values())).sum(),
             "discriminator_loss": discriminator_loss,
             **terms,
         }
+
+    def _game_gradients(
+        self, discriminator_loss: Tensor, terms: dict[str, Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Gradients of D's loss by D's weights, and of the terms' sum by those of G and E."""
+        own = self._weights(self.discriminator_optimizer_)
+        both = self._weights(self.optimizer_)
+        if self.module_.discriminator_couples_rows:
+            of_discriminator = torch.autograd.grad(discriminator_loss, own, retain_graph=True)
+            total = torch.stack(list(terms.values())).sum()
+            return of_discriminator, torch.autograd.grad(total, both, allow_unused=True)
+        # D's gradient becomes the adversarial term's on its way to G and E: see `_judge`.
+        others = [term for name, term in terms.items() if name != "adversarial_loss"]
+        total = torch.stack([discriminator_loss, *others]).sum()
+        gradients = torch.autograd.grad(total, [*own, *both], allow_unused=True)
+        return gradients[: len(own)], gradients[len(own) :]
 
     def play(self, x: Tensor) -> Game:
         """Run every player once on real rows and as many fakes."""
@@ -532,14 +546,20 @@ class AdversarialNet(NeuralNet):
     ) -> tuple[Tensor, Tensor]:
         """Logits of D for the real and for the fake pairs.
 
-        With batch norm in D each side is judged by its own statistics, as in the paper; without,
-        one pass serves both.
+        With batch norm in D each side is judged by its own statistics, as in the paper. Without,
+        one pass forward serves both sides, and one pass back both players: what flows back into
+        E's codes and G's rows is turned into their own gradient, row by row.
         """
         discriminator = self.module_.discriminator
         if self.module_.discriminator_couples_rows:
             return discriminator(x, real_codes), discriminator(fake, codes)
+        ratios: list[Tensor] = []
+        real_codes = _scaled_backward(real_codes, lambda: ratios[0])
+        fake = _scaled_backward(fake, lambda: ratios[1])
         verdicts = discriminator(torch.cat([x, fake]), torch.cat([real_codes, codes]))
-        return verdicts[: len(x)], verdicts[len(x) :]
+        real, false = verdicts[: len(x)], verdicts[len(x) :]
+        ratios += losses.gradient_ratios(self.settings.recipe.adversarial_loss, real, false)
+        return real, false
 
     def _shown_categories(self, logits: Tensor) -> Tensor:
         """Categories of real rows as D sees them.
@@ -651,6 +671,15 @@ class AdversarialNet(NeuralNet):
 
     def _all_optimizers(self) -> list[torch.optim.Adam]:
         return [self.warmup_optimizer_, self.optimizer_, self.discriminator_optimizer_]
+
+
+def _scaled_backward(tensor: Tensor, factors: Callable[[], Tensor]) -> Tensor:
+    """Give the same tensor, of which each row's gradient is multiplied by a factor."""
+    tensor = tensor.view_as(tensor)
+    if tensor.requires_grad:
+        ones = [1] * (tensor.dim() - 1)
+        tensor.register_hook(lambda gradient: gradient * factors().reshape(-1, *ones))
+    return tensor
 
 
 def _to_numpy(tensor: Tensor) -> np.ndarray:

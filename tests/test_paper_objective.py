@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._architectures import Networks
 from sklearn_binfogan._augmentation import identity
 from sklearn_binfogan._codes import CodeSpec
@@ -264,3 +265,20 @@ def test_options_of_the_paper_switch_our_terms_off():
         == pytest.approx(batch["adversarial_loss"] + batch["mutual_information_loss"], rel=1e-5)
         for batch in batches
     )
+
+
+@pytest.mark.parametrize("name", list(losses.ADVERSARIAL_LOSSES))
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_one_pass_through_d_gives_both_sides_gradients(name, scale):
+    """D's gradient by the verdict times the ratio is the players', also where D is very sure."""
+    rng = torch.Generator().manual_seed(0)
+    real, fake = scale * torch.randn(2, 50, generator=rng, dtype=torch.float64)
+    verdicts = [real.requires_grad_(), fake.requires_grad_()]
+    for_discriminator, for_players = losses.ADVERSARIAL_LOSSES[name]
+
+    own = torch.autograd.grad(for_discriminator(*verdicts), verdicts)
+    ratios = losses.gradient_ratios(name, *verdicts)
+
+    expected = torch.autograd.grad(for_players(*verdicts), verdicts)
+    for gradient, ratio, players in zip(own, ratios, expected, strict=True):
+        torch.testing.assert_close(gradient * ratio, players)
