@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from torch import nn
 
 from ._codes import CodeSpec
+from ._layout import is_large_image
 from ._networks import (
     ConvGenerator,
     DenseGenerator,
@@ -17,6 +19,7 @@ from ._networks import (
     Encoder,
     conv_stack,
     dense_stack,
+    elu,
     initialise_truncated,
     leaky_relu,
 )
@@ -101,12 +104,19 @@ class ConvArchitecture:
     discriminator_code: tuple[int, ...] = (128, 128)
     n_heads: int = 6
     n_fine_heads: int = 2
-    warmup_rate: float = 0.5
+    category_activation: Callable[[], nn.Module] = elu
+    learning_rate: float = 2e-3
+    warmup_rate: float = 0.5  # of the consistency phase, relative to that
+    steadiness_weight: float = 0.0
+    game_share: float = 0.6  # steps of the game, relative to those of the consistency phase
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for images of shape (C, H, W)."""
-        category, width = conv_stack(shape, self.category_channels, self.category_strides, "batch")
-        category.extend(dense_stack([width, self.category_dense], batch_norm=True))
+        activation = self.category_activation
+        category, width = conv_stack(
+            shape, self.category_channels, self.category_strides, "batch", activation
+        )
+        category.extend(dense_stack([width, self.category_dense], activation, batch_norm=True))
         style, width = conv_stack(shape, self.style_channels, (2, 2), "group")
         style.extend(dense_stack([width, self.style_dense]))
         encoder = Encoder(
@@ -127,17 +137,18 @@ class ConvArchitecture:
 
     def recipe(self, n_rows: int) -> dict[str, Any]:
         """Budget and rates for `n_rows` images."""
-        steps = max(min(max(n_rows, 200), 500), min(n_rows // 40, 1500))
+        steps = max(min(max(n_rows, 200), 500), min(n_rows // 40, 1400))
         return {
             "n_noise": 16,
             "warmup_iter": steps,
             "warmup_rate": self.warmup_rate,
-            "max_iter": 3 * steps // 5,
+            "max_iter": int(self.game_share * steps),
             "batch_size": 128,
-            "learning_rate": 2e-3,
+            "learning_rate": self.learning_rate,
             "discriminator_learning_rate": 5e-4,
             "consistency_weight": 1.0,
             "cycle_weight": 0.3,
+            "steadiness_weight": self.steadiness_weight,
             "adversarial_loss": "relativistic",
         }
 
@@ -211,8 +222,15 @@ class PaperArchitecture:
         }
 
 
-CONV_LARGE = ConvArchitecture((16, 32, 64), (2, 2, 2), warmup_rate=2.0)
-LARGE = 16  # pixels a side
+CONV_LARGE = ConvArchitecture(
+    category_channels=(16, 32, 64),
+    category_strides=(2, 2, 2),
+    category_activation=nn.ReLU,
+    learning_rate=3e-3,
+    warmup_rate=4 / 3,
+    steadiness_weight=5.0,
+    game_share=1.0,
+)
 
 ARCHITECTURES: dict[str, MLPArchitecture | ConvArchitecture | PaperArchitecture] = {
     "mlp": MLPArchitecture(),
@@ -247,8 +265,7 @@ def resolve_architecture(architecture: Any, shape: tuple[int, ...]) -> Architect
         )
     if name != "mlp" and not is_image:
         raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
-    is_large = is_image and min(shape[1:]) >= LARGE
-    return CONV_LARGE if name == "conv" and is_large else ARCHITECTURES[name]
+    return CONV_LARGE if name == "conv" and is_large_image(shape) else ARCHITECTURES[name]
 
 
 def preset_recipe(

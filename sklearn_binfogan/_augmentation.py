@@ -12,12 +12,16 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from torch.nn import functional as F
 
+from ._layout import is_large_image
+
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+
+WARP_CELLS = 5  # a side, for whole images
 
 
 @dataclass(frozen=True)
 class AffineMove:
-    """Small random rotation, scaling, shear and shift of each image of a batch.
+    """Small random rotation, scaling, shear, shift and local warp of each image of a batch.
 
     Parameters
     ----------
@@ -27,12 +31,16 @@ class AffineMove:
         Largest relative change of size; largest shear.
     shift : float
         Largest shift, as a fraction of half the image's side.
+    warp : float
+        Largest local shift, likewise; it is drawn on a coarse grid and smooth between, as in the
+        elastic distortions of Simard et al. 2003. 0 for none.
     """
 
     rotation: float = 0.3
     scale: float = 0.15
     shear: float = 0.3
     shift: float = 0.16
+    warp: float = 0.0
 
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Move images (n, C, H, W), drawing every parameter from `rng`."""
@@ -44,7 +52,16 @@ class AffineMove:
         top = torch.stack([scale_x * cos, scale_x * (shear * cos - sin), shift_x], dim=1)
         bottom = torch.stack([scale_y * sin, scale_y * (shear * sin + cos), shift_y], dim=1)
         grid = F.affine_grid(torch.stack([top, bottom], dim=1), list(x.shape), align_corners=False)
+        if self.warp > 0:
+            grid = grid + self._local_shifts(x, rng)
         return F.grid_sample(x, grid, align_corners=False)
+
+    def _local_shifts(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Draw a shift for each pixel, (n, H, W, 2), that changes smoothly over the image."""
+        shape = (len(x), 2, WARP_CELLS, WARP_CELLS)
+        u = torch.rand(shape, generator=rng, device=x.device, dtype=x.dtype) * 2 - 1
+        smooth = F.interpolate(u, x.shape[2:], mode="bicubic", align_corners=True)
+        return self.warp * smooth.permute(0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -89,8 +106,18 @@ def identity(x: Tensor, rng: torch.Generator) -> Tensor:
 AUGMENTATIONS = ("affine", "noise")
 
 
-def resolve_augmentation(augmentation: Any, scaled: np.ndarray, is_image: bool) -> Augmentation:
+def resolve_augmentation(
+    augmentation: Any, scaled: np.ndarray, shape: tuple[int, ...]
+) -> Augmentation:
     """Turn the estimator's `augmentation` into a callable `(x, rng) -> x`.
+
+    Parameters
+    ----------
+    augmentation : str, callable or None
+    scaled : ndarray of shape (n, n_features)
+        Some rows as the networks see them.
+    shape : tuple of int
+        (C, H, W) of images, (n_features,) of tables.
 
     Raises
     ------
@@ -101,10 +128,13 @@ def resolve_augmentation(augmentation: Any, scaled: np.ndarray, is_image: bool) 
         return identity
     if callable(augmentation):
         return augmentation
+    is_image = len(shape) == 3
     name = ("affine" if is_image else "noise") if augmentation == "auto" else augmentation
     if name not in AUGMENTATIONS:
         known = ", ".join(map(repr, ["auto", *AUGMENTATIONS]))
         raise ValueError(f"Unknown augmentation {augmentation!r}: use {known}, a callable or None.")
     if name == "affine" and not is_image:
         raise ValueError("augmentation='affine' needs images: set image_shape, or use 'noise'.")
-    return AffineMove() if name == "affine" else GaussianNoise.from_neighbours(scaled)
+    if name == "noise":
+        return GaussianNoise.from_neighbours(scaled)
+    return AffineMove(warp=0.12 if is_large_image(shape) else 0.0)

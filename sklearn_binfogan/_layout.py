@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ._codes import is_count
 
+LARGE_SIDE = 16  # pixels
+
 
 @dataclass(frozen=True, eq=False)
 class Layout:
@@ -81,6 +83,11 @@ class Layout:
         if self.is_image:
             output = output.transpose(0, 2, 3, 1).reshape(len(output), -1)
         return (output * self.scale + self.center).astype(output.dtype, copy=False)
+
+
+def is_large_image(shape: tuple[int, ...]) -> bool:
+    """Whether an image (C, H, W) has parts that are larger than a pixel: 16 or more a side."""
+    return len(shape) == 3 and min(shape[1:]) >= LARGE_SIDE
 
 
 def parse_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]:

@@ -221,6 +221,10 @@ class Encoder(nn.Module):
         style_features = features if self.has_one_trunk else self.style_trunk(x)
         return logits, self._style(style_features, self.spec.harden(logits))
 
+    def style(self, x: Tensor, categories: Tensor) -> Tensor:
+        """Style codes (n, n_continuous + n_noise), given one-hot categories."""
+        return self._style(self.style_trunk(x), categories)
+
     @property
     def has_one_trunk(self) -> bool:
         """Whether categories and style share all but their heads, as in the paper."""

@@ -56,6 +56,7 @@ class Recipe:
     betas: tuple[float, float] = (0.5, 0.99)  # of Adam in the game
     rate_power: float = 1.0  # learning rates of the game decay by (1 - share of steps) ** power
     rate_floor: float = RATE_FLOOR  # to this share
+    steadiness_weight: float = 0.0  # of T's change in the second half of the continuous codes
     warmup_rate: float = 0.5  # learning rate of the consistency phase, relative to the game's
 
 
@@ -178,6 +179,7 @@ class Game(NamedTuple):
     fake_logits: Tensor  # logits of q(c | G(Z))
     fake_style: Tensor  # continuous means and z of E(G(Z))
     reconstruction: Tensor  # G(E(x)); empty if no term asks for it
+    change: Tensor  # E(T x) - E(x) in the continuous codes that T should not change
     real_verdict: Tensor  # logits of D(x, E(x))
     fake_verdict: Tensor  # logits of D(G(Z), Z)
 
@@ -218,7 +220,8 @@ class AdversarialNet(NeuralNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
-        names = ["discriminator_loss", "adversarial_loss", "mutual_information_loss", "cycle_loss"]
+        terms = ["discriminator", "adversarial", "mutual_information", "cycle", "steadiness"]
+        names = [f"{term}_loss" for term in terms]
         return [
             ("train_loss", PassthroughScoring("train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring("valid_loss")),
@@ -539,7 +542,22 @@ class AdversarialNet(NeuralNet):
             fake, reconstruction = players.generator(codes), x[:0]
         fake_logits, fake_style = players.encoder.read(fake)
         verdicts = self._judge(x, real_codes, fake, codes)
-        return Game(codes, fake_logits, fake_style, reconstruction, *verdicts)
+        change = self._change_by_augmentation(x, logits, style)
+        return Game(codes, fake_logits, fake_style, reconstruction, change, *verdicts)
+
+    def _change_by_augmentation(self, x: Tensor, logits: Tensor, style: Tensor) -> Tensor:
+        """How T changes the second half of the continuous codes, (n, n_continuous // 2).
+
+        The first half is free to say what T changes, such as a slant; without this the second half
+        would as a rule only say more of it.
+        """
+        n = self.settings.spec.n_continuous
+        columns = slice(n - n // 2, n)
+        if self.settings.recipe.steadiness_weight == 0 or n < 2:
+            return style[:, n:n]
+        moved = self.settings.augment(x, self.rng_)
+        categories = self.settings.spec.harden(logits)
+        return (self.module_.encoder.style(moved, categories) - style)[:, columns]
 
     def _judge(
         self, x: Tensor, real_codes: Tensor, fake: Tensor, codes: Tensor
@@ -593,6 +611,9 @@ class AdversarialNet(NeuralNet):
             )
             rows = losses.squared_error(game.reconstruction, x)
             terms["cycle_loss"] = recipe.cycle_weight * (rows + 0.5 * noise)
+        if game.change.numel():
+            change = losses.squared_error(game.change, torch.zeros_like(game.change))
+            terms["steadiness_loss"] = recipe.steadiness_weight * change
         if recipe.consistency_weight > 0 and not self.protected_:
             terms["consistency_loss"] = recipe.consistency_weight * self.consistency_loss(x)
         return terms

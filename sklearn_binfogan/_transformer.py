@@ -84,7 +84,8 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         0 is the paper's own objective, without that phase. "auto" is 1. The value weighs the
         term where it is part of the game, which is with ``warmup_iter=0``.
     augmentation : {"auto", "affine", "noise"}, callable or None, default="auto"
-        T: small affine moves for images, noise for tables, or ``(x, rng) -> x`` on scaled
+        T: small affine moves for images (with a local warp from 16 x 16 on), noise for tables,
+        or ``(x, rng) -> x`` on scaled
         tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
         Weight of |G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2; 0 in the paper.
@@ -338,7 +339,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         if len(X) < max(spec.categories):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
         scaled = layout.scaled(X[:: -(-len(X) // 2000)], np.float64)
-        augment = resolve_augmentation(self.augmentation, scaled, is_image)
+        augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
         return Settings(spec, layout, architecture, self._recipe(auto, spec), augment, seed)
 
     def _recipe(self, auto: dict[str, Any], spec: CodeSpec) -> Recipe:

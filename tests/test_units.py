@@ -9,7 +9,7 @@ from sklearn.metrics import mutual_info_score
 
 from sklearn_binfogan import AffineMove, GaussianNoise
 from sklearn_binfogan import _losses as losses
-from sklearn_binfogan._augmentation import identity
+from sklearn_binfogan._augmentation import identity, resolve_augmentation
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout, parse_image_shape
 from sklearn_binfogan.metrics import cluster_accuracy, match_clusters
@@ -339,6 +339,41 @@ def test_affine_move_shifts_by_a_share_of_half_the_side():
 
     columns = (moved.sum(dim=(1, 2)) * torch.arange(33)).sum(dim=1) - 16
     assert 3.5 < columns.abs().max() <= 0.25 * 16.5 + 1e-3
+
+
+def test_warp_moves_parts_of_an_image_differently_and_little():
+    ramp = torch.linspace(-1, 1, 28).expand(20, 1, 28, 28).contiguous()  # its value is its column
+    warped = AffineMove(0, 0, 0, 0, warp=0.1)(ramp, generator())
+
+    inside = (slice(None), 0, slice(4, -4), slice(4, -4))
+    shift = (warped - ramp)[inside]
+    assert 0.05 < shift.abs().max() < 0.15
+    assert shift.std(dim=(1, 2)).min() > 0.005
+    neighbours = (shift[:, :, 1:] - shift[:, :, :-1]).abs().max()
+    assert neighbours < 0.5 * shift.abs().max()
+
+
+@pytest.mark.parametrize(("shape", "warp"), [((1, 8, 8), 0.0), ((1, 28, 28), 0.12)])
+def test_only_large_images_are_warped_by_default(shape, warp):
+    assert resolve_augmentation("auto", np.zeros((1, math.prod(shape))), shape).warp == warp
+
+
+@pytest.mark.parametrize(("n_continuous", "n_noise"), [(2, 3), (1, 0), (0, 3), (0, 0), (4, 1)])
+def test_nested_mask(n_continuous, n_noise):
+    spec = CodeSpec((3, 2), n_continuous, n_noise)
+
+    mask = spec.nested_mask(4000, generator())
+
+    assert set(mask.unique().tolist()) <= {0.0, 1.0}
+    assert (mask[:, : spec.n_categorical] == 1).all()
+    kept = mask[:, spec.n_categorical :].sum(dim=1).long()
+    # A prefix is kept: all, or at least the first continuous code and never a part of z.
+    expected = torch.arange(n_continuous + n_noise) < kept[:, None]
+    assert torch.equal(mask[:, spec.n_categorical :].bool(), expected)
+    possible = {n_continuous + n_noise, *range(min(n_continuous, 1), n_continuous + 1)}
+    assert set(kept.tolist()) == possible
+    if n_noise:
+        assert (kept == n_continuous + n_noise).double().mean() == pytest.approx(0.5, abs=0.03)
 
 
 def test_gaussian_noise():
