@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -17,59 +17,20 @@ from skorch.history import History
 from torch import Tensor, nn
 
 from . import _losses as losses
-from ._architectures import Architecture
-from ._augmentation import Augmentation
-from ._codes import CodeSpec, Prior
+from ._codes import Prior
+from ._consistency import Consistency
 from ._layout import Layout
 from ._networks import AdditiveNoise, couples_rows
 from ._progress import PhaseProgress
 from ._scoring import evaluate
+from ._settings import RATE_FLOOR, Settings
 
 CONSISTENCY, GAME = "consistency", "game"
 STEPS_PER_EPOCH = 50
 
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
-HEAD_DRAWS, MAX_JUDGED = 4, 10_000  # draws of T and rows that choose among candidate heads
-RATE_FLOOR = 0.05  # learning rates decay to this share
+MAX_JUDGED = 10_000  # rows that choose among candidate heads
 AVERAGE_DECAY = {CONSISTENCY: 0.99, GAME: 0.995}
-# Classes are never of exactly one size: after a first part in which every batch is balanced, only
-# a running mean of the posterior is, and only up to a slack in nats.
-BATCH_BALANCE_PART, BALANCE_MOMENTUM, BALANCE_SLACK = 1 / 3, 0.1, 0.004
-BALANCE_SLACK_TABLE = 0.05
-LEARNED_BALANCE = 0.5
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Every number of the training, resolved; names as the estimator's parameters."""
-
-    mi_weight: float
-    consistency_weight: float
-    cycle_weight: float
-    adversarial_loss: str
-    warmup_iter: int
-    max_iter: int
-    batch_size: int
-    learning_rate: float
-    discriminator_learning_rate: float
-    cluster_prior: str | Prior = "uniform"
-    betas: tuple[float, float] = (0.5, 0.99)  # of Adam in the game
-    rate_power: float = 1.0  # learning rates of the game decay by (1 - share of steps) ** power
-    rate_floor: float = RATE_FLOOR  # to this share
-    steadiness_weight: float = 0.0  # of T's change in the second half of the continuous codes
-    warmup_rate: float = 0.5  # learning rate of the consistency phase, relative to the game's
-
-
-@dataclass(frozen=True, eq=False)
-class Settings:
-    """What a net is built from: enough to build it again around stored weights."""
-
-    spec: CodeSpec
-    layout: Layout
-    architecture: Architecture
-    recipe: Recipe
-    augment: Augmentation
-    seed: int
 
 
 @contextmanager
@@ -251,7 +212,7 @@ class AdversarialNet(NeuralNet):
             if isinstance(module, AdditiveNoise):
                 module.rng = self.rng_
         self.steps_ = {CONSISTENCY: 0, GAME: 0}
-        self.balance_: Tensor | None = None
+        self.consistency_ = Consistency(self.settings, self.rng_)
         given = recipe.cluster_prior
         self.prior_: Prior | None = None if isinstance(given, str) else given
         return self
@@ -361,9 +322,17 @@ class AdversarialNet(NeuralNet):
             if not self.stopped_:
                 raise
         if phase == CONSISTENCY:
-            self._keep_best_head()
-            self._settle_prior()
+            self._settle_categories()
         self.notify("on_train_end", X=None, y=None)
+
+    def _settle_categories(self) -> None:
+        """Keep the best candidate head, and give each category its probability in the game."""
+        encoder = self.module_.averaged_encoder
+        blocks = [self.rows_.take(i) for i in self.train_index_[:MAX_JUDGED].split(1000)]
+        head = self.consistency_.best_head(encoder, blocks)
+        for network in (encoder, self.module_.encoder):
+            network.head.copy_(head)
+        self.prior_ = self.consistency_.prior(encoder, blocks)
 
     def _protect_categories(self) -> None:
         """Freeze in the game what the consistency phase has learned: bad early fakes undo it."""
@@ -397,103 +366,9 @@ class AdversarialNet(NeuralNet):
 
     def consistency_step(self, x: Tensor) -> dict[str, Tensor]:
         """Train the category branch alone."""
-        loss = self.consistency_loss(x)
+        loss = self.consistency_.loss(self.module_.encoder, x, self.steps_[CONSISTENCY])
         self._descend(self.warmup_optimizer_, loss)
         return {"consistency_loss": loss}
-
-    def consistency_loss(self, x: Tensor) -> Tensor:
-        """Sum over candidate heads: balanced, confident, and the same for x and T(x)."""
-        encoder = self.module_.encoder
-        features = encoder.category_trunk(x)
-        moved = encoder.category_trunk(self.settings.augment(x, self.rng_))
-        logits, moved_logits = encoder.candidates(features), encoder.candidates(moved)
-        spec = self.settings.spec
-        terms = [
-            losses.consistency_terms(part, moved_part)
-            for part, moved_part in zip(spec.split(logits), spec.split(moved_logits), strict=True)
-        ]
-        confidence = self._confidence_weight
-        loss = sum((t.agreement + confidence * t.uncertainty).sum() for t in terms)
-        loss = loss + self._imbalance(torch.cat([t.mean for t in terms], dim=1))
-        loss = loss + losses.code_overlap(spec, spec.posterior(logits)).sum()
-        if encoder.n_fine_heads:
-            fine = losses.consistency_terms(
-                encoder.fine_logits(features), encoder.fine_logits(moved)
-            )
-            loss = loss + (fine.agreement + confidence * fine.uncertainty).sum()
-            loss = loss + losses.imbalance(fine.mean, 0.0).sum()
-        return loss
-
-    @property
-    def _confidence_weight(self) -> float:
-        return 0.25 if self.settings.layout.is_image else 0.5
-
-    def _imbalance(self, mean: Tensor) -> Tensor:
-        """Balance of each code's categories: of the batch at first, of a running mean later."""
-        recipe, spec = self.settings.recipe, self.settings.spec
-        before = mean.detach() if self.balance_ is None else self.balance_
-        self.balance_ = before.lerp(mean.detach(), BALANCE_MOMENTUM)
-        slack = 0.0
-        if self.steps_[CONSISTENCY] >= BATCH_BALANCE_PART * recipe.warmup_iter:
-            slack = BALANCE_SLACK if self.settings.layout.is_image else BALANCE_SLACK_TABLE
-            # The running mean's value with the batch mean's whole gradient.
-            mean = self.balance_ + mean - mean.detach()
-        parts = zip(spec.split(mean), self._given_prior(mean), strict=True)
-        imbalance = torch.stack([losses.imbalance(m, slack, prior).sum() for m, prior in parts])
-        return self._balance_weight * imbalance.sum()
-
-    @property
-    def _balance_weight(self) -> float:
-        """Below 1 where sizes are learned: a dense cluster then is not worth cutting in two."""
-        return LEARNED_BALANCE if self.settings.recipe.cluster_prior == "learned" else 1.0
-
-    def _given_prior(self, like: Tensor) -> list[Tensor | None]:
-        """Per categorical code the user's prior, or None for a uniform one."""
-        given = self.settings.recipe.cluster_prior
-        if isinstance(given, str):
-            return [None] * len(self.settings.spec.categories)
-        return [like.new_tensor(probabilities) for probabilities in given]
-
-    @torch.no_grad()
-    def _keep_best_head(self) -> None:
-        """Keep the candidate head of lowest consistency loss on the training rows."""
-        encoder, spec = self.module_.averaged_encoder, self.settings.spec
-        blocks = [self.rows_.take(i) for i in self.train_index_[:MAX_JUDGED].split(1000)]
-        logits = self._candidates(blocks)
-        loss = HEAD_DRAWS * losses.code_overlap(spec, spec.posterior(logits))
-        for _ in range(HEAD_DRAWS):
-            moved = self._candidates(self.settings.augment(x, self.rng_) for x in blocks)
-            for part, moved_part in zip(spec.split(logits), spec.split(moved), strict=True):
-                terms = losses.consistency_terms(part, moved_part)
-                loss = loss + terms.agreement + self._confidence_weight * terms.uncertainty
-                loss = loss - self._balance_weight * losses.entropy(terms.mean)
-        for network in (encoder, self.module_.encoder):
-            network.head.copy_(loss.argmin())
-
-    @torch.no_grad()
-    def _settle_prior(self) -> None:
-        """Give each category its probability in the game: the sizes found on real rows.
-
-        A prior given by the user is matched with them by size.
-        """
-        given, spec = self.settings.recipe.cluster_prior, self.settings.spec
-        if given == "uniform":
-            return
-        blocks = [self.rows_.take(i) for i in self.train_index_[:MAX_JUDGED].split(1000)]
-        logits = self._candidates(blocks)[self.module_.encoder.head]
-        sizes = [part.mean(dim=0) for part in spec.split(spec.posterior(logits))]
-        if not isinstance(given, str):
-            ranks = [size.argsort(descending=True).argsort().tolist() for size in sizes]
-            self.prior_ = tuple(
-                tuple(prior[r] for r in rank) for prior, rank in zip(given, ranks, strict=True)
-            )
-        else:
-            self.prior_ = tuple(tuple(size.tolist()) for size in sizes)
-
-    def _candidates(self, blocks: Iterable[Tensor]) -> Tensor:
-        """Logits of the averaged candidate heads, (n_heads, n, n_categorical)."""
-        encoder = self.module_.averaged_encoder
-        return torch.cat([encoder.candidates(encoder.category_trunk(x)) for x in blocks], dim=1)
 
     # -- the game ------------------------------------------------------------------------------
 
@@ -615,7 +490,8 @@ class AdversarialNet(NeuralNet):
             change = losses.squared_error(game.change, torch.zeros_like(game.change))
             terms["steadiness_loss"] = recipe.steadiness_weight * change
         if recipe.consistency_weight > 0 and not self.protected_:
-            terms["consistency_loss"] = recipe.consistency_weight * self.consistency_loss(x)
+            loss = self.consistency_.loss(self.module_.encoder, x, self.steps_[CONSISTENCY])
+            terms["consistency_loss"] = recipe.consistency_weight * loss
         return terms
 
     def _descend(self, optimizer: torch.optim.Adam, loss: Tensor) -> None:
@@ -662,7 +538,7 @@ class AdversarialNet(NeuralNet):
             "module": self.module_.state_dict(),
             "optimizers": [o.state_dict() for o in self._all_optimizers()],
             "rng": self.rng_.get_state(),
-            "balance": self.balance_,
+            "balance": self.consistency_.balance,
         }
         return {
             **_mapped(tensors, Tensor, _to_numpy),
@@ -684,7 +560,7 @@ class AdversarialNet(NeuralNet):
         if self.rng_.device.type == "cpu" and len(tensors["rng"]) == len(self.rng_.get_state()):
             self.rng_.set_state(tensors["rng"])
         balance = tensors["balance"]
-        self.balance_ = None if balance is None else balance.to(self.device)
+        self.consistency_.balance = None if balance is None else balance.to(self.device)
         self.steps_ = dict(state["steps"])
         self.prior_ = state["prior"]
         self.history_ = History(state["history"])

@@ -31,12 +31,11 @@ from ._codes import CodeSpec, Prior, is_count
 from ._collapse import Evidence, findings
 from ._layout import Layout
 from ._scoring import evaluate
+from ._settings import Recipe, Settings
 from ._training import (
     CONSISTENCY,
     GAME,
     AdversarialNet,
-    Recipe,
-    Settings,
     Start,
     single_thread,
     train,

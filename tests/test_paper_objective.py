@@ -18,7 +18,8 @@ from sklearn_binfogan._augmentation import identity
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout
 from sklearn_binfogan._networks import DenseGenerator, Discriminator, Encoder, dense_stack
-from sklearn_binfogan._training import GAME, AdversarialNet, Recipe, Settings
+from sklearn_binfogan._settings import Recipe, Settings
+from sklearn_binfogan._training import GAME, AdversarialNet
 
 SPEC = CodeSpec((2, 3), 2, 2)
 N_ROWS, N_FEATURES = 6, 3

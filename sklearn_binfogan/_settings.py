@@ -1,0 +1,45 @@
+"""What a net is built from and trained by, as plain frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._architectures import Architecture
+from ._augmentation import Augmentation
+from ._codes import CodeSpec, Prior
+from ._layout import Layout
+
+RATE_FLOOR = 0.05
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every number of the training, resolved; names as the estimator's parameters."""
+
+    mi_weight: float
+    consistency_weight: float
+    cycle_weight: float
+    adversarial_loss: str
+    warmup_iter: int
+    max_iter: int
+    batch_size: int
+    learning_rate: float
+    discriminator_learning_rate: float
+    cluster_prior: str | Prior = "uniform"
+    betas: tuple[float, float] = (0.5, 0.99)  # of Adam in the game
+    rate_power: float = 1.0  # learning rates of the game decay by (1 - share of steps) ** power
+    rate_floor: float = RATE_FLOOR  # to this share
+    steadiness_weight: float = 0.0  # of T's change in the second half of the continuous codes
+    warmup_rate: float = 0.5  # learning rate of the consistency phase, relative to the game's
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What a net is built from: enough to build it again around stored weights."""
+
+    spec: CodeSpec
+    layout: Layout
+    architecture: Architecture
+    recipe: Recipe
+    augment: Augmentation
+    seed: int
