@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
+from sklearn.cluster import AgglomerativeClustering
 from torch import Tensor
+from torch.nn import functional as F
 
 from . import _losses as losses
 from ._codes import Prior
 from ._networks import Encoder
 from ._settings import Settings
 
+TINY = 1e-6
 HEAD_DRAWS = 4  # draws of T that choose among candidate heads
 CONFIDENCE, CONFIDENCE_TABLE = 0.25, 0.5  # weight of H(q)
 # Classes are never of exactly one size: after a first part in which every batch is balanced, only
 # a running mean of the posterior is, and only up to a slack in nats.
 BATCH_BALANCE_PART, BALANCE_MOMENTUM, BALANCE_SLACK = 1 / 3, 0.1, 0.004
 BALANCE_SLACK_TABLE = 0.05
-LEARNED_BALANCE = 0.5
+LEARNED_BALANCE, MERGED_BALANCE = 0.5, 0.3  # the second where merged cells are judged
+WEIGHT_DECAY = 1e-4  # of the head that learns merged cells
 
 
 class Consistency:
@@ -89,16 +93,50 @@ class Consistency:
         return [like.new_tensor(probabilities) for probabilities in given]
 
     @torch.no_grad()
-    def best_head(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Tensor:
-        """Candidate head of lowest loss on blocks of real rows."""
+    def settle(self, encoder: Encoder, blocks: Sequence[Tensor]) -> None:
+        """Fix the head that gives the categories from now on, judged on blocks of real rows.
+
+        It is the best of the candidates. Where sizes are to be learned it is a new one that
+        names groups of the auxiliary heads' cells: the balance that keeps candidates from
+        collapse also draws their sizes together, while a large cluster just fills more cells.
+        """
+        learned = self.settings.recipe.cluster_prior == "learned"
+        if learned and encoder.n_fine_heads and len(self.spec.categories) == 1:
+            features = torch.cat([encoder.category_trunk(x) for x in blocks])
+            weight, bias = linear_head(features, self._merged_cells(encoder, features, blocks))
+            encoder.category_head.weight[: len(weight)] = weight
+            encoder.category_head.bias[: len(weight)] = bias
+            encoder.head.zero_()
+        else:
+            encoder.head.copy_(self._best_head(encoder, blocks))
+
+    def _best_head(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Tensor:
+        """Candidate head of lowest loss."""
         logits = _candidates(encoder, blocks)
         loss = HEAD_DRAWS * losses.code_overlap(self.spec, self.spec.posterior(logits))
         for _ in range(HEAD_DRAWS):
-            moved = _candidates(encoder, (self.settings.augment(x, self.rng) for x in blocks))
+            moved = _candidates(encoder, self._moved(blocks))
             for terms in self._terms(logits, moved):
                 loss = loss + terms.agreement + self.confidence * terms.uncertainty
                 loss = loss - self.balance_weight * losses.entropy(terms.mean)
         return loss.argmin()
+
+    def _merged_cells(self, encoder: Encoder, features: Tensor, blocks: Sequence[Tensor]) -> Tensor:
+        """q(c | x) of the rows, (n, K), by the auxiliary head whose grouped cells are best."""
+        cells = encoder.fine_logits(features).softmax(dim=-1)
+        moved = torch.zeros_like(cells)
+        for _ in range(HEAD_DRAWS):
+            blocks_moved = [encoder.category_trunk(x) for x in self._moved(blocks)]
+            moved += encoder.fine_logits(torch.cat(blocks_moved)).softmax(dim=-1) / HEAD_DRAWS
+        pairs = zip(cells, moved, strict=True)
+        groups = torch.stack([group_cells(*pair, self.spec.n_categorical) for pair in pairs])
+        q, q_moved = (cells @ groups, moved @ groups)
+        terms = losses.consistency_terms(q.clamp_min(TINY).log(), q_moved.clamp_min(TINY).log())
+        loss = terms.agreement + self.confidence * terms.uncertainty
+        return q[(loss - MERGED_BALANCE * losses.entropy(terms.mean)).argmin()]
+
+    def _moved(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        return (self.settings.augment(x, self.rng) for x in blocks)
 
     @torch.no_grad()
     def prior(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Prior | None:
@@ -121,3 +159,45 @@ class Consistency:
 def _candidates(encoder: Encoder, blocks: Iterable[Tensor]) -> Tensor:
     """Logits of all candidate heads, (n_heads, n, n_categorical)."""
     return torch.cat([encoder.candidates(encoder.category_trunk(x)) for x in blocks], dim=1)
+
+
+def group_cells(cells: Tensor, moved: Tensor, n_groups: int) -> Tensor:
+    """Group cells that T moves rows between, by average linkage.
+
+    Parameters
+    ----------
+    cells, moved : Tensor of shape (n, n_cells)
+        Posteriors of the rows and of T of the rows.
+    n_groups : int
+        From 1 to n_cells.
+
+    Returns
+    -------
+    groups : Tensor of shape (n_cells, n_groups)
+        1 where a cell belongs to a group, else 0.
+    """
+    flow = cells.T @ moved
+    flow = flow + flow.T
+    stays = flow.diagonal().clamp_min(TINY).sqrt()
+    distance = 1 - (flow / stays[:, None] / stays).clamp(0, 1)
+    linkage = AgglomerativeClustering(n_groups, metric="precomputed", linkage="average")
+    labels = torch.from_numpy(linkage.fit_predict(distance.cpu().double().numpy()))
+    return F.one_hot(labels, n_groups).to(cells)
+
+
+def linear_head(features: Tensor, posterior: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight (K, width) and bias (K,) of the linear layer whose softmax is closest to (n, K)."""
+    weight = features.new_zeros((posterior.shape[1], features.shape[1]), requires_grad=True)
+    bias = features.new_zeros(len(weight), requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        with torch.enable_grad():
+            error = F.cross_entropy(F.linear(features, weight, bias), posterior)
+            loss = error + WEIGHT_DECAY * weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(loss)
+    return weight.detach(), bias.detach()

@@ -326,12 +326,13 @@ class AdversarialNet(NeuralNet):
         self.notify("on_train_end", X=None, y=None)
 
     def _settle_categories(self) -> None:
-        """Keep the best candidate head, and give each category its probability in the game."""
+        """Fix the head to use from now on, and each category's probability in the game."""
         encoder = self.module_.averaged_encoder
         blocks = [self.rows_.take(i) for i in self.train_index_[:MAX_JUDGED].split(1000)]
-        head = self.consistency_.best_head(encoder, blocks)
-        for network in (encoder, self.module_.encoder):
-            network.head.copy_(head)
+        self.consistency_.settle(encoder, blocks)
+        own = self.module_.encoder
+        own.head.copy_(encoder.head)
+        own.category_head.load_state_dict(encoder.category_head.state_dict())
         self.prior_ = self.consistency_.prior(encoder, blocks)
 
     def _protect_categories(self) -> None:
