@@ -306,19 +306,21 @@ def default_architecture() -> Any:
 def ablations() -> dict[str, Row]:
     """Parameters of each row of the ablation table."""
 
-    def heads(**numbers: int) -> Any:
-        return dataclasses.replace(default_architecture(), **numbers)
+    def changed(**values: float) -> Any:
+        return dataclasses.replace(default_architecture(), **values)
 
     return {
         "consistency phase alone": {**SHORT, "max_iter": 0},
         "the paper's game alone": {"architecture": HALF, "warmup_iter": 0, "max_iter": 600},
         "both": SHORT,
-        "both, one head": {**SHORT, "architecture": heads(n_heads=1)},
+        "both, one head": {**SHORT, "architecture": changed(n_heads=1)},
         "both, no cycle": {**SHORT, "cycle_weight": 0},
         "both, no candidate or fine heads": {
             **SHORT,
-            "architecture": heads(n_heads=1, n_fine_heads=0),
+            "architecture": changed(n_heads=1, n_fine_heads=0),
         },
+        "both, no steadiness": {**SHORT, "architecture": changed(steadiness_weight=0.0)},
+        "both, no marginal": {**SHORT, "architecture": changed(marginal_weight=0.0)},
     }
 
 
@@ -327,10 +329,13 @@ def measure_ablation(system: str, seed: int, quick: bool) -> Row:
     data = load(quick)
     gan = new_model(seed, quick, **ablations()[system])
     seconds = timed_fit(gan, data.X_train)
+    codes, labels = gan.transform(data.X_test), gan.predict(data.X_test)
+    images = pixels(data.X_test).reshape(-1, *IMAGE_SHAPE)
     return {
-        "test_accuracy": cluster_accuracy(data.y_test, gan.predict(data.X_test)),
-        "r2": r2(data.X_test, gan.inverse_transform(gan.transform(data.X_test))),
+        "test_accuracy": cluster_accuracy(data.y_test, labels),
+        "r2": r2(data.X_test, gan.inverse_transform(codes)),
         "agreement": agreement(gan, seed),
+        **factor_measures(labels, codes[:, N_CLUSTERS:N_CODES], images),
         "seconds": seconds,
     }
 
@@ -381,9 +386,8 @@ def run_ablation(options: argparse.Namespace) -> None:
     """The table of systems."""
     seeds = options.seeds or FEW_SEEDS
     cases = [{"system": name, "seed": seed} for name in ablations() for seed in seeds]
-    print_table(
-        run("mnist_ablation", partial(measure_ablation, quick=options.quick), cases, options)
-    )
+    rows = run("mnist_ablation", partial(measure_ablation, quick=options.quick), cases, options)
+    print_table(numbers_only(rows))
 
 
 def main() -> None:

@@ -268,9 +268,11 @@ def ablation_section(content: Row) -> str:
         Measure("test_accuracy", "test accuracy"),
         Measure("r2", "R2", "", decimals),
         Measure("agreement", "agreement"),
+        Measure("slant_correlation", "correlation with slant", "", decimals),
+        Measure("stroke_correlation", "correlation with stroke width", "", decimals),
         Measure("seconds", "seconds", "", whole, max),
     ]
-    note = "Short budgets: 500 steps of each phase, or 1000 of the paper's game at half width."
+    note = "Short budgets: 300 steps of each phase, or 600 of the paper's game at half width."
     return f"{note}\n\n{groups_table('system', content['rows'], measures)}"
 
 

@@ -107,7 +107,9 @@ class ConvArchitecture:
     category_activation: Callable[[], nn.Module] = elu
     learning_rate: float = 2e-3
     warmup_rate: float = 0.5  # of the consistency phase, relative to that
+    n_noise: int = 16
     steadiness_weight: float = 0.0
+    marginal_weight: float = 0.0
     game_share: float = 0.6  # steps of the game, relative to those of the consistency phase
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
@@ -139,7 +141,7 @@ class ConvArchitecture:
         """Budget and rates for `n_rows` images."""
         steps = max(min(max(n_rows, 200), 500), min(n_rows // 40, 1400))
         return {
-            "n_noise": 16,
+            "n_noise": self.n_noise,
             "warmup_iter": steps,
             "warmup_rate": self.warmup_rate,
             "max_iter": int(self.game_share * steps),
@@ -149,6 +151,7 @@ class ConvArchitecture:
             "consistency_weight": 1.0,
             "cycle_weight": 0.3,
             "steadiness_weight": self.steadiness_weight,
+            "marginal_weight": self.marginal_weight,
             "adversarial_loss": "relativistic",
         }
 
@@ -228,7 +231,9 @@ CONV_LARGE = ConvArchitecture(
     category_activation=nn.ReLU,
     learning_rate=3e-3,
     warmup_rate=4 / 3,
-    steadiness_weight=5.0,
+    n_noise=32,
+    steadiness_weight=4.0,
+    marginal_weight=1.0,
     game_share=1.0,
 )
 

@@ -86,6 +86,33 @@ def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
     return (reconstruction - target).square().flatten(1).sum(dim=1).mean()
 
 
+def relative_change(change: Tensor, codes: Tensor) -> Tensor:
+    """Mean squared change of each code relative to its variance, summed over codes.
+
+    Relative, so that codes can't escape it by shrinking.
+
+    Parameters
+    ----------
+    change, codes : Tensor of shape (n, n_codes)
+    """
+    variance = codes.var(dim=0, correction=0).clamp_min(1e-6)
+    return (change.square().mean(dim=0) / variance).sum()
+
+
+def marginal_mismatch(codes: Tensor) -> Tensor:
+    """Squared Wasserstein distance of each code's values from U[-1, 1], summed over codes.
+
+    In one dimension the best transport pairs values and quantiles in their order.
+
+    Parameters
+    ----------
+    codes : Tensor of shape (n, n_codes)
+    """
+    n = len(codes)
+    quantiles = (torch.arange(n, device=codes.device, dtype=codes.dtype) + 0.5) * (2 / n) - 1
+    return (codes.sort(dim=0).values - quantiles[:, None]).square().mean(dim=0).sum()
+
+
 def entropy(probabilities: Tensor) -> Tensor:
     """Shannon entropy in nats along the last axis; shape without that axis."""
     return torch.special.entr(probabilities).sum(dim=-1)

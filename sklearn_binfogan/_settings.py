@@ -30,6 +30,7 @@ class Recipe:
     rate_power: float = 1.0  # learning rates of the game decay by (1 - share of steps) ** power
     rate_floor: float = RATE_FLOOR  # to this share
     steadiness_weight: float = 0.0  # of T's change in the second half of the continuous codes
+    marginal_weight: float = 0.0  # of the distance of each continuous code of E(x) from U[-1, 1]
     warmup_rate: float = 0.5  # learning rate of the consistency phase, relative to the game's
 
 

@@ -139,6 +139,7 @@ class Game(NamedTuple):
     codes: Tensor  # Z
     fake_logits: Tensor  # logits of q(c | G(Z))
     fake_style: Tensor  # continuous means and z of E(G(Z))
+    real_style: Tensor  # the same of E(x)
     reconstruction: Tensor  # G(E(x)); empty if no term asks for it
     change: Tensor  # E(T x) - E(x) in the continuous codes that T should not change
     real_verdict: Tensor  # logits of D(x, E(x))
@@ -181,7 +182,8 @@ class AdversarialNet(NeuralNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
-        terms = ["discriminator", "adversarial", "mutual_information", "cycle", "steadiness"]
+        terms = ["discriminator", "adversarial", "mutual_information", "cycle"]
+        terms += ["steadiness", "marginal"]
         names = [f"{term}_loss" for term in terms]
         return [
             ("train_loss", PassthroughScoring("train_loss", on_train=True)),
@@ -419,7 +421,7 @@ class AdversarialNet(NeuralNet):
         fake_logits, fake_style = players.encoder.read(fake)
         verdicts = self._judge(x, real_codes, fake, codes)
         change = self._change_by_augmentation(x, logits, style)
-        return Game(codes, fake_logits, fake_style, reconstruction, change, *verdicts)
+        return Game(codes, fake_logits, fake_style, style, reconstruction, change, *verdicts)
 
     def _change_by_augmentation(self, x: Tensor, logits: Tensor, style: Tensor) -> Tensor:
         """How T changes the second half of the continuous codes, (n, n_continuous // 2).
@@ -427,13 +429,12 @@ class AdversarialNet(NeuralNet):
         The first half is free to say what T changes, such as a slant; without this the second half
         would as a rule only say more of it.
         """
-        n = self.settings.spec.n_continuous
-        columns = slice(n - n // 2, n)
-        if self.settings.recipe.steadiness_weight == 0 or n < 2:
-            return style[:, n:n]
+        spec = self.settings.spec
+        columns = spec.steady_codes
+        if self.settings.recipe.steadiness_weight == 0 or spec.n_continuous < 2:
+            return style[:, :0]
         moved = self.settings.augment(x, self.rng_)
-        categories = self.settings.spec.harden(logits)
-        return (self.module_.encoder.style(moved, categories) - style)[:, columns]
+        return (self.module_.encoder.style(moved, spec.harden(logits)) - style)[:, columns]
 
     def _judge(
         self, x: Tensor, real_codes: Tensor, fake: Tensor, codes: Tensor
@@ -487,9 +488,12 @@ class AdversarialNet(NeuralNet):
             )
             rows = losses.squared_error(game.reconstruction, x)
             terms["cycle_loss"] = recipe.cycle_weight * (rows + 0.5 * noise)
+        real = game.real_style[:, :n_continuous]
         if game.change.numel():
-            change = losses.squared_error(game.change, torch.zeros_like(game.change))
+            change = losses.relative_change(game.change, real[:, spec.steady_codes])
             terms["steadiness_loss"] = recipe.steadiness_weight * change
+        if recipe.marginal_weight > 0 and n_continuous > 0:
+            terms["marginal_loss"] = recipe.marginal_weight * losses.marginal_mismatch(real)
         if recipe.consistency_weight > 0 and not self.protected_:
             loss = self.consistency_.loss(self.module_.encoder, x, self.steps_[CONSISTENCY])
             terms["consistency_loss"] = recipe.consistency_weight * loss

@@ -67,7 +67,8 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
     n_continuous : int, default=2
         Number of continuous codes, at least 0.
     n_noise : int or "auto", default="auto"
-        Size of the noise z, at least 0; "auto" is 16 for images and 8 for tables.
+        Size of the noise z, at least 0; "auto" is 8 for tables, 16 for images, and 32 for those
+        from 16 x 16 pixels on.
     include_noise : bool, default=False
         Whether `transform` appends the encoding of z.
     image_shape : tuple of int or None, default=None

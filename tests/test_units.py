@@ -435,3 +435,23 @@ def test_match_clusters_with_more_clusters_than_classes():
 def test_match_clusters_of_bad_input(y, labels):
     with pytest.raises(ValueError, match="1-D, non-empty and of one length"):
         match_clusters(y, labels)
+
+
+def test_marginal_mismatch_is_the_squared_wasserstein_distance():
+    quantiles = (torch.arange(100) + 0.5) / 50 - 1
+    order = torch.randperm(100, generator=generator())
+    codes = torch.stack([quantiles[order], quantiles + 0.5, torch.zeros(100)], dim=1)
+    # Uniform, shifted by a half, and a point: 0, 0.5 ** 2 and the variance of U[-1, 1].
+    for columns, expected in (([0], 0), ([1], 0.25), ([2], 1 / 3), ([0, 1, 2], 0.25 + 1 / 3)):
+        mismatch = losses.marginal_mismatch(codes[:, columns])
+        assert float(mismatch) == pytest.approx(expected, abs=1e-3)
+
+
+def test_relative_change_does_not_depend_on_a_codes_scale():
+    codes, change = torch.randn((2, 50, 3), generator=generator())
+    scale = torch.tensor([0.1, 1.0, 10.0])
+    relative = losses.relative_change(change, codes)
+    torch.testing.assert_close(losses.relative_change(scale * change, scale * codes), relative)
+    expected = (change.square().mean(dim=0) / codes.var(dim=0, correction=0)).sum()
+    torch.testing.assert_close(relative, expected)
+    assert torch.isfinite(losses.relative_change(change, torch.ones(50, 3)))
