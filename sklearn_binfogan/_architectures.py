@@ -108,6 +108,8 @@ class ConvArchitecture:
     learning_rate: float = 2e-3
     warmup_rate: float = 0.5  # of the consistency phase, relative to that
     n_noise: int = 16
+    adversarial_weight: float = 1.0
+    cycle_weight: float = 0.3
     steadiness_weight: float = 0.0
     marginal_weight: float = 0.0
     game_share: float = 0.6  # steps of the game, relative to those of the consistency phase
@@ -149,7 +151,8 @@ class ConvArchitecture:
             "learning_rate": self.learning_rate,
             "discriminator_learning_rate": 5e-4,
             "consistency_weight": 1.0,
-            "cycle_weight": 0.3,
+            "adversarial_weight": self.adversarial_weight,
+            "cycle_weight": self.cycle_weight,
             "steadiness_weight": self.steadiness_weight,
             "marginal_weight": self.marginal_weight,
             "adversarial_loss": "relativistic",
@@ -232,9 +235,11 @@ CONV_LARGE = ConvArchitecture(
     learning_rate=3e-3,
     warmup_rate=4 / 3,
     n_noise=32,
-    steadiness_weight=4.0,
-    marginal_weight=1.0,
-    game_share=1.0,
+    adversarial_weight=0.5,
+    cycle_weight=0.15,
+    steadiness_weight=0.75,
+    marginal_weight=0.5,
+    game_share=0.75,
 )
 
 ARCHITECTURES: dict[str, MLPArchitecture | ConvArchitecture | PaperArchitecture] = {

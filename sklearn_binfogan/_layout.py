@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from ._codes import is_count
 
 LARGE_SIDE = 16  # pixels
+BLOCK = 1024  # rows
+
+
+def row_blocks(X: Any) -> Iterator[Any]:
+    """Slices of at most `BLOCK` rows, one after the other, of any array that can be sliced."""
+    return (X[i : i + BLOCK] for i in range(0, X.shape[0], BLOCK))
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +40,19 @@ class Layout:
     scale: np.ndarray
 
     @classmethod
-    def table(cls, X: np.ndarray) -> Layout:
+    def table(cls, X: Any) -> Layout:
         """Standardise columns; a constant column is centred only."""
-        center = X.mean(axis=0, dtype=np.float64)
-        deviation = np.sqrt(np.mean((X - center) ** 2, axis=0))
-        # A column whose spread is rounding noise of its mean carries no information.
-        constant = deviation <= 10 * np.finfo(np.float64).eps * np.abs(center)
-        return cls((X.shape[1],), center, np.where(constant, 1.0, deviation))
+        scaler = StandardScaler()
+        for block in row_blocks(X):
+            scaler.partial_fit(block)
+        return cls((X.shape[1],), scaler.mean_, scaler.scale_)
 
     @classmethod
-    def image(cls, X: np.ndarray, image_shape: Any) -> Layout:
+    def image(cls, X: Any, image_shape: Any) -> Layout:
         """Map the data's range to [0, 1]; rows are flattened channels-last images."""
         height, width, channels = parse_image_shape(image_shape, X.shape[1])
-        low, high = float(X.min()), float(X.max())
+        low = min(float(block.min()) for block in row_blocks(X))
+        high = max(float(block.max()) for block in row_blocks(X))
         span = high - low if high > low else 1.0
         return cls((channels, height, width), np.asarray(low), np.asarray(span))
 

@@ -99,18 +99,22 @@ def relative_change(change: Tensor, codes: Tensor) -> Tensor:
     return (change.square().mean(dim=0) / variance).sum()
 
 
-def marginal_mismatch(codes: Tensor) -> Tensor:
-    """Squared Wasserstein distance of each code's values from U[-1, 1], summed over codes.
+def marginal_mismatch(codes: Tensor, categories: Tensor) -> Tensor:
+    """Squared Wasserstein distance of each code's values from U[-1, 1] within each category.
 
-    In one dimension the best transport pairs values and quantiles in their order.
+    Averaged over rows, summed over codes. In one dimension the best transport pairs values and
+    quantiles in their order.
 
     Parameters
     ----------
     codes : Tensor of shape (n, n_codes)
+    categories : Tensor of shape (n, n_categorical), one-hot per categorical code
     """
-    n = len(codes)
-    quantiles = (torch.arange(n, device=codes.device, dtype=codes.dtype) + 0.5) * (2 / n) - 1
-    return (codes.sort(dim=0).values - quantiles[:, None]).square().mean(dim=0).sum()
+    agreeing = categories @ categories.T
+    same = agreeing == agreeing.diagonal()  # rows of one category, or one combination of them
+    below = (codes.detach()[:, None] > codes.detach()) & same[:, :, None]
+    share = (below.sum(dim=1) + 0.5) / same.sum(dim=1, keepdim=True)
+    return (codes - (2 * share - 1)).square().mean(dim=0).sum()
 
 
 def entropy(probabilities: Tensor) -> Tensor:

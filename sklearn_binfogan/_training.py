@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from . import _losses as losses
 from ._codes import Prior
 from ._consistency import Consistency
-from ._layout import Layout
 from ._networks import AdditiveNoise, couples_rows
 from ._progress import PhaseProgress
+from ._rows import Batches, Rows, Source
 from ._scoring import evaluate
 from ._settings import RATE_FLOOR, Settings
 
@@ -42,52 +42,6 @@ def single_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(n_threads)
-
-
-class Rows:
-    """Training rows, resident on the device: uint8 as given, floats scaled once."""
-
-    def __init__(self, X: np.ndarray, layout: Layout, device: str) -> None:
-        resident = np.array(X) if X.dtype == np.uint8 else layout.scaled(X, np.float32)
-        self.layout = layout
-        self.resident = torch.from_numpy(resident).to(device)
-
-    def __len__(self) -> int:
-        return len(self.resident)
-
-    def take(self, index: Tensor) -> Tensor:
-        """Network input of some rows."""
-        rows = self.resident[index]
-        if rows.dtype == torch.uint8:
-            rows = self.layout.scaled_bytes(rows)
-        return self.layout.to_network(rows)
-
-
-class Batches:
-    """Shuffled batches, dealt out in epochs of `STEPS_PER_EPOCH` until the steps end."""
-
-    def __init__(
-        self, rows: Rows, index: Tensor, batch_size: int, n_steps: int, rng: torch.Generator
-    ) -> None:
-        self.rows, self.index, self.rng = rows, index, rng
-        self.batch_size = min(batch_size, len(index))
-        self.remaining = n_steps
-        self.position = len(index)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        n_steps = min(STEPS_PER_EPOCH, self.remaining)
-        self.remaining -= n_steps
-        for _ in range(n_steps):
-            yield self.rows.take(self._next())
-
-    def _next(self) -> Tensor:
-        if self.position + self.batch_size > len(self.index):
-            order = torch.randperm(len(self.index), generator=self.rng, device=self.rng.device)
-            self.index, self.position = self.index[order], 0
-        batch = self.index[self.position : self.position + self.batch_size]
-        self.position += self.batch_size
-        # Batch norm needs two rows: a batch of one row holds it twice.
-        return batch if len(batch) > 1 else batch.repeat(2)
 
 
 class Players(nn.Module):
@@ -139,7 +93,8 @@ class Game(NamedTuple):
     codes: Tensor  # Z
     fake_logits: Tensor  # logits of q(c | G(Z))
     fake_style: Tensor  # continuous means and z of E(G(Z))
-    real_style: Tensor  # the same of E(x)
+    real_categories: Tensor  # most likely categories of E(x), one-hot
+    real_style: Tensor  # continuous means and z of E(x)
     reconstruction: Tensor  # G(E(x)); empty if no term asks for it
     change: Tensor  # E(T x) - E(x) in the continuous codes that T should not change
     real_verdict: Tensor  # logits of D(x, E(x))
@@ -228,7 +183,7 @@ class AdversarialNet(NeuralNet):
 
         The rows themselves come from `get_iterator`.
         """
-        return range(min(STEPS_PER_EPOCH, self.batches_.remaining)), range(1)
+        return range(self.batches_.n_next), range(1)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Shuffled batches to train on; the rows to judge by as one batch."""
@@ -276,7 +231,7 @@ class AdversarialNet(NeuralNet):
 
     # -- phases --------------------------------------------------------------------------------
 
-    def load_rows(self, X: np.ndarray) -> None:
+    def load_rows(self, X: Source) -> None:
         """Take rows to train on; a tenth is held out to judge by, where there are enough."""
         self.rows_ = Rows(X, self.settings.layout, self.device)
         n_rows = len(self.rows_)
@@ -313,8 +268,9 @@ class AdversarialNet(NeuralNet):
         if n_steps == 0:
             return
         self.phase_, self.stopped_ = phase, False
+        batch_size = self.settings.recipe.batch_size
         self.batches_ = Batches(
-            self.rows_, self.train_index_, self.settings.recipe.batch_size, n_steps, self.rng_
+            self.rows_, self.train_index_, batch_size, n_steps, STEPS_PER_EPOCH, self.rng_
         )
         self._protect_categories()
         self.notify("on_train_begin", X=None, y=None)
@@ -420,10 +376,13 @@ class AdversarialNet(NeuralNet):
             fake, reconstruction = players.generator(codes), x[:0]
         fake_logits, fake_style = players.encoder.read(fake)
         verdicts = self._judge(x, real_codes, fake, codes)
-        change = self._change_by_augmentation(x, logits, style)
-        return Game(codes, fake_logits, fake_style, style, reconstruction, change, *verdicts)
+        categories = spec.harden(logits)
+        change = self._change_by_augmentation(x, categories, style)
+        return Game(
+            codes, fake_logits, fake_style, categories, style, reconstruction, change, *verdicts
+        )
 
-    def _change_by_augmentation(self, x: Tensor, logits: Tensor, style: Tensor) -> Tensor:
+    def _change_by_augmentation(self, x: Tensor, categories: Tensor, style: Tensor) -> Tensor:
         """How T changes the second half of the continuous codes, (n, n_continuous // 2).
 
         The first half is free to say what T changes, such as a slant; without this the second half
@@ -434,7 +393,7 @@ class AdversarialNet(NeuralNet):
         if self.settings.recipe.steadiness_weight == 0 or spec.n_continuous < 2:
             return style[:, :0]
         moved = self.settings.augment(x, self.rng_)
-        return (self.module_.encoder.style(moved, spec.harden(logits)) - style)[:, columns]
+        return (self.module_.encoder.style(moved, categories) - style)[:, columns]
 
     def _judge(
         self, x: Tensor, real_codes: Tensor, fake: Tensor, codes: Tensor
@@ -453,7 +412,9 @@ class AdversarialNet(NeuralNet):
         fake = _scaled_backward(fake, lambda: ratios[1])
         verdicts = discriminator(torch.cat([x, fake]), torch.cat([real_codes, codes]))
         real, false = verdicts[: len(x)], verdicts[len(x) :]
-        ratios += losses.gradient_ratios(self.settings.recipe.adversarial_loss, real, false)
+        recipe = self.settings.recipe
+        for ratio in losses.gradient_ratios(recipe.adversarial_loss, real, false):
+            ratios.append(recipe.adversarial_weight * ratio)
         return real, false
 
     def _shown_categories(self, logits: Tensor) -> Tensor:
@@ -479,7 +440,8 @@ class AdversarialNet(NeuralNet):
             spec, game.fake_logits, game.codes[:, : spec.n_categorical]
         ) + losses.continuous_nll(game.fake_style[:, :n_continuous], game.codes[:, spec.continuous])
         terms = {
-            "adversarial_loss": adversarial(game.real_verdict, game.fake_verdict),
+            "adversarial_loss": recipe.adversarial_weight
+            * adversarial(game.real_verdict, game.fake_verdict),
             "mutual_information_loss": recipe.mi_weight * information,
         }
         if recipe.cycle_weight > 0:
@@ -492,8 +454,9 @@ class AdversarialNet(NeuralNet):
         if game.change.numel():
             change = losses.relative_change(game.change, real[:, spec.steady_codes])
             terms["steadiness_loss"] = recipe.steadiness_weight * change
-        if recipe.marginal_weight > 0 and n_continuous > 0:
-            terms["marginal_loss"] = recipe.marginal_weight * losses.marginal_mismatch(real)
+        if recipe.marginal_weight > 0:
+            mismatch = losses.marginal_mismatch(game.real_style, game.real_categories)
+            terms["marginal_loss"] = recipe.marginal_weight * mismatch
         if recipe.consistency_weight > 0 and not self.protected_:
             loss = self.consistency_.loss(self.module_.encoder, x, self.steps_[CONSISTENCY])
             terms["consistency_loss"] = recipe.consistency_weight * loss
@@ -601,7 +564,7 @@ def _mapped(tree: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
 
 def train(
     settings: Settings,
-    X: np.ndarray,
+    X: Source,
     device: str,
     callbacks: Any,
     progress: bool = False,
@@ -634,7 +597,7 @@ class Start:
 
 def train_start(
     start: Start,
-    X: np.ndarray,
+    X: Source,
     device: str,
     callbacks: Any,
     progress: bool,

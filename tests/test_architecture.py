@@ -19,7 +19,7 @@ LAYERS = [
     ["_consistency", "_scoring", "_progress", "_collapse"],
     ["_settings"],
     ["_architectures"],
-    ["_networks", "_losses", "_augmentation"],
+    ["_networks", "_losses", "_augmentation", "_rows"],
     ["_layout"],
     ["_codes"],
     ["datasets", "metrics"],

@@ -441,10 +441,25 @@ def test_marginal_mismatch_is_the_squared_wasserstein_distance():
     quantiles = (torch.arange(100) + 0.5) / 50 - 1
     order = torch.randperm(100, generator=generator())
     codes = torch.stack([quantiles[order], quantiles + 0.5, torch.zeros(100)], dim=1)
-    # Uniform, shifted by a half, and a point: 0, 0.5 ** 2 and the variance of U[-1, 1].
-    for columns, expected in (([0], 0), ([1], 0.25), ([2], 1 / 3), ([0, 1, 2], 0.25 + 1 / 3)):
-        mismatch = losses.marginal_mismatch(codes[:, columns])
+    one = torch.ones(100, 1)
+    # Uniform, and shifted by a half. A point is as far from all quantiles below it as it must be.
+    for columns, expected in (([0], 0), ([1], 0.25), ([0, 1], 0.25), ([2], 0.99**2)):
+        mismatch = losses.marginal_mismatch(codes[:, columns], one)
         assert float(mismatch) == pytest.approx(expected, abs=1e-3)
+
+
+def test_marginal_mismatch_is_within_categories():
+    values = torch.linspace(-1, 1, 200)[:, None]
+    low = (values < 0).float()
+    halves = torch.cat([low, 1 - low], dim=1)
+    assert float(losses.marginal_mismatch(values, torch.ones(200, 1))) < 1e-3
+    # Each half has a width of 1, and its middle half a unit off.
+    expected = 0.25 + (2 / 12**0.5 - 1 / 12**0.5) ** 2
+    assert float(losses.marginal_mismatch(values, halves)) == pytest.approx(expected, abs=1e-2)
+    several = torch.cat([halves, torch.ones(200, 1)], dim=1)  # a second code of one category
+    torch.testing.assert_close(
+        losses.marginal_mismatch(values, several), losses.marginal_mismatch(values, halves)
+    )
 
 
 def test_relative_change_does_not_depend_on_a_codes_scale():

@@ -1,0 +1,153 @@
+"""Where the rows of X lie, memory or not, and the batches that are drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import validate_data
+from torch import Tensor
+
+from ._layout import Layout, row_blocks
+
+DTYPES = [np.float64, np.float32, np.uint8]
+
+
+class StoredRows:
+    """A two-dimensional array outside memory, such as zarr's or h5py's, read piece by piece.
+
+    Parameters
+    ----------
+    source : array-like
+        Has `shape` and can be indexed by a slice, or by rising row numbers.
+    dtype : dtype
+        Of what is read, one of `DTYPES`.
+    """
+
+    def __init__(self, source: Any, dtype: Any) -> None:
+        self.source = source
+        self.shape: tuple[int, int] = tuple(source.shape)
+        self.dtype = np.dtype(dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Read the rows of a slice, or those with some numbers, in their order."""
+        if isinstance(rows, slice):
+            return np.asarray(self.source[rows], dtype=self.dtype)
+        # h5py wants each row once, and in the order of the file.
+        numbers, place = np.unique(rows, return_inverse=True)
+        return np.asarray(self.source[numbers], dtype=self.dtype)[place]
+
+
+Source = np.ndarray | StoredRows
+
+
+def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
+    """Validate X as scikit-learn does; what lies outside memory is read and checked in blocks.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets `n_features_in_` and `feature_names_in_` if `reset`, else X is checked against them.
+    X : array-like of shape (n_samples, n_features)
+        Memory maps and arrays stored in chunks (zarr, h5py, Dask) stay where they are.
+    reset : bool
+
+    Raises
+    ------
+    ValueError
+        If X is not finite, empty, not two-dimensional, or has other columns than in `fit`.
+    """
+    is_stored = hasattr(X, "chunks") or isinstance(X, np.memmap)
+    if not is_stored or len(X.shape) != 2 or X.shape[0] == 0:
+        return validate_data(estimator, X, dtype=DTYPES, reset=reset)
+    for block in row_blocks(X):
+        checked = validate_data(estimator, np.asarray(block), dtype=DTYPES, reset=reset)
+        reset = False
+    return StoredRows(X, checked.dtype)
+
+
+class Rows:
+    """Training rows: on a GPU resident there, uint8 as given and floats scaled; else left alone.
+
+    Parameters
+    ----------
+    X : ndarray or StoredRows
+    layout : Layout
+    device : str
+    """
+
+    def __init__(self, X: Source, layout: Layout, device: str) -> None:
+        self.X, self.layout = X, layout
+        self.resident: Tensor | None = None
+        if torch.device(device).type != "cpu":
+            blocks = [torch.from_numpy(self._unscaled_bytes(b)).to(device) for b in row_blocks(X)]
+            self.resident = torch.cat(blocks)
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def take(self, index: Tensor) -> Tensor:
+        """Network input of some rows."""
+        if self.resident is None:
+            rows = torch.from_numpy(self._unscaled_bytes(self.X[index.numpy()]))
+        else:
+            rows = self.resident[index]
+        if rows.dtype == torch.uint8:
+            rows = self.layout.scaled_bytes(rows)
+        return self.layout.to_network(rows)
+
+    def _unscaled_bytes(self, rows: np.ndarray) -> np.ndarray:
+        """Floats scaled to float32; bytes as they are: on the device they take less room."""
+        return np.array(rows) if rows.dtype == np.uint8 else self.layout.scaled(rows, np.float32)
+
+
+class Batches:
+    """Shuffled batches, dealt out in epochs until the steps end.
+
+    Parameters
+    ----------
+    rows : Rows
+    index : Tensor of int64
+        Numbers of the rows to draw from.
+    batch_size, n_steps, steps_per_epoch : int
+    rng : torch.Generator
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        index: Tensor,
+        batch_size: int,
+        n_steps: int,
+        steps_per_epoch: int,
+        rng: torch.Generator,
+    ) -> None:
+        self.rows, self.index, self.rng = rows, index, rng
+        self.batch_size = min(batch_size, len(index))
+        self.remaining, self.steps_per_epoch = n_steps, steps_per_epoch
+        self.position = len(index)
+
+    @property
+    def n_next(self) -> int:
+        """Steps of the next epoch."""
+        return min(self.steps_per_epoch, self.remaining)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        n_steps = self.n_next
+        self.remaining -= n_steps
+        for _ in range(n_steps):
+            yield self.rows.take(self._next())
+
+    def _next(self) -> Tensor:
+        if self.position + self.batch_size > len(self.index):
+            order = torch.randperm(len(self.index), generator=self.rng, device=self.rng.device)
+            self.index, self.position = self.index[order], 0
+        batch = self.index[self.position : self.position + self.batch_size]
+        self.position += self.batch_size
+        # Batch norm needs two rows: a batch of one row holds it twice.
+        return batch if len(batch) > 1 else batch.repeat(2)
