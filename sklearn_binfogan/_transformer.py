@@ -87,7 +87,8 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         or ``(x, rng) -> x`` on scaled
         tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
-        Weight of |G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2; 0 in the paper.
+        Weight of |G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2; 0 in the paper. 0 also switches off the
+        further terms on codes that the preset for images from 16 x 16 on has.
     adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
         "nonsaturating" is the paper's; "auto" is "relativistic".
     cluster_prior : {"uniform", "learned"} or array-like, default="uniform"
@@ -352,6 +353,10 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         recipe = replace(recipe, cluster_prior=spec.parse_prior(self.cluster_prior))
         if recipe.consistency_weight == 0:
             recipe = replace(recipe, warmup_iter=0)
+        if recipe.cycle_weight == 0:  # then none of our terms in the game: the paper's objective
+            recipe = replace(
+                recipe, adversarial_weight=1.0, steadiness_weight=0.0, marginal_weight=0.0
+            )
         if recipe.cluster_prior == "learned" and recipe.warmup_iter == 0:
             raise ValueError(
                 "cluster_prior='learned' is estimated in the consistency phase, and there is none: "

@@ -245,22 +245,32 @@ def test_lambda_scales_the_mutual_information_gradient():
     assert np.abs(one["encoder.category_head.weight"]).max() > 1e-3
 
 
-def test_options_of_the_paper_switch_our_terms_off():
-    rows = np.random.default_rng(0).normal(size=(60, N_FEATURES))
+@pytest.mark.parametrize("image_shape", [None, (16, 16)], ids=["table", "large image"])
+def test_options_of_the_paper_switch_our_terms_off(image_shape):
+    n_features = N_FEATURES if image_shape is None else 256
     estimator = BInfoGANTransformer(
         n_clusters=3,
+        image_shape=image_shape,
         consistency_weight=0,
         cycle_weight=0,
         adversarial_loss="nonsaturating",
         max_iter=60,
         random_state=0,
-    ).fit(rows)
+    ).fit(np.random.default_rng(0).normal(size=(60, n_features)))
 
     steps = [batch for epoch in estimator.history_ for batch in epoch["batches"]]
     batches = [batch for batch in steps if "players_loss" in batch]  # the rest are validation's
     assert {epoch["phase"] for epoch in estimator.history_} == {"game"}
     assert estimator.n_iter_ == len(batches) == 60
-    assert not any("cycle_loss" in batch or "consistency_loss" in batch for batch in batches)
+    losses_of_a_step = {name for name in batches[0] if name.endswith("_loss")}
+    assert losses_of_a_step == {
+        "train_loss",
+        "players_loss",
+        "discriminator_loss",
+        "adversarial_loss",
+        "mutual_information_loss",
+    }
+    assert estimator._net.settings.recipe.adversarial_weight == 1
     assert all(
         batch["players_loss"]
         == pytest.approx(batch["adversarial_loss"] + batch["mutual_information_loss"], rel=1e-5)
