@@ -1,4 +1,4 @@
-"""Readers of public data sets; no data set comes with the package."""
+"""Readers of public data sets, of which none comes with the package, and rendered ones."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.datasets import fetch_openml
 from sklearn.utils import Bunch
+
+from ._shapes import make_shapes
+
+__all__ = ["load_mnist", "make_shapes"]
 
 _VARIABLE = "SKLEARN_BINFOGAN_DATA"
 

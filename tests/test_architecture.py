@@ -23,6 +23,7 @@ LAYERS = [
     ["_layout"],
     ["_codes"],
     ["datasets", "metrics"],
+    ["_shapes"],
 ]
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
 
