@@ -1,11 +1,29 @@
-"""Measures that need labels or known factors; numpy and scipy only."""
+"""Measures that need labels or known factors; NumPy, SciPy and scikit-learn only.
+
+Clusters are compared with classes by :func:`match_clusters` and :func:`cluster_accuracy`.
+
+Codes are compared with known factors by :func:`mutual_information_gap`, :func:`factor_vae_score`,
+:func:`dci` and :func:`sap`. These take two matrices with a row for each sample: ``factors``, (n,
+n_factors), and ``codes``, (n, n_codes). A categorical code is one column with the number of the
+category, not a column of posteriors for each category; :func:`code_columns` gives the codes of a
+fitted estimator in that form.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.special import entr
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.metrics import balanced_accuracy_score, mutual_info_score
+from sklearn.model_selection import train_test_split
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils import check_array, check_random_state, check_scalar
 
 
 def match_clusters(y: Any, labels: Any) -> tuple[dict[Any, Any], float]:
@@ -62,3 +80,531 @@ def cluster_accuracy(y: Any, labels: Any) -> float:
         If the two differ in length, or are empty.
     """
     return match_clusters(y, labels)[1]
+
+
+def cluster_accuracy_scorer(estimator: Any, X: Any, y: Any) -> float:
+    """Score a fitted clusterer by the accuracy of its clusters, for ``scoring=``.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted; its ``predict(X)`` gives one cluster for each row.
+    X : array-like of shape (n, n_features)
+    y : array-like of shape (n,)
+        Classes.
+
+    Returns
+    -------
+    accuracy : float
+        ``cluster_accuracy(y, estimator.predict(X))``, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If there isn't one class and one cluster for each row.
+
+    Examples
+    --------
+    >>> from sklearn.cluster import KMeans
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn_binfogan.metrics import cluster_accuracy_scorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> search = GridSearchCV(
+    ...     KMeans(random_state=0), {"n_clusters": [2, 3]}, scoring=cluster_accuracy_scorer
+    ... )
+    >>> search.fit(X, y).best_params_
+    {'n_clusters': 3}
+    """
+    return cluster_accuracy(y, estimator.predict(X))
+
+
+def mutual_information_gap(factors: Any, codes: Any, *, n_bins: int = 20) -> float:
+    """Tell by the mutual information gap, MIG, whether each factor has a code of its own.
+
+    The mean over the factors v of (I(v; first code) - I(v; second code)) / H(v), where the first
+    and the second code are the two that tell most of v: section 4 of [1]_.
+
+    Parameters
+    ----------
+    factors : array-like of shape (n, n_factors)
+        Numbers; each distinct one is a value of its own. Bin a continuous factor first, for
+        instance with :class:`sklearn.preprocessing.KBinsDiscretizer`.
+    codes : array-like of shape (n, n_codes)
+        Numbers. A column of at most `n_bins` distinct ones, such as the numbers of categories, is
+        taken as it is; any other is cut into bins of equal width, as in [2]_.
+    n_bins : int, default=20
+        Bins of a continuous code, at least 2.
+
+    Returns
+    -------
+    gap : float
+        In [0, 1]: 1 if each factor is told by exactly one code; 0 if for each factor a second
+        code tells as much as the first, or none tells anything.
+
+    Raises
+    ------
+    TypeError
+        If `n_bins` isn't an int.
+    ValueError
+        If the two aren't 2-D, not empty, finite and of one length; if a factor has one value only;
+        or if `n_bins` is less than 2.
+
+    Notes
+    -----
+    Information is estimated from counts, which finds too much of it where rows are few. The bias
+    of two like codes cancels in the gap.
+
+    References
+    ----------
+    .. [1] R. T. Q. Chen, X. Li, R. Grosse, D. Duvenaud, "Isolating Sources of Disentanglement in
+       VAEs", NeurIPS 2018.
+    .. [2] F. Locatello et al., "Challenging Common Assumptions in the Unsupervised Learning of
+       Disentangled Representations", ICML 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_binfogan.metrics import mutual_information_gap
+    >>> factors = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> round(mutual_information_gap(factors, codes=-factors), 3)
+    1.0
+    >>> round(mutual_information_gap(factors, codes=factors[:, :1]), 3)
+    0.5
+    """
+    factors, codes = _check_pair(factors, codes)
+    check_scalar(n_bins, "n_bins", Integral, min_val=2)
+    values = [_classes(column) for column in factors.T]
+    binned = [_bin(column, n_bins) for column in codes.T]
+    information = np.array([[mutual_info_score(v, code) for code in binned] for v in values])
+    entropies = np.array([mutual_info_score(v, v) for v in values])  # I(v; v) = H(v)
+    return _mean_gap(information / entropies[:, None])
+
+
+def factor_vae_score(
+    factors: Any,
+    codes: Any,
+    *,
+    categorical_codes: bool | Sequence[int] | Sequence[bool] = False,
+    n_votes: int = 800,
+    group_size: int = 64,
+    random_state: Any = None,
+) -> float:
+    """Tell by FactorVAE's score whether the steadiest code names the factor kept fixed.
+
+    Of a group of rows that share the value of one factor, take the code whose variance, relative
+    to its variance in all rows, is the lowest; a majority vote says which factor each code stands
+    for. The score is the share of further groups whose factor is named rightly: section 4 of [1]_.
+
+    Parameters
+    ----------
+    factors : array-like of shape (n, n_factors)
+        Numbers, of which many rows share each. Bin a continuous factor first.
+    codes : array-like of shape (n, n_codes)
+        Numbers. A code with one value only is never the steadiest.
+    categorical_codes : bool or sequence of int or bool, default=False
+        Which codes are numbers of categories: all, none, their indices or a mask. Their variance
+        is Gini's, the share of pairs of rows of different categories.
+    n_votes : int, default=800
+        Number of groups that vote, and of those that are judged; at least 1.
+    group_size : int, default=64
+        Number of rows of a group, at least 2. They are drawn without replacement; a value that
+        fewer rows share gives a smaller group, one that a single row has gives none.
+    random_state : int, RandomState or None, default=None
+        Draws the groups.
+
+    Returns
+    -------
+    score : float
+        In [0, 1]. Guessing gives ``1 / n_factors``, and so do codes with one value only.
+
+    Raises
+    ------
+    TypeError
+        If `n_votes` or `group_size` isn't an int.
+    ValueError
+        If the two aren't 2-D, not empty, finite and of one length; if a factor has one value only
+        or no value that two rows share; or if a parameter is out of its range.
+
+    Notes
+    -----
+    The paper renders each group anew; here groups are drawn from the rows that there are.
+
+    References
+    ----------
+    .. [1] H. Kim, A. Mnih, "Disentangling by Factorising", ICML 2018.
+
+    Examples
+    --------
+    >>> from sklearn_binfogan.datasets import make_shapes
+    >>> from sklearn_binfogan.metrics import factor_vae_score
+    >>> factors = make_shapes(2000, random_state=0).factors
+    >>> factor_vae_score(factors, codes=factors, categorical_codes=[0], random_state=0)
+    1.0
+    """
+    factors, codes = _check_pair(factors, codes)
+    nominal = _mask(categorical_codes, codes.shape[1], "categorical_codes")
+    check_scalar(n_votes, "n_votes", Integral, min_val=1)
+    check_scalar(group_size, "group_size", Integral, min_val=2)
+    rng = check_random_state(random_state)
+    groups = [_groups(column, index) for index, column in enumerate(factors.T)]
+    whole = _spread(codes, nominal)
+    # A code that never changes tells nothing, though it is the steadiest of all.
+    codes, nominal, whole = codes[:, whole > 0], nominal[whole > 0], whole[whole > 0]
+    if not len(whole):
+        return 1 / len(groups)
+    votes = np.zeros((2, len(whole), len(groups)), dtype=np.int64)  # to learn from, to judge by
+    for table in votes:
+        for _ in range(n_votes):
+            fixed = rng.randint(len(groups))
+            group = groups[fixed][rng.randint(len(groups[fixed]))]
+            rows = rng.choice(group, min(group_size, len(group)), replace=False)
+            table[np.argmin(_spread(codes[rows], nominal) / whole), fixed] += 1
+    learned, judged = votes
+    named = learned.argmax(axis=1)
+    return float(judged[np.arange(len(named)), named].sum() / n_votes)
+
+
+class DCI(NamedTuple):
+    """What :func:`dci` returns: three numbers in [0, 1], higher is better."""
+
+    disentanglement: float
+    completeness: float
+    informativeness: float
+
+
+def dci(
+    factors: Any,
+    codes: Any,
+    *,
+    discrete_factors: bool | Sequence[int] | Sequence[bool] = True,
+    n_estimators: int = 10,
+    test_size: float = 0.25,
+    random_state: Any = None,
+) -> DCI:
+    """Disentanglement, completeness and informativeness of codes, by section 2 of [1]_.
+
+    A random forest predicts each factor from all codes. The importances of the codes make up a
+    matrix R, (n_codes, n_factors).
+
+    Parameters
+    ----------
+    factors : array-like of shape (n, n_factors)
+        Numbers.
+    codes : array-like of shape (n, n_codes)
+        Numbers. Trees split the numbers of categories as any others.
+    discrete_factors : bool or sequence of int or bool, default=True
+        Which factors are classes: all, none, their indices or a mask. The others are regressed on.
+    n_estimators : int, default=10
+        Trees of a forest, at least 1.
+    test_size : float, default=0.25
+        Share of the rows, in (0, 1), that informativeness is measured on.
+    random_state : int, RandomState or None, default=None
+        Draws the rows to test on and grows the forests.
+
+    Returns
+    -------
+    scores : DCI
+        Named tuple of
+
+        disentanglement : float
+            Mean of 1 - the entropy, to base n_factors, of a row of R: is a code important to one
+            factor only? Codes weigh as much as they are important. 1 if there is one factor.
+        completeness : float
+            Mean of 1 - the entropy, to base n_codes, of a column of R: is one code only important
+            to a factor? 1 if there is one code.
+        informativeness : float
+            Mean over the factors of the accuracy, or R2 cut to [0, 1], on rows held out. The
+            paper gives an error; this is turned so that higher is better.
+
+        The first two are 0 if no code is important to any factor.
+
+    Raises
+    ------
+    TypeError
+        If `n_estimators` isn't an int.
+    ValueError
+        If the two aren't 2-D, not empty, finite and of one length; if a factor has one value only;
+        or if a parameter is out of its range.
+
+    References
+    ----------
+    .. [1] C. Eastwood, C. K. I. Williams, "A Framework for the Quantitative Evaluation of
+       Disentangled Representations", ICLR 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_binfogan.metrics import dci
+    >>> factors = np.random.default_rng(0).integers(3, size=(300, 2))
+    >>> dci(factors, codes=factors, random_state=0)
+    DCI(disentanglement=1.0, completeness=1.0, informativeness=1.0)
+    """
+    factors, codes = _check_pair(factors, codes)
+    discrete = _mask(discrete_factors, factors.shape[1], "discrete_factors")
+    check_scalar(n_estimators, "n_estimators", Integral, min_val=1)
+    rng = check_random_state(random_state)
+    factors = np.column_stack(
+        [_classes(v) if is_class else v for v, is_class in zip(factors.T, discrete, strict=True)]
+    )
+    split = train_test_split(codes, factors, test_size=test_size, random_state=rng)
+    codes_train, codes_test, factors_train, factors_test = split
+    importances = np.empty((codes.shape[1], factors.shape[1]))
+    scores = np.empty(factors.shape[1])
+    for j, is_class in enumerate(discrete):
+        forest_class = RandomForestClassifier if is_class else RandomForestRegressor
+        # Every split may choose from all codes, or less important ones would be used of necessity.
+        forest = forest_class(n_estimators, max_features=None, random_state=rng)
+        forest.fit(codes_train, factors_train[:, j])
+        importances[:, j] = forest.feature_importances_
+        scores[j] = forest.score(codes_test, factors_test[:, j])
+    return DCI(
+        disentanglement=_concentration(importances),
+        completeness=_concentration(importances.T),
+        informativeness=float(scores.clip(0, 1).mean()),
+    )
+
+
+def sap(
+    factors: Any,
+    codes: Any,
+    *,
+    discrete_factors: bool | Sequence[int] | Sequence[bool] = True,
+) -> float:
+    """Tell by separated attribute predictability, SAP, whether each factor has one best code.
+
+    The mean over the factors of the difference between the two codes that predict the factor best,
+    each by itself: section 3 of [1]_. A discrete factor of K values is predicted by K - 1
+    thresholds on the code and scored by balanced accuracy; a continuous one by a straight line,
+    scored by R2.
+
+    Parameters
+    ----------
+    factors : array-like of shape (n, n_factors)
+        Numbers.
+    codes : array-like of shape (n, n_codes)
+        Numbers. Those of categories are compared with thresholds, and put on the straight line,
+        as any others.
+    discrete_factors : bool or sequence of int or bool, default=True
+        Which factors are classes: all, none, their indices or a mask.
+
+    Returns
+    -------
+    gap : float
+        In [0, 1]. Since guessing scores 1 / K, perfect codes reach 1 - 1 / K on a discrete factor
+        of K values, or 1 if there is one code only; on a continuous factor they reach 1.
+
+    Raises
+    ------
+    ValueError
+        If the two aren't 2-D, not empty, finite and of one length; if a factor has one value only;
+        or if `discrete_factors` names no columns of `factors`.
+
+    References
+    ----------
+    .. [1] A. Kumar, P. Sattigeri, A. Balakrishnan, "Variational Inference of Disentangled Latent
+       Concepts from Unlabeled Observations", ICLR 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_binfogan.metrics import sap
+    >>> factors = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> sap(factors, codes=-factors)
+    0.5
+    >>> round(sap(factors, codes=-factors, discrete_factors=False), 3)
+    1.0
+    """
+    factors, codes = _check_pair(factors, codes)
+    discrete = _mask(discrete_factors, factors.shape[1], "discrete_factors")
+    scores = np.array(
+        [
+            [(_threshold_score if is_class else _line_score)(v, code) for code in codes.T]
+            for v, is_class in zip(factors.T, discrete, strict=True)
+        ]
+    )
+    return _mean_gap(scores)
+
+
+def code_columns(estimator: Any, X: Any) -> np.ndarray:
+    """Encode rows with one column for each code, as the measures against factors take them.
+
+    Parameters
+    ----------
+    estimator : BInfoGANTransformer, or another transformer
+        Fitted; or a Pipeline that ends with one.
+    X : array-like of shape (n, n_features)
+
+    Returns
+    -------
+    codes : ndarray of shape (n, n_codes)
+        The number of the category of each categorical code, then the columns of
+        ``transform(X)`` without the posteriors (``cluster3``, ``cluster0_3``). All columns of
+        ``transform(X)`` if none is a posterior.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn_binfogan.metrics import code_columns
+    >>> X = load_iris().data
+    >>> code_columns(PCA(2).fit(X), X).shape
+    (150, 2)
+    """
+    codes = np.asarray(estimator.transform(X))
+    names = estimator.get_feature_names_out()
+    is_posterior = np.array([bool(re.fullmatch(r"cluster\d+(_\d+)?", name)) for name in names])
+    if not is_posterior.any():
+        return codes
+    return np.column_stack([estimator.predict(X), codes[:, ~is_posterior]])
+
+
+def mutual_information_gap_scorer(estimator: Any, X: Any, y: Any) -> float:
+    """Score the codes of a fitted estimator against known factors, for ``scoring=``.
+
+    Parameters
+    ----------
+    estimator : object
+        As :func:`code_columns` takes it.
+    X : array-like of shape (n, n_features)
+    y : array-like of shape (n, n_factors)
+        Factors.
+
+    Returns
+    -------
+    gap : float
+        ``mutual_information_gap(y, code_columns(estimator, X))``, in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        As :func:`mutual_information_gap`.
+
+    Examples
+    --------
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn_binfogan.datasets import make_shapes
+    >>> from sklearn_binfogan.metrics import mutual_information_gap_scorer
+    >>> shapes = make_shapes(300, random_state=0)
+    >>> cross_val_score(
+    ...     PCA(5), shapes.X, shapes.factors, scoring=mutual_information_gap_scorer, cv=3
+    ... ).shape
+    (3,)
+    """
+    return mutual_information_gap(y, code_columns(estimator, X))
+
+
+def _check_pair(factors: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return both as matrices of finite numbers; refuse factors that can't be measured against."""
+    factors, codes = _check_matrix(factors, "factors"), _check_matrix(codes, "codes")
+    if len(factors) != len(codes):
+        raise ValueError(
+            f"factors and codes must have one row each for every sample; got shapes "
+            f"{factors.shape} and {codes.shape}."
+        )
+    constant = np.flatnonzero((factors == factors[0]).all(axis=0))
+    if len(constant):
+        raise ValueError(
+            f"Column {constant[0]} of factors has the one value {factors[0, constant[0]]}; a "
+            f"factor must have at least two."
+        )
+    return factors, codes
+
+
+def _check_matrix(values: Any, name: str) -> np.ndarray:
+    shape = np.shape(values)
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(
+            f"{name} must be 2-D, a row for each sample, not empty; got shape {shape}."
+        )
+    return check_array(values, input_name=name)
+
+
+def _mask(which: Any, n_columns: int, name: str) -> np.ndarray:
+    """Return a mask of columns from a bool for all, a mask or indices."""
+    if isinstance(which, bool | np.bool_):
+        return np.full(n_columns, which)
+    mask, columns = np.zeros(n_columns, dtype=bool), np.asarray(which)
+    is_mask = columns.dtype == bool and columns.shape == mask.shape
+    is_index = columns.ndim == 1 and np.isin(columns, np.arange(n_columns)).all()
+    if not is_mask and (not is_index or columns.dtype == bool):
+        raise ValueError(
+            f"{name} must be a bool, {n_columns} bools or indices from 0 to {n_columns - 1}; got "
+            f"{which!r}."
+        )
+    mask[columns if is_mask else columns.astype(np.intp)] = True
+    return mask
+
+
+def _classes(factor: np.ndarray) -> np.ndarray:
+    """Return the number of each value; scikit-learn takes no fractions for classes."""
+    return np.unique(factor, return_inverse=True)[1]
+
+
+def _bin(code: np.ndarray, n_bins: int) -> np.ndarray:
+    """Return the number of the bin of each value; up to `n_bins` distinct values get one each."""
+    distinct, index = np.unique(code, return_inverse=True)
+    if len(distinct) <= n_bins:
+        return index
+    return np.digitize(code, np.histogram_bin_edges(code, n_bins)[1:-1])
+
+
+def _mean_gap(scores: np.ndarray) -> float:
+    """Mean over the rows of the highest minus the second highest; a missing second counts as 0."""
+    ordered = np.sort(np.column_stack([np.zeros(len(scores)), scores.clip(0, 1)]), axis=1)
+    return float((ordered[:, -1] - ordered[:, -2]).mean())
+
+
+def _groups(factor: np.ndarray, index: int) -> list[np.ndarray]:
+    """Return, for each value that at least two rows share, the indices of these rows."""
+    order = np.argsort(factor, kind="stable")
+    starts = np.flatnonzero(np.diff(factor[order])) + 1
+    groups = [rows for rows in np.split(order, starts) if len(rows) > 1]
+    if not groups:
+        raise ValueError(
+            f"Column {index} of factors has {len(factor)} distinct values in {len(factor)} rows; "
+            f"at least two rows must share a value. Bin a continuous factor first."
+        )
+    return groups
+
+
+def _spread(codes: np.ndarray, nominal: np.ndarray) -> np.ndarray:
+    """Return the unbiased variance of each code; Gini's, of double size, for categories."""
+    spread = codes.var(axis=0, ddof=1)
+    n = len(codes)
+    for column in np.flatnonzero(nominal):
+        counts = np.unique(codes[:, column], return_counts=True)[1]
+        spread[column] = 1 - (counts * (counts - 1)).sum() / (n * (n - 1))
+    return spread
+
+
+def _concentration(importances: np.ndarray) -> float:
+    """Mean over the rows, by their sums, of 1 - the entropy to the base of the row's length."""
+    totals = importances.sum(axis=1)
+    if not totals.any():
+        return 0.0
+    if importances.shape[1] == 1:
+        return 1.0
+    used = totals > 0
+    shares = importances[used] / totals[used, None]
+    each = 1 - entr(shares).sum(axis=1) / np.log(importances.shape[1])
+    return float(np.average(each, weights=totals[used]).clip(0, 1))
+
+
+def _threshold_score(factor: np.ndarray, code: np.ndarray) -> float:
+    """Balanced accuracy of a tree on one code, with a leaf for each value of the factor."""
+    classes = _classes(factor)
+    tree = DecisionTreeClassifier(
+        max_leaf_nodes=classes.max() + 1, class_weight="balanced", random_state=0
+    )
+    return float(
+        balanced_accuracy_score(classes, tree.fit(code[:, None], classes).predict(code[:, None]))
+    )
+
+
+def _line_score(factor: np.ndarray, code: np.ndarray) -> float:
+    """R2 of a straight line: the squared correlation; 0 for a code with one value only."""
+    if np.ptp(code) == 0:
+        return 0.0
+    return float(np.corrcoef(factor, code)[0, 1] ** 2)
