@@ -1,0 +1,136 @@
+"""What a fit costs over a bare torch loop of the same networks, losses, batches and steps.
+
+    python benchmarks/overhead.py    # -> results/overhead.json
+
+The two are run in turns, so that a machine that slows down slows down both; each number is the
+median of the rounds' ratios. A fit also checks X, judges itself every 50 steps, records every loss
+and labels its rows: the bare loop does none of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from _report import Row, environment, output_path, parser, write
+from sklearn.datasets import load_digits, make_blobs
+from threadpoolctl import threadpool_limits
+
+from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan._rows import Batches
+from sklearn_binfogan._training import AVERAGE_DECAY, CONSISTENCY, GAME, AdversarialNet
+from sklearn_binfogan.datasets import load_mnist
+
+ROUNDS = 7
+
+
+def mnist() -> tuple[np.ndarray, dict[str, Any]]:
+    """A fit of 6 000 images: labelling all 60 000 once belongs to 2 450 steps, not to 200."""
+    steps = {"warmup_iter": 140, "max_iter": 105}
+    return load_mnist().X_train[:6000], {"image_shape": (28, 28), **steps}
+
+
+def digits() -> tuple[np.ndarray, dict[str, Any]]:
+    return load_digits().data, {"image_shape": (8, 8), "warmup_iter": 300, "max_iter": 180}
+
+
+def table() -> tuple[np.ndarray, dict[str, Any]]:
+    return make_blobs(300, centers=4, random_state=0)[0], {"n_clusters": 4}
+
+
+CASES: dict[str, Callable[[], tuple[np.ndarray, dict[str, Any]]]] = {
+    "mnist_conv": mnist,
+    "digits_conv": digits,
+    "tiny_mlp": table,
+}
+
+
+def new_net(X: np.ndarray, parameters: dict[str, Any]) -> AdversarialNet:
+    """The net that a fit would train, with its rows."""
+    settings = BInfoGANTransformer(random_state=0, **parameters)._settings(X, seed=0)
+    net = AdversarialNet(settings).initialize()
+    net.load_rows(X)
+    return net
+
+
+def bare_phase(net: AdversarialNet, phase: str, n_steps: int) -> None:
+    """Forward, backward, Adam and running averages; nothing else."""
+    players = net.module_.train()
+    net.phase_ = phase
+    net._protect_categories()
+    if net.protected_:
+        players.encoder.category_trunk.eval()
+    batch_size = net.settings.recipe.batch_size
+    batches = Batches(net.rows_, net.train_index_, batch_size, n_steps, n_steps, net.rng_)
+    for step, x in enumerate(batches):
+        if phase == CONSISTENCY:
+            loss = net.consistency_.loss(players.encoder, x, step)
+            weights = net._weights(net.warmup_optimizer_)
+            gradients = [torch.autograd.grad(loss, weights, allow_unused=True)]
+            optimizers = [net.warmup_optimizer_]
+        else:
+            game = net.play(x)
+            terms = net.players_terms(game, x)
+            gradients = net._game_gradients(net.discriminator_loss(game), terms)
+            optimizers = [net.discriminator_optimizer_, net.optimizer_]
+        for optimizer, of_player in zip(optimizers, gradients, strict=True):
+            for weight, gradient in zip(net._weights(optimizer), of_player, strict=True):
+                weight.grad = gradient
+            optimizer.step()
+        players.follow(AVERAGE_DECAY[phase])
+
+
+def bare_seconds(X: np.ndarray, parameters: dict[str, Any]) -> float:
+    """Seconds of both phases in a bare loop."""
+    net = new_net(X, parameters)
+    recipe = net.settings.recipe
+    start = time.perf_counter()
+    bare_phase(net, CONSISTENCY, recipe.warmup_iter)
+    net.steps_[CONSISTENCY] = recipe.warmup_iter
+    bare_phase(net, GAME, recipe.max_iter)
+    return time.perf_counter() - start
+
+
+def fit_seconds(X: np.ndarray, parameters: dict[str, Any]) -> float:
+    """Seconds of a whole fit."""
+    gan = BInfoGANTransformer(random_state=0, **parameters)
+    start = time.perf_counter()
+    gan.fit(X)
+    return time.perf_counter() - start
+
+
+def measure(name: str, rounds: int, quick: bool) -> Row:
+    """Ratio of the two, round by round."""
+    X, parameters = CASES[name]()
+    if quick:
+        parameters |= {"warmup_iter": 5, "max_iter": 5}
+    bare, fitted = [], []
+    for _ in range(rounds):
+        bare.append(bare_seconds(X, parameters))
+        fitted.append(fit_seconds(X, parameters))
+    ratios = np.divide(fitted, bare)
+    return {
+        "ratio": float(np.median(ratios)),
+        "ratios": ratios.tolist(),
+        "bare_seconds": float(np.median(bare)),
+        "fit_seconds": float(np.median(fitted)),
+    }
+
+
+def main() -> None:
+    options = parser(__doc__.splitlines()[0]).parse_args()
+    details: dict[str, Row] = {}
+    for name in CASES:
+        with threadpool_limits(1):
+            details[name] = measure(name, 1 if options.quick else ROUNDS, options.quick)
+        ratios = {case: row["ratio"] for case, row in details.items()}
+        head = {"environment": environment(), "rounds": ROUNDS}
+        write(output_path(options, "overhead"), {**head, **ratios, "details": details})
+        print(name, details[name], flush=True)
+
+
+if __name__ == "__main__":
+    main()
