@@ -2,7 +2,15 @@
 
 from ._augmentation import AffineMove, GaussianNoise
 from ._transformer import BInfoGANTransformer
+from .persistence import load, save
 
 __version__ = "0.1.0"
 
-__all__ = ["AffineMove", "BInfoGANTransformer", "GaussianNoise", "__version__"]
+__all__ = [
+    "AffineMove",
+    "BInfoGANTransformer",
+    "GaussianNoise",
+    "__version__",
+    "load",
+    "save",
+]

@@ -62,6 +62,14 @@ class Players(nn.Module):
         self.averaged_generator.eval()
         return self
 
+    def by_optimizer(self) -> list[list[nn.Parameter]]:
+        """Weights of each optimizer: E's categories on real data, (E, G) in the game, and D."""
+        return [
+            list(self.encoder.category_parameters()),
+            [*self.encoder.parameters(), *self.generator.parameters()],
+            list(self.discriminator.parameters()),
+        ]
+
     def follow(self, decay: float) -> None:
         """Move the averages towards the players by 1 - decay."""
         with torch.no_grad():
@@ -154,15 +162,14 @@ class AdversarialNet(NeuralNet):
         return self
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> AdversarialNet:
-        """One Adam per player: E's categories on real data, (E, G) in the game, and D."""
+        """One Adam per group of weights: see `Players.by_optimizer`."""
         recipe, players = self.settings.recipe, self.module_
         players.link()
-        category = list(players.encoder.category_parameters())
-        both = [*players.encoder.parameters(), *players.generator.parameters()]
+        category, both, discriminator = players.by_optimizer()
         self.warmup_optimizer_ = self._adam(category, recipe.learning_rate, (0.9, 0.99))
         self.optimizer_ = self._adam(both, recipe.learning_rate, recipe.betas)
         self.discriminator_optimizer_ = self._adam(
-            players.discriminator.parameters(), recipe.discriminator_learning_rate, recipe.betas
+            discriminator, recipe.discriminator_learning_rate, recipe.betas
         )
         self.rng_ = torch.Generator(self.device).manual_seed(self.settings.seed)
         for module in players.modules():
@@ -504,7 +511,8 @@ class AdversarialNet(NeuralNet):
         """Everything that training has changed, as CPU numpy arrays and plain values."""
         tensors = {
             "module": self.module_.state_dict(),
-            "optimizers": [o.state_dict() for o in self._all_optimizers()],
+            # Rates and betas follow from the settings.
+            "optimizers": [o.state_dict()["state"] for o in self._all_optimizers()],
             "rng": self.rng_.get_state(),
             "balance": self.consistency_.balance,
         }
@@ -524,7 +532,7 @@ class AdversarialNet(NeuralNet):
         }
         self.module_.load_state_dict(tensors["module"])
         for optimizer, saved in zip(self._all_optimizers(), tensors["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": saved})
         if self.rng_.device.type == "cpu" and len(tensors["rng"]) == len(self.rng_.get_state()):
             self.rng_.set_state(tensors["rng"])
         balance = tensors["balance"]

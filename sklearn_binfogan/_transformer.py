@@ -261,7 +261,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         """
         with self._all_or_nothing(), single_thread():
             X = checked_rows(self, X, reset=True)
-            device = _resolve_device(self.device)
+            device = resolve_device(self.device)
             seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_init)
             self._net = self._best_start([self._settings(X, int(s)) for s in seeds], X, device)
             self._column_order = np.arange(self._spec.n_categorical)
@@ -300,7 +300,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
             if first:
                 seed = int(check_random_state(self.random_state).randint(2**31 - 1))
                 settings = self._settings(X, seed)
-                net = self._net_of(settings, _resolve_device(self.device)).initialize()
+                net = self._net_of(settings, resolve_device(self.device)).initialize()
                 self._column_order = np.arange(settings.spec.n_categorical)
             else:
                 net = self._restored(self._net.settings, self._net.export())
@@ -391,7 +391,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
 
     def _restored(self, settings: Settings, state: dict[str, Any]) -> AdversarialNet:
         try:
-            device = _resolve_device(self.device)
+            device = resolve_device(self.device)
         except ValueError:  # a model from a GPU is loaded where there is none
             device = "cpu"
         return self._net_of(settings, device).restore(state)
@@ -734,7 +734,7 @@ def _is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
-def _resolve_device(device: str) -> str:
+def resolve_device(device: str) -> str:
     """Check a device name; "auto" is CUDA where there is a GPU, else the CPU."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

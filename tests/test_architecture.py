@@ -15,6 +15,7 @@ LAYERS = [
     ["__init__"],
     ["persistence", "inspection"],
     ["_transformer"],
+    ["_portable"],
     ["_training"],
     ["_consistency", "_scoring", "_progress", "_collapse"],
     ["_settings"],
@@ -22,7 +23,7 @@ LAYERS = [
     ["_networks", "_losses", "_augmentation", "_rows"],
     ["_layout"],
     ["_codes"],
-    ["datasets", "metrics"],
+    ["datasets", "metrics", "_container"],
     ["_shapes"],
 ]
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}

@@ -1,0 +1,241 @@
+"""Files of fitted models: `save` and `load`, without pickle."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from . import _container as container
+from ._portable import (
+    Arrays,
+    decode,
+    decode_settings,
+    decode_state,
+    encode,
+    encode_state,
+    require,
+    take,
+)
+from ._settings import Settings
+from ._transformer import BInfoGANTransformer, resolve_device
+
+# A change of what a file holds, or of what a stored field means, takes a new number, and a
+# function here that brings files of the older ones up to it.
+FORMAT_VERSION = 1
+OUTPUT_CONFIG = "_sklearn_output_config"  # what `set_output` has set
+
+
+def save(est: BInfoGANTransformer, path: str | os.PathLike[str]) -> None:
+    """Store a fitted model in one file, from which `load` gives an equal one.
+
+    The file is in the safetensors format: arrays, and one of them with parameters and state as
+    JSON. It holds weights, optimizers, random state and history, the version of the format, those
+    of the packages that wrote it, and a checksum; no code, and none of the training rows but
+    their `labels_`. It is written beside the target first: if anything fails, what was at `path`
+    before is still there, whole.
+
+    Parameters
+    ----------
+    est : BInfoGANTransformer
+        A fitted one. Attributes that the package does not know are not stored.
+    path : str or path-like
+        The usual suffix is ``.safetensors``. An existing file is replaced.
+
+    Raises
+    ------
+    TypeError
+        If `est` is another kind of estimator, such as a pipeline or a subclass.
+    sklearn.exceptions.NotFittedError
+        If it is not fitted.
+    ValueError
+        If it holds what only code can bring back: callbacks, an `architecture` or `augmentation`
+        of your own. joblib and pickle store those. Also if a weight is NaN or infinite.
+    OSError
+        If the file can't be written.
+
+    See Also
+    --------
+    load : Read such a file.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn_binfogan import BInfoGANTransformer, load, save
+    >>> X, _ = make_blobs(60, centers=3, random_state=0)
+    >>> gan = BInfoGANTransformer(n_clusters=3, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(gan, os.path.join(folder, "blobs.safetensors"))
+    ...     again = load(os.path.join(folder, "blobs.safetensors"))
+    >>> bool((again.transform(X) == gan.transform(X)).all())
+    True
+    """
+    if type(est) is not BInfoGANTransformer:
+        raise TypeError(f"save stores a BInfoGANTransformer; got a {type(est).__name__}.")
+    check_is_fitted(est)
+    name = os.fspath(path)
+    try:
+        document, arrays = _stored(est)
+        # Nothing is written that `load` would refuse.
+        _checked(document, dict(arrays))
+        container.write(name, FORMAT_VERSION, document, arrays)
+    except ValueError as error:
+        raise ValueError(f"The model can't be saved: {error}") from error
+
+
+def load(path: str | os.PathLike[str], device: str = "auto") -> BInfoGANTransformer:
+    """Read a model that `save` has stored.
+
+    Everything is checked before anything is built, and nothing in the file is run: it may come
+    from a stranger. On the machine and with the versions that wrote it, the model's results are
+    bit-equal, also those of a `partial_fit` that goes on with it.
+
+    Parameters
+    ----------
+    path : str or path-like
+    device : str, default="auto"
+        Where to run, as the estimator's `device`, which it replaces. "auto" keeps the stored
+        `device`, or takes the CPU where that one is missing.
+
+    Returns
+    -------
+    est : BInfoGANTransformer
+        Fitted, with the parameters of the stored one.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, no such file, of an unknown format version or of parameters that
+        no model has, if it would not fit in memory, or if the device is not available.
+    OSError
+        If the file can't be read.
+
+    See Also
+    --------
+    save : Write such a file, with an example.
+    """
+    name = os.fspath(path)
+    if device != "auto":
+        device = resolve_device(str(device))
+    try:
+        document, arrays = container.read(name, [FORMAT_VERSION])
+        parameters, state = _checked(document, arrays)
+        if device != "auto":
+            parameters["device"] = device
+        return _built(parameters, state)
+    except OSError:
+        raise
+    except Exception as error:  # no list says what a file made to mislead makes decoders raise
+        raise ValueError(f"{name!r} can't be loaded: {error}") from error
+
+
+def _stored(est: BInfoGANTransformer) -> tuple[dict[str, Any], Arrays]:
+    """Everything that `__getstate__` gives and that can't be derived from the rest."""
+    if est.callbacks:
+        raise ValueError(
+            "callbacks are code. Take them off with set_params(callbacks=None), or use joblib."
+        )
+    state, arrays = est.__getstate__(), Arrays()
+    settings, of_net = state["_net"]
+    names = state.get("feature_names_in_")
+    parameters = est.get_params(deep=False)
+    document = {
+        "parameters": {k: encode(v, k, arrays) for k, v in parameters.items()},
+        "settings": encode(settings, "settings", arrays),
+        "column_order": est._column_order.tolist(),
+        "diagnostics": encode(est.diagnostics_, "diagnostics_", arrays),
+        "feature_names": None if names is None else encode(names.tolist(), "names", arrays),
+        "output": encode(state.get(OUTPUT_CONFIG), "set_output", arrays),
+        **encode_state(of_net, arrays),
+    }
+    arrays["labels"] = est.labels_
+    return document, arrays
+
+
+DOCUMENT_KEYS = {
+    "parameters",
+    "settings",
+    "column_order",
+    "diagnostics",
+    "feature_names",
+    "output",
+    "steps",
+    "prior",
+    "history",
+}
+
+
+def _checked(document: Any, arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters, and what `__setstate__` takes besides; uses `arrays` up."""
+    fits = isinstance(document, dict) and document.keys() == DOCUMENT_KEYS
+    require(fits, "entries of its document are missing or unknown")
+    parameters = _checked_parameters(document["parameters"], arrays)
+    settings = decode_settings(document["settings"], arrays)
+    diagnostics = decode(document["diagnostics"], arrays)
+    require(isinstance(diagnostics, dict), "the diagnostics are not valid")
+    state = {
+        "_net": (settings, decode_state(document, settings, arrays)),
+        "_column_order": _checked_order(document["column_order"], settings),
+        "labels_": _checked_labels(settings, arrays),
+        "diagnostics_": diagnostics,
+        "n_features_in_": settings.layout.n_features,
+    }
+    names = document["feature_names"]
+    if names is not None:
+        fits = isinstance(names, list) and len(names) == settings.layout.n_features
+        require(
+            fits and all(isinstance(n, str) for n in names), "the names of columns are not valid"
+        )
+        state["feature_names_in_"] = np.array(names, dtype=object)
+    output = decode(document["output"], arrays)
+    if output is not None:
+        known = [{"transform": kind} for kind in ("default", "pandas", "polars")]
+        require(output in known, "the container of outputs is unknown")
+        state[OUTPUT_CONFIG] = output
+    require(not arrays, f"it holds unknown arrays: {sorted(arrays)!r:.200}")
+    return parameters, state
+
+
+def _checked_parameters(stored: Any, arrays: Arrays) -> dict[str, Any]:
+    """Parameters of the estimator; one that an older version did not know keeps its default."""
+    known = BInfoGANTransformer().get_params()
+    fits = isinstance(stored, dict) and stored.keys() <= known.keys()
+    require(fits, "it holds unknown parameters")
+    parameters = {name: decode(value, arrays) for name, value in stored.items()}
+    require(not parameters.get("callbacks"), "it holds callbacks")
+    BInfoGANTransformer(**parameters)._validate_params()
+    return parameters
+
+
+def _checked_order(order: Any, settings: Settings) -> np.ndarray:
+    """Columns of the categories in public order: each code's own, in any order."""
+    fits = isinstance(order, list) and all(type(column) is int for column in order)
+    require(
+        fits and len(order) == settings.spec.n_categorical, "the order of clusters is not valid"
+    )
+    for part in settings.spec.category_slices:
+        own = list(range(part.start, part.stop))
+        require(sorted(order[part]) == own, "the order of clusters is not valid")
+    return np.array(order)
+
+
+def _checked_labels(settings: Settings, arrays: Arrays) -> np.ndarray:
+    labels = take(arrays, "labels", "int64")
+    categories = settings.spec.categories
+    columns = labels[:, None] if len(categories) == 1 else labels
+    require(columns.ndim == 2 and columns.shape[1] == len(categories), "the labels are not valid")
+    fits = ((columns >= 0) & (columns < np.array(categories))).all()
+    require(fits and len(columns) > 0, "a label is none of the clusters")
+    return labels
+
+
+def _built(parameters: dict[str, Any], state: dict[str, Any]) -> BInfoGANTransformer:
+    est = BInfoGANTransformer(**parameters)
+    est.__setstate__(state)
+    priors = est._priors()
+    est.cluster_prior_ = priors[0] if len(priors) == 1 else priors
+    est.n_iter_ = sum(est._net.steps_.values())
+    return est
