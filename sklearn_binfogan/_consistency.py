@@ -130,7 +130,7 @@ class Consistency:
             moved += encoder.fine_logits(torch.cat(blocks_moved)).softmax(dim=-1) / HEAD_DRAWS
         pairs = zip(cells, moved, strict=True)
         groups = torch.stack([group_cells(*pair, self.spec.n_categorical) for pair in pairs])
-        q, q_moved = (cells @ groups, moved @ groups)
+        q, q_moved = cells @ groups, moved @ groups
         terms = losses.consistency_terms(q.clamp_min(TINY).log(), q_moved.clamp_min(TINY).log())
         loss = terms.agreement + self.confidence * terms.uncertainty
         return q[(loss - MERGED_BALANCE * losses.entropy(terms.mean)).argmin()]

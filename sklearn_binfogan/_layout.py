@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import gen_batches
 from torch import Tensor
 
 from ._codes import is_count
@@ -20,7 +21,7 @@ BLOCK = 1024  # rows
 
 def row_blocks(X: Any) -> Iterator[Any]:
     """Slices of at most `BLOCK` rows, one after the other, of any array that can be sliced."""
-    return (X[i : i + BLOCK] for i in range(0, X.shape[0], BLOCK))
+    return (X[rows] for rows in gen_batches(X.shape[0], BLOCK))
 
 
 @dataclass(frozen=True, eq=False)

@@ -420,8 +420,8 @@ class AdversarialNet(NeuralNet):
         verdicts = discriminator(torch.cat([x, fake]), torch.cat([real_codes, codes]))
         real, false = verdicts[: len(x)], verdicts[len(x) :]
         recipe = self.settings.recipe
-        for ratio in losses.gradient_ratios(recipe.adversarial_loss, real, false):
-            ratios.append(recipe.adversarial_weight * ratio)
+        for_players = losses.gradient_ratios(recipe.adversarial_loss, real, false)
+        ratios += [recipe.adversarial_weight * ratio for ratio in for_players]
         return real, false
 
     def _shown_categories(self, logits: Tensor) -> Tensor:
