@@ -567,10 +567,11 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         return self._decode(codes.numpy()), self._squeezed(labels.numpy())
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Label-free quality: the mean of three measures, each in [0, 1]; higher is better.
+        """Label-free quality: a mean of three measures, each in [0, 1]; higher is better.
 
-        How much of the categories' entropy survives T on X, how well E(G(Z)) gives c back, and
-        R2 of the reconstructions G(E(x)). None depends on `mi_weight` but through the model.
+        How much of the categories' entropy survives T on X, which counts four times, how well
+        E(G(Z)) gives c back, and R2 of the reconstructions G(E(x)). None depends on `mi_weight`
+        but through the model.
 
         Parameters
         ----------

@@ -625,6 +625,13 @@ def test_training_raises_the_score():
     assert trained.diagnostics_["score"] == pytest.approx(trained.score(TABLE))
 
 
+def test_consistency_counts_four_times_in_the_score():
+    measures = fit(TABLE).diagnostics_
+    parts = [measures[part] for part in ("consistency", "recovery", "reconstruction")]
+
+    assert measures["score"] == pytest.approx((4 * parts[0] + parts[1] + max(parts[2], 0)) / 6)
+
+
 def test_restarts_keep_the_best():
     seeds = np.random.RandomState(0).randint(2**31 - 1, size=3)
     assert len(set(seeds)) == 3
