@@ -168,18 +168,25 @@ def clusters_and_seconds(data: Bunch, seed: int, quick: bool) -> tuple[BInfoGANT
     }
 
 
+def generated(
+    gan: BInfoGANTransformer, data: Bunch, n_images: int, seed: int, **how: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Samples and the digits that they are to be."""
+    digit_of, _ = match_clusters(data.y_train, gan.labels_)
+    images, drawn = gan.sample(n_images, random_state=seed, **how)
+    # A cluster that holds no training image has no digit: its samples are left out.
+    known = np.isin(drawn, list(digit_of))
+    return pixels(images[known]), np.array([digit_of[k] for k in drawn[known].tolist()])
+
+
 def trained_on_generated(gan: BInfoGANTransformer, data: Bunch, seed: int) -> Row:
     """Test accuracy of classifiers that saw generated images alone; real ones for comparison."""
     n_images = min(N_GENERATED, len(data.X_train))
-    digit_of, _ = match_clusters(data.y_train, gan.labels_)
-    generated, drawn = gan.sample(n_images, random_state=seed)
-    # A cluster that holds no training image has no digit: its samples are left out.
-    known = np.isin(drawn, list(digit_of))
-    digits = np.array([digit_of[k] for k in drawn[known].tolist()])
     chosen = np.random.default_rng(seed).choice(len(data.X_train), n_images, replace=False)
     test = (pixels(data.X_test), data.y_test)
     sources = {
-        "generated": (pixels(generated[known]), digits),
+        "generated": generated(gan, data, n_images, seed),
+        "prior": generated(gan, data, n_images, seed, from_prior=True),
         "real": (pixels(data.X_train[chosen]), data.y_train[chosen]),
     }
     return {

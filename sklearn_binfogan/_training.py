@@ -17,6 +17,7 @@ from skorch.history import History
 from torch import Tensor, nn
 
 from . import _losses as losses
+from ._aggregate import AggregatePosterior
 from ._codes import Prior
 from ._consistency import Consistency
 from ._networks import AdditiveNoise, couples_rows
@@ -45,7 +46,7 @@ def single_thread() -> Iterator[None]:
 
 
 class Players(nn.Module):
-    """Encoder, generator, discriminator, and the running averages that users see."""
+    """Encoder, generator, discriminator, the running averages that users see, where E(x) lies."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -54,6 +55,7 @@ class Players(nn.Module):
         self.discriminator_couples_rows = couples_rows(self.discriminator)
         self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
         self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False).eval()
+        self.aggregate = AggregatePosterior(settings.spec)
 
     def train(self, mode: bool = True) -> Players:
         """Set the mode of the players; the averages are only ever evaluated."""
@@ -261,6 +263,8 @@ class AdversarialNet(NeuralNet):
         try:
             self.train_phase(CONSISTENCY, n_warmup)
             self.train_phase(GAME, n_game)
+            if n_game:
+                self._fit_aggregate()
         finally:
             if bar is not None:
                 self.callbacks_.pop()
@@ -292,13 +296,22 @@ class AdversarialNet(NeuralNet):
 
     def _settle_categories(self) -> None:
         """Fix the head to use from now on, and each category's probability in the game."""
-        encoder = self.module_.averaged_encoder
-        blocks = [self.rows_.take(i) for i in self.train_index_[:MAX_JUDGED].split(1000)]
+        encoder, blocks = self.module_.averaged_encoder, self._judged_blocks()
         self.consistency_.settle(encoder, blocks)
         own = self.module_.encoder
         own.head.copy_(encoder.head)
         own.category_head.load_state_dict(encoder.category_head.state_dict())
         self.prior_ = self.consistency_.prior(encoder, blocks)
+
+    @torch.no_grad()
+    def _fit_aggregate(self) -> None:
+        """Find where real data lies in the codes that G now knows."""
+        encoder = self.module_.averaged_encoder
+        codes = torch.cat([encoder(block) for block in self._judged_blocks()])
+        self.module_.aggregate.fit(codes)
+
+    def _judged_blocks(self) -> list[Tensor]:
+        return [self.rows_.take(i) for i in self.train_index_[:MAX_JUDGED].split(1000)]
 
     def _protect_categories(self) -> None:
         """Freeze in the game what the consistency phase has learned: bad early fakes undo it."""

@@ -528,9 +528,16 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         return self._decode(full)
 
     def sample(
-        self, n_samples: int = 1, *, cluster: Any = None, random_state: Any = None
+        self,
+        n_samples: int = 1,
+        *,
+        cluster: Any = None,
+        random_state: Any = None,
+        from_prior: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw codes from the prior and generate rows of them.
+        """Draw codes and generate rows of them.
+
+        Categories are drawn from their prior, `cluster_prior_`.
 
         Parameters
         ----------
@@ -539,6 +546,12 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         cluster : int, sequence of int or None, or None, default=None
             Category to draw from; for several codes one int or None each.
         random_state : int, RandomState instance or None, default=None
+        from_prior : bool, default=False
+            Whether continuous codes and noise are uniform on [-1, 1], as in the game (paper,
+            section 2). By default they are drawn where E puts real rows of the category: from
+            a Gaussian with the mean and covariance of E(x) on up to 10 000 training rows
+            (density estimation after training, Ghosh et al. 2020). With several categorical
+            codes one Gaussian serves all categories.
 
         Returns
         -------
@@ -564,7 +577,16 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
             if category is not None:
                 labels[:, code] = category
         codes[:, : spec.n_categorical] = spec.one_hot(labels)
+        if not from_prior:
+            codes[:, spec.n_categorical :] = self._drawn_style(codes, rng)
         return self._decode(codes.numpy()), self._squeezed(labels.numpy())
+
+    def _drawn_style(self, codes: Tensor, rng: torch.Generator) -> Tensor:
+        """Continuous codes and noise from the aggregate posterior, given public categories."""
+        own = torch.empty_like(codes[:, : self._spec.n_categorical])
+        own[:, self._column_order] = codes[:, : self._spec.n_categorical]
+        with single_thread():
+            return self._net.module_.aggregate.draw(own, rng)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Label-free quality: a mean of three measures, each in [0, 1]; higher is better.

@@ -20,7 +20,7 @@ LAYERS = [
     ["_consistency", "_scoring", "_progress", "_collapse"],
     ["_settings"],
     ["_architectures"],
-    ["_networks", "_losses", "_augmentation", "_rows"],
+    ["_networks", "_losses", "_augmentation", "_rows", "_aggregate"],
     ["_layout"],
     ["_codes"],
     ["datasets", "metrics", "_container"],
