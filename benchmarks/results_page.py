@@ -151,10 +151,12 @@ MAIN = [
         "logistic regression trained on 10 000 generated images, real test set",
         "85 %; aim 91 %",
     ),
+    Measure("prior_logistic", "the same, images drawn with from_prior=True"),
     Measure("real_logistic", "the same trained on 10 000 real images"),
     Measure(
         "generated_conv", "a small conv net trained on the generated images", "report; aim 97 %"
     ),
+    Measure("prior_conv", "the same net, images drawn with from_prior=True"),
     Measure("real_conv", "the same net trained on 10 000 real images"),
     Measure("r2", "R2 of reconstructions with noise, test set", "0.6; aim 0.8", decimals),
     Measure(
