@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from . import _container as container
+from ._base import resolve_device
 from ._portable import (
     Arrays,
     decode,
@@ -20,7 +21,7 @@ from ._portable import (
     take,
 )
 from ._settings import Settings
-from ._transformer import BInfoGANTransformer, resolve_device
+from ._transformer import BInfoGANTransformer
 
 # A change of what a file holds, or of what a stored field means, takes a new number, and a
 # function here that brings files of the older ones up to it.

@@ -15,6 +15,7 @@ LAYERS = [
     ["__init__"],
     ["persistence", "inspection"],
     ["_transformer"],
+    ["_base"],
     ["_portable"],
     ["_training"],
     ["_consistency", "_scoring", "_progress", "_collapse"],
