@@ -1,6 +1,7 @@
 """Disentangled codes from unlabelled data: the Bidirectional-InfoGAN for scikit-learn."""
 
 from ._augmentation import AffineMove, GaussianNoise
+from ._classifier import BInfoGANClassifier
 from ._transformer import BInfoGANTransformer
 from .persistence import load, save
 
@@ -8,6 +9,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AffineMove",
+    "BInfoGANClassifier",
     "BInfoGANTransformer",
     "GaussianNoise",
     "__version__",

@@ -30,6 +30,7 @@ from ._layout import Layout, row_blocks
 from ._rows import Source, checked_rows
 from ._scoring import evaluate
 from ._settings import Recipe, Settings
+from ._supervision import Labels
 from ._training import (
     CONSISTENCY,
     GAME,
@@ -149,7 +150,7 @@ class _BInfoGAN(TransformerMixin):
         architecture = resolve_architecture(self.architecture, layout.shape)
         auto = preset_recipe(architecture, layout.shape, len(X))
         n_noise = auto["n_noise"] if _is_auto(self.n_noise) else self.n_noise
-        spec = CodeSpec.parse(self.n_clusters, self.n_continuous, n_noise)
+        spec = CodeSpec.parse(self._categories(), self.n_continuous, n_noise)
         if len(X) < max(spec.categories):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
         scaled = layout.scaled(X[:: -(-len(X) // 2000)], np.float64)
@@ -164,7 +165,7 @@ class _BInfoGAN(TransformerMixin):
             if not _is_auto(getattr(self, field.name, "auto"))
         }
         recipe = Recipe(**{k: v for k, v in auto.items() if k != "n_noise"} | given)
-        recipe = replace(recipe, cluster_prior=spec.parse_prior(self.cluster_prior))
+        recipe = replace(recipe, cluster_prior=self._given_prior(spec))
         if recipe.consistency_weight == 0:
             recipe = replace(recipe, warmup_iter=0)
         if recipe.cycle_weight == 0:  # then none of our terms in the game: the paper's objective
@@ -180,7 +181,17 @@ class _BInfoGAN(TransformerMixin):
             raise ValueError("warmup_iter and max_iter are both 0: there is nothing to train.")
         return recipe
 
-    def _best_start(self, settings: Sequence[Settings], X: Source, device: str) -> AdversarialNet:
+    def _categories(self) -> Any:
+        """Categories to learn, as `CodeSpec.parse` takes them."""
+        return self.n_clusters
+
+    def _given_prior(self, spec: CodeSpec) -> str | Prior:
+        """How categories are drawn, as a recipe has it."""
+        return spec.parse_prior(self.cluster_prior)
+
+    def _best_start(
+        self, settings: Sequence[Settings], X: Source, device: str, labels: Labels | None = None
+    ) -> AdversarialNet:
         """Train one net per settings and keep the one of highest label-free score.
 
         All starts train the consistency phase, which settles the clusters; only the better half
@@ -188,15 +199,15 @@ class _BInfoGAN(TransformerMixin):
         """
         common = (X, device, self.callbacks, bool(self.verbose))
         if len(settings) == 1:
-            return train(settings[0], *common)
+            return train(settings[0], *common, labels=labels)
         starts = [Start(s) for s in settings]
         recipe = settings[0].recipe
         if recipe.warmup_iter > 0 and recipe.max_iter > 0:
-            starts = self._side_by_side(starts, *common, (CONSISTENCY,))
+            starts = self._side_by_side(starts, *common, (CONSISTENCY,), labels)
             starts.sort(key=lambda start: start.consistency, reverse=True)
-            starts = self._side_by_side(starts[: -(-len(starts) // 2)], *common, (GAME,))
+            starts = self._side_by_side(starts[: -(-len(starts) // 2)], *common, (GAME,), labels)
         else:
-            starts = self._side_by_side(starts, *common, (CONSISTENCY, GAME))
+            starts = self._side_by_side(starts, *common, (CONSISTENCY, GAME), labels)
         best = max(starts, key=lambda start: start.score)
         return self._restored(best.settings, best.state)
 
@@ -212,6 +223,22 @@ class _BInfoGAN(TransformerMixin):
 
     def _net_of(self, settings: Settings, device: str) -> AdversarialNet:
         return AdversarialNet(settings, device, self.callbacks, bool(self.verbose))
+
+    def _orders_by_size(self, labels: np.ndarray) -> list[list[int]]:
+        """Clusters of each code by falling size, from the net's own labels (n, n_codes)."""
+        return [
+            np.argsort(-np.bincount(column, minlength=k), kind="stable").tolist()
+            for column, k in zip(labels.T, self._spec.categories, strict=True)
+        ]
+
+    def _numbered(self, labels: np.ndarray, orders: list[list[int]]) -> np.ndarray:
+        """Put the clusters of each code into an order; give the labels in that numbering.
+
+        The networks keep their own numbering; codes are reordered where they enter and leave.
+        """
+        self._column_order = np.array(self._spec.category_columns(orders))
+        columns = [np.argsort(order)[labels[:, i]] for i, order in enumerate(orders)]
+        return np.stack(columns, axis=1)
 
     def _describe(self, X: Source, labels: np.ndarray) -> None:
         """Set the fitted attributes that the net, X and its labels determine."""

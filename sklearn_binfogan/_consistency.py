@@ -13,6 +13,7 @@ from . import _losses as losses
 from ._codes import Prior
 from ._networks import Encoder
 from ._settings import Settings
+from ._supervision import LabelledBatch, label_nll
 
 TINY = 1e-6
 HEAD_DRAWS = 4  # draws of T that choose among candidate heads
@@ -48,10 +49,29 @@ class Consistency:
         self.balance_weight = LEARNED_BALANCE if learned else 1.0
         self.balance: Tensor | None = None
 
-    def loss(self, encoder: Encoder, x: Tensor, step: int) -> Tensor:
-        """Sum over candidate heads: balanced, confident, and the same for x and T(x)."""
+    def loss(
+        self, encoder: Encoder, x: Tensor, step: int, labelled: LabelledBatch | None = None
+    ) -> Tensor:
+        """Sum over candidate heads: balanced, confident, and the same for x and T(x).
+
+        With labels also right on a labelled batch and T of it. It goes through the trunk together
+        with x: batch norm by a few rows alone would be another network.
+        """
+        n = len(x)
+        if labelled is not None:
+            x = torch.cat([x, labelled.x])
         features = encoder.category_trunk(x)
         moved = encoder.category_trunk(self.settings.augment(x, self.rng))
+        loss = self._unlabelled_loss(encoder, features[:n], moved[:n], step)
+        if labelled is None:
+            return loss
+        logits = [encoder.candidates(part[n:]) for part in (features, moved)]
+        terms = [label_nll(self.spec, part, labelled) for part in logits]
+        return loss + self.settings.recipe.label_weight * torch.stack(terms).mean()
+
+    def _unlabelled_loss(
+        self, encoder: Encoder, features: Tensor, moved: Tensor, step: int
+    ) -> Tensor:
         logits, moved_logits = encoder.candidates(features), encoder.candidates(moved)
         terms = self._terms(logits, moved_logits)
         loss = sum((t.agreement + self.confidence * t.uncertainty).sum() for t in terms)
@@ -90,7 +110,8 @@ class Consistency:
         given = self.settings.recipe.cluster_prior
         if isinstance(given, str):
             return [None] * len(self.spec.categories)
-        return [like.new_tensor(probabilities) for probabilities in given]
+        # Those of classes come in the order of the classes.
+        return [like.new_tensor(sorted(p, reverse=True)) for p in given]
 
     @torch.no_grad()
     def settle(self, encoder: Encoder, blocks: Sequence[Tensor]) -> None:

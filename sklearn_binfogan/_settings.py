@@ -32,6 +32,7 @@ class Recipe:
     adversarial_weight: float = 1.0  # of G and E's adversarial term
     steadiness_weight: float = 0.0  # of T's change in the second half of the continuous codes
     marginal_weight: float = 0.0  # of the distance of E(x)'s continuous codes and z from U[-1, 1]
+    label_weight: float = 0.0  # of labelled rows, where there are labels
     warmup_rate: float = 0.5  # learning rate of the consistency phase, relative to the game's
 
 

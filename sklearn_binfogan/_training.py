@@ -25,9 +25,11 @@ from ._progress import PhaseProgress
 from ._rows import Batches, Rows, Source
 from ._scoring import evaluate
 from ._settings import RATE_FLOOR, Settings
+from ._supervision import LabelledBatch, Labels, Supervision, label_nll
 
 CONSISTENCY, GAME = "consistency", "game"
 STEPS_PER_EPOCH = 50
+UNLABELLED_PART = 1 / 3  # of the consistency phase, before classes get their categories
 
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
 MAX_JUDGED = 10_000  # rows that choose among candidate heads
@@ -148,7 +150,7 @@ class AdversarialNet(NeuralNet):
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
         terms = ["discriminator", "adversarial", "mutual_information", "cycle"]
-        terms += ["steadiness", "marginal"]
+        terms += ["steadiness", "marginal", "label"]
         names = [f"{term}_loss" for term in terms]
         return [
             ("train_loss", PassthroughScoring("train_loss", on_train=True)),
@@ -179,6 +181,7 @@ class AdversarialNet(NeuralNet):
                 module.rng = self.rng_
         self.steps_ = {CONSISTENCY: 0, GAME: 0}
         self.consistency_ = Consistency(self.settings, self.rng_)
+        self.supervision_: Supervision | None = None
         given = recipe.cluster_prior
         self.prior_: Prior | None = None if isinstance(given, str) else given
         return self
@@ -240,9 +243,14 @@ class AdversarialNet(NeuralNet):
 
     # -- phases --------------------------------------------------------------------------------
 
-    def load_rows(self, X: Source) -> None:
-        """Take rows to train on; a tenth is held out to judge by, where there are enough."""
+    def load_rows(self, X: Source, labels: Labels | None = None) -> None:
+        """Take rows to train on; a tenth is held out to judge by, where there are enough.
+
+        Labelled rows that are held out still count as labelled.
+        """
         self.rows_ = Rows(X, self.settings.layout, self.device)
+        if labels is not None and self.settings.recipe.label_weight > 0:
+            self.supervision_ = Supervision(labels, self.rows_, self.settings, self.rng_)
         n_rows = len(self.rows_)
         # From the seed alone: a net that goes on with the same rows holds out the same ones.
         rng = torch.Generator(self.device).manual_seed(self.settings.seed)
@@ -254,6 +262,7 @@ class AdversarialNet(NeuralNet):
     def forget_rows(self) -> None:
         """Let go of the training rows: a fitted model must not hold its data."""
         del self.rows_, self.train_index_, self.valid_index_, self.batches_
+        self.supervision_ = None
 
     def train_phases(self, n_warmup: int, n_game: int) -> None:
         """Train the consistency phase, then the game; `progress` shows a bar over both."""
@@ -301,7 +310,10 @@ class AdversarialNet(NeuralNet):
         own = self.module_.encoder
         own.head.copy_(encoder.head)
         own.category_head.load_state_dict(encoder.category_head.state_dict())
-        self.prior_ = self.consistency_.prior(encoder, blocks)
+        if self.supervision_ is None:
+            self.prior_ = self.consistency_.prior(encoder, blocks)
+        else:
+            self.prior_ = self.supervision_.prior(encoder)
 
     @torch.no_grad()
     def _fit_aggregate(self) -> None:
@@ -345,9 +357,24 @@ class AdversarialNet(NeuralNet):
 
     def consistency_step(self, x: Tensor) -> dict[str, Tensor]:
         """Train the category branch alone."""
-        loss = self.consistency_.loss(self.module_.encoder, x, self.steps_[CONSISTENCY])
+        step = self.steps_[CONSISTENCY]
+        labelled = None
+        if step >= UNLABELLED_PART * self.settings.recipe.warmup_iter:
+            labelled = self._labelled_batch()
+        loss = self.consistency_.loss(self.module_.encoder, x, step, labelled)
         self._descend(self.warmup_optimizer_, loss)
         return {"consistency_loss": loss}
+
+    def _labelled_batch(self) -> LabelledBatch | None:
+        """Draw labelled rows; the first time, settle which categories stand for the classes."""
+        supervision = self.supervision_
+        if supervision is None:
+            return None
+        if supervision.binding is None and self.steps_[CONSISTENCY] > 0:
+            supervision.bind(self.module_.averaged_encoder)
+        elif supervision.binding is None:
+            supervision.bind_in_order(self.module_.averaged_encoder)
+        return supervision.draw()
 
     # -- the game ------------------------------------------------------------------------------
 
@@ -480,7 +507,16 @@ class AdversarialNet(NeuralNet):
         if recipe.consistency_weight > 0 and not self.protected_:
             loss = self.consistency_.loss(self.module_.encoder, x, self.steps_[CONSISTENCY])
             terms["consistency_loss"] = recipe.consistency_weight * loss
+        labelled = None if self.protected_ else self._labelled_batch()
+        if labelled is not None:
+            terms["label_loss"] = recipe.label_weight * self._label_loss(labelled, x)
         return terms
+
+    def _label_loss(self, labelled: LabelledBatch, x: Tensor) -> Tensor:
+        """-E[log q(c | x)] of labelled rows, in the batch norm of a batch of any rows."""
+        encoder = self.module_.encoder
+        features = encoder.category_trunk(torch.cat([x, labelled.x]))[len(x) :]
+        return label_nll(self.settings.spec, encoder.candidates(features), labelled)
 
     def _descend(self, optimizer: torch.optim.Adam, loss: Tensor) -> None:
         gradients = torch.autograd.grad(loss, self._weights(optimizer), allow_unused=True)
@@ -591,11 +627,12 @@ def train(
     progress: bool = False,
     phases: Sequence[str] = (CONSISTENCY, GAME),
     state: dict[str, Any] | None = None,
+    labels: Labels | None = None,
 ) -> AdversarialNet:
     """Train a net on rows X, fresh or from an exported state; `measures_` judge it."""
     net = AdversarialNet(settings, device, callbacks, progress)
     net = net.restore(state) if state else net.initialize()
-    net.load_rows(X)
+    net.load_rows(X, labels)
     recipe = settings.recipe
     net.train_phases(
         recipe.warmup_iter if CONSISTENCY in phases else 0,
@@ -623,9 +660,10 @@ def train_start(
     callbacks: Any,
     progress: bool,
     phases: Sequence[str],
+    labels: Labels | None = None,
 ) -> Start:
     """Train some phases of a start, in whatever process joblib runs it."""
     with single_thread():
-        net = train(start.settings, X, device, callbacks, progress, phases, start.state)
+        net = train(start.settings, X, device, callbacks, progress, phases, start.state, labels)
     measures = net.measures_
     return Start(start.settings, net.export(), measures["consistency"], measures["score"])

@@ -159,7 +159,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             self._net = self._best_start([self._settings(X, int(s)) for s in seeds], X, device)
             self._column_order = np.arange(self._spec.n_categorical)
             labels = self._labels(X)
-            self._describe(X, self._numbered_by_size(labels))
+            self._describe(X, self._numbered(labels, self._orders_by_size(labels)))
         signs: list[str] = self.diagnostics_["findings"]
         if signs:
             # Level 3 is the user's line: scikit-learn wraps `fit`.
@@ -209,19 +209,6 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         n_warmup = min(n_steps, max(recipe.warmup_iter - net.steps_[CONSISTENCY], 0))
         net.train_phases(n_warmup, n_steps - n_warmup)
         net.forget_rows()
-
-    def _numbered_by_size(self, labels: np.ndarray) -> np.ndarray:
-        """Order the clusters of each code by falling size; give the labels in that numbering.
-
-        The networks keep their own numbering; codes are reordered where they enter and leave.
-        """
-        orders = [
-            np.argsort(-np.bincount(column, minlength=k), kind="stable").tolist()
-            for column, k in zip(labels.T, self._spec.categories, strict=True)
-        ]
-        self._column_order = np.array(self._spec.category_columns(orders))
-        columns = [np.argsort(order)[labels[:, i]] for i, order in enumerate(orders)]
-        return np.stack(columns, axis=1)
 
     # -- using a fitted model ------------------------------------------------------------------
 

@@ -14,11 +14,12 @@ FOLDER = Path(__file__).resolve().parents[1] / PACKAGE
 LAYERS = [
     ["__init__"],
     ["persistence", "inspection"],
-    ["_transformer"],
+    ["_transformer", "_classifier"],
     ["_base"],
     ["_portable"],
     ["_training"],
     ["_consistency", "_scoring", "_progress", "_collapse"],
+    ["_supervision"],
     ["_settings"],
     ["_architectures"],
     ["_networks", "_losses", "_augmentation", "_rows", "_aggregate"],

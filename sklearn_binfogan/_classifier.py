@@ -1,0 +1,445 @@
+"""BInfoGANClassifier: a few labels give the categories their meaning."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
+
+from ._base import NOT_NEGATIVE, POSITIVE_COUNT, _BInfoGAN, resolve_device
+from ._codes import CodeSpec, Prior, is_count
+from ._rows import Source, checked_rows
+from ._supervision import Labels, assigned_categories
+from ._training import single_thread
+
+UNLABELLED = -1
+PRIOR_ROWS = 10  # of each class, as if labelled, where frequencies are estimated
+
+
+class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
+    """Bidirectional-InfoGAN whose categories follow a few labels: a semi-supervised classifier.
+
+    It trains as `BInfoGANTransformer` does, on all rows. After the first third of the consistency
+    phase, in which the categories form without labels, each class gets the category that its
+    labelled rows fill most (an optimal assignment); from then on the cross-entropy of labelled
+    rows, and of T of them, is part of the loss wherever the categories learn. The rest, codes,
+    samples and reconstructions, is as in the transformer.
+
+    Parameters
+    ----------
+    n_clusters : int, None or tuple, default=None
+        Categories. None: as many as there are classes; fewer are raised to that number. More are
+        free categories, which may come to hold what no label names. A tuple gives one number per
+        categorical code, ``(None, 5)``: the first is bound to the classes, the others are free
+        to discover something else.
+    label_weight : float, default=1.0
+        Weight of the labelled rows' cross-entropy, at least 0. With 0 labels only name the
+        categories: training is that of `BInfoGANTransformer`.
+    n_continuous : int, default=2
+        Number of continuous codes, at least 0.
+    n_noise : int or "auto", default="auto"
+        Size of the noise z, at least 0; "auto" is 8 for tables, 16 for images, and 32 for those
+        from 16 x 16 pixels on.
+    include_noise : bool, default=False
+        Whether `transform` appends the encoding of z.
+    image_shape : tuple of int or None, default=None
+        (H, W) or (H, W, C) of images at least 8 x 8 whose flattened channels-last pixels are
+        the rows of X; None for tables.
+    architecture : {"auto", "mlp", "conv"} or object, default="auto"
+        Preset of the networks, or an object with ``build(spec, shape)``; "auto" is "conv" for
+        images and "mlp" for tables.
+    mi_weight : float, default=1.0
+        lambda of the paper, at least 0.
+    consistency_weight : float or "auto", default="auto"
+        Above 0, the categories are first trained to agree on x and T(x), and kept in the game;
+        0 is the paper's own objective, without that phase. "auto" is 1. The value weighs the
+        term where it is part of the game, which is with ``warmup_iter=0``.
+    augmentation : {"auto", "affine", "noise"}, callable or None, default="auto"
+        T: small affine moves for images (with a local warp from 16 x 16 on), noise for tables,
+        or ``(x, rng) -> x`` on scaled
+        tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`. None: T(x) = x.
+    cycle_weight : float or "auto", default="auto"
+        Weight of |G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2; 0 in the paper. 0 also switches off the
+        further terms on codes that the preset for images from 16 x 16 on has.
+    adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
+        "nonsaturating" is the paper's; "auto" is "relativistic".
+    cluster_prior : {"labels", "uniform"} or array-like, default="labels"
+        How often each class is expected. "labels" takes the labelled rows' frequencies, drawn
+        towards equal ones as if ten more rows of each class had a label; "uniform" takes equal
+        ones. An array gives one positive probability per class, in the order of `classes_`,
+        adding up to 1. A free category is expected as often as a class is on average.
+    warmup_iter : int or "auto", default="auto"
+        Steps of the consistency phase. "auto" follows the number of rows.
+    max_iter : int or "auto", default="auto"
+        Steps of the game. "auto" follows the number of rows. One of the two may be 0.
+    batch_size : int or "auto", default="auto"
+        Rows of a step.
+    learning_rate, discriminator_learning_rate : float or "auto", default="auto"
+        Adam's rates for (E, G) and for D.
+    n_init : int, default=1
+        Starts; all train the consistency phase, the better half of them plays the game, and the
+        one of highest label-free `score` is kept.
+    n_jobs : int or None, default=None
+        Restarts run at the same time, by joblib.
+    device : str, default="auto"
+        "auto" (CUDA where there is a GPU, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
+    callbacks : list of skorch callbacks or None, default=None
+        Called as in skorch; an epoch is 50 steps.
+    verbose : int, default=0
+        1 shows a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        Seed of everything that is drawn.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, sorted. Category i of the first code stands for class i; free categories
+        follow, by falling size.
+    class_count_ : ndarray of int64, shape (n_classes,)
+        Labelled rows of each class.
+    labels_ : ndarray of int64, shape (n_samples,) or (n_samples, n_codes)
+        Categories of the training rows, the free ones too.
+    cluster_prior_ : ndarray of float64, shape (n_clusters,), or list of ndarray
+        Probability of each category in the game; a list for several codes.
+    n_iter_ : int
+        Steps taken, of both phases.
+    history_ : skorch.history.History
+        Losses of every step and epoch, as in `BInfoGANTransformer`.
+    diagnostics_ : dict
+        Label-free measures on training rows, and `findings`, as in `BInfoGANTransformer`.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of str
+        Names of the columns of X, where it had string names.
+
+    See Also
+    --------
+    BInfoGANTransformer : The same without labels.
+
+    Notes
+    -----
+    In `fit`, rows whose y is -1 have no label, as in scikit-learn's semi-supervised estimators;
+    for classes that are strings the marker is "-1", or -1 in an array of objects. There is one
+    exception: a y that holds exactly -1 and one other value, of one type, is an ordinary problem
+    of two classes, all rows labelled.
+
+    References
+    ----------
+    T. Hinz, S. Wermter: Inferencing Based on Unsupervised Learning of Disentangled
+    Representations. ESANN 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn_binfogan import BInfoGANClassifier
+    >>> X, y = make_blobs(60, centers=3, random_state=0)
+    >>> few = np.where(np.arange(60) < 12, y, -1)
+    >>> clf = BInfoGANClassifier(random_state=0).fit(X, few)
+    >>> clf.predict_proba(X).shape
+    (60, 3)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_BInfoGAN._parameter_constraints,
+        "n_clusters": [POSITIVE_COUNT, tuple, None],
+        "label_weight": [NOT_NEGATIVE],
+        "cluster_prior": [StrOptions({"labels", "uniform"}), "array-like"],
+    }
+
+    def __init__(
+        self,
+        n_clusters: Any = None,
+        *,
+        label_weight: float = 1.0,
+        n_continuous: int = 2,
+        n_noise: Any = "auto",
+        include_noise: bool = False,
+        image_shape: Any = None,
+        architecture: Any = "auto",
+        mi_weight: float = 1.0,
+        consistency_weight: Any = "auto",
+        augmentation: Any = "auto",
+        cycle_weight: Any = "auto",
+        adversarial_loss: str = "auto",
+        cluster_prior: Any = "labels",
+        warmup_iter: Any = "auto",
+        max_iter: Any = "auto",
+        batch_size: Any = "auto",
+        learning_rate: Any = "auto",
+        discriminator_learning_rate: Any = "auto",
+        n_init: int = 1,
+        n_jobs: int | None = None,
+        device: str = "auto",
+        callbacks: Any = None,
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(
+            n_clusters,
+            n_continuous=n_continuous,
+            n_noise=n_noise,
+            include_noise=include_noise,
+            image_shape=image_shape,
+            architecture=architecture,
+            mi_weight=mi_weight,
+            consistency_weight=consistency_weight,
+            augmentation=augmentation,
+            cycle_weight=cycle_weight,
+            adversarial_loss=adversarial_loss,
+            cluster_prior=cluster_prior,
+            warmup_iter=warmup_iter,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            discriminator_learning_rate=discriminator_learning_rate,
+            n_init=n_init,
+            n_jobs=n_jobs,
+            device=device,
+            callbacks=callbacks,
+            verbose=verbose,
+            random_state=random_state,
+        )
+        self.label_weight = label_weight
+
+    # -- fitting -------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any) -> BInfoGANClassifier:
+        """Train on X, some rows of which have a label; an error leaves the estimator as it was.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Float or uint8 rows.
+        y : array-like of shape (n_samples,)
+            Class of each row, -1 where it is not known: see the notes of the class.
+
+        Returns
+        -------
+        self : BInfoGANClassifier
+
+        Raises
+        ------
+        ValueError
+            If X, y or a parameter is not as documented, or if no row has a label.
+        FloatingPointError
+            If a loss becomes NaN or infinite.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the result shows signs of collapse; the text says which, and the remedy.
+        """
+        with self._all_or_nothing(), single_thread():
+            X = checked_rows(self, X, reset=True)
+            self.classes_, labels = self._parsed_labels(X, y)
+            self.class_count_ = np.bincount(labels.classes)
+            device = resolve_device(self.device)
+            seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_init)
+            settings = [self._settings(X, int(s)) for s in seeds]
+            self._net = self._best_start(settings, X, device, labels)
+            self._column_order = np.arange(self._spec.n_categorical)
+            own = self._labels(X)
+            self._describe(X, self._numbered(own, self._orders_by_class(X, labels, own)))
+        signs: list[str] = self.diagnostics_["findings"]
+        if signs:
+            # Level 3 is the user's line: scikit-learn wraps `fit`.
+            warnings.warn("\n".join(signs), ConvergenceWarning, stacklevel=3)
+        return self
+
+    def _parsed_labels(self, X: Source, y: Any) -> tuple[np.ndarray, Labels]:
+        """Check y; give the classes and where they are."""
+        if y is None:
+            raise ValueError(
+                "BInfoGANClassifier requires y to be passed, but the target y is None. "
+                "Without labels use BInfoGANTransformer."
+            )
+        y = _check_y(y, estimator=self)
+        check_consistent_length(X, y)
+        return parsed_labels(y)
+
+    def _categories(self) -> tuple[Any, ...]:
+        """Categories to learn, at least one per class in the first code."""
+        given = self.n_clusters if isinstance(self.n_clusters, tuple) else (self.n_clusters,)
+        if not given:
+            return given
+        first, n_classes = given[0], len(self.classes_)
+        if first is None or is_count(first, 1, n_classes):
+            first = n_classes
+        return (first, *given[1:])
+
+    def _given_prior(self, spec: CodeSpec) -> str | Prior:
+        """Probabilities of the categories: of classes as expected, then of free ones."""
+        n_classes, n_categories = len(self.classes_), spec.categories[0]
+        of_classes = self._class_probabilities()
+        if np.allclose(of_classes, 1 / n_classes):
+            return "uniform"
+        first = np.full(n_categories, 1 / n_categories)
+        first[:n_classes] = of_classes * n_classes / n_categories
+        others = (tuple([1 / k] * k) for k in spec.categories[1:])
+        return (tuple(first.tolist()), *others)
+
+    def _class_probabilities(self) -> np.ndarray:
+        """Give the expected frequency of each class, (n_classes,)."""
+        n_classes = len(self.classes_)
+        if isinstance(self.cluster_prior, str):
+            follow = self.cluster_prior == "labels" and self.label_weight > 0
+            counts = self.class_count_ * follow + PRIOR_ROWS
+            return counts / counts.sum()
+        try:
+            given = np.asarray(self.cluster_prior, dtype=np.float64)
+        except (TypeError, ValueError):
+            given = np.empty(0)
+        if given.shape != (n_classes,) or given.min() <= 0 or abs(given.sum() - 1) > 1e-6:
+            raise ValueError(
+                "cluster_prior must be 'labels', 'uniform', or one positive probability for each "
+                f"of the {n_classes} classes, adding up to 1; got {self.cluster_prior!r}."
+            )
+        return given
+
+    def _orders_by_class(self, X: Source, labels: Labels, own: np.ndarray) -> list[list[int]]:
+        """Order the first code's clusters by class, free ones and other codes by falling size."""
+        first, *others = self._orders_by_size(own)
+        few = labels.thinned()
+        posterior = self._encode(X[few.rows])[:, self._spec.category_slices[0]]
+        bound = assigned_categories(posterior, few.classes).tolist()
+        return [bound + [k for k in first if k not in bound], *others]
+
+    # -- using a fitted model ------------------------------------------------------------------
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Most likely class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Of the dtype of `classes_`.
+        """
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of each class: q(c | x), without the free categories, scaled to sum to 1.
+
+        `transform` has the free ones too.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        proba : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`. float64 for float64 rows, else float32.
+        """
+        codes = self._encode(self._checked(X))
+        # Where the free categories leave nothing at all, classes are equally likely.
+        bound = codes[:, : len(self.classes_)] + np.finfo(codes.dtype).tiny
+        return bound / bound.sum(axis=1, keepdims=True)
+
+    def sample(
+        self, n_samples: int = 1, *, label: Any = None, random_state: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw codes of known classes from the prior and generate rows of them.
+
+        For rows of a free category give its code to `inverse_transform`.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows, at least 1.
+        label : object, default=None
+            Class to draw from, one of `classes_`; None: all of them, by their probabilities.
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        X : ndarray of float32, shape (n_samples, n_features)
+        y : ndarray of shape (n_samples,)
+            The classes drawn.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is below 1 or there is no such class.
+        """
+        check_is_fitted(self)
+        chosen = [self._class_number(label), *[None] * (len(self._spec.categories) - 1)]
+        X, labels = self._sampled(n_samples, chosen, random_state, self._prior_of_classes())
+        return X, self.classes_[labels[:, 0]]
+
+    def _class_number(self, label: Any) -> int | None:
+        classes = self.classes_.tolist()
+        if label is None:
+            return None
+        if label not in classes:
+            raise ValueError(f"label={label!r} is no class: give one of {classes} or None.")
+        return classes.index(label)
+
+    def _prior_of_classes(self) -> Prior:
+        """Give the prior in public order, without the free categories of the first code."""
+        first, *others = (part.tolist() for part in self._priors())
+        bound = np.array(first)
+        bound[len(self.classes_) :] = 0
+        return (tuple((bound / bound.sum()).tolist()), *map(tuple, others))
+
+
+def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:
+    """Read a semi-supervised target.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        -1, or "-1" among strings, is no label, unless there is but one other value.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        Sorted.
+    labels : Labels
+
+    Raises
+    ------
+    ValueError
+        If no row has a label, or if labels are no classes.
+    """
+    rows = np.flatnonzero(~_is_marker(y))
+    if len(rows) == 0:
+        raise ValueError(
+            f"No row has a label: y is {UNLABELLED} everywhere. BInfoGANClassifier needs at least "
+            "one labelled row per class; without labels use BInfoGANTransformer."
+        )
+    if len(rows) < len(y) and _n_values(y[rows]) == 1 and _n_values(y) == 2:
+        rows = np.arange(len(y))
+    named = y[rows]
+    if named.dtype == object and not any(isinstance(value, str) for value in named):
+        named = np.array(named.tolist())
+    check_classification_targets(named)
+    classes, numbers = np.unique(named, return_inverse=True)
+    return classes, Labels(rows, numbers.astype(np.int64))
+
+
+def _is_marker(y: np.ndarray) -> np.ndarray:
+    """Whether each row is marked as one without a label."""
+    if y.dtype.kind in "biuf":
+        return y == UNLABELLED
+    return np.array([value in (UNLABELLED, str(UNLABELLED)) for value in y.tolist()], dtype=bool)
+
+
+def _n_values(y: np.ndarray) -> int:
+    """Count distinct values; 0 where they are of types that have no order."""
+    try:
+        return len(np.unique(y))
+    except TypeError:
+        return 0

@@ -1,0 +1,182 @@
+"""Labels of some rows: batches of them, and the categories that come to stand for their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.nn import functional as F
+
+from ._codes import CodeSpec, Prior
+from ._networks import Encoder
+from ._rows import Rows
+from ._settings import Settings
+
+BATCH_SHARE = 1 / 4  # labelled rows of a step, relative to its other rows
+MAX_BINDING = 10_000  # labelled rows that decide which category a class gets
+BLOCK = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Which rows have a label.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n_labelled,)
+        Their numbers.
+    classes : ndarray of int64, shape (n_labelled,)
+        Their classes, numbered from 0; every class has a row.
+    """
+
+    rows: np.ndarray
+    classes: np.ndarray
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return int(self.classes.max()) + 1
+
+    def thinned(self) -> Labels:
+        """Keep the first labels of each class, at most `MAX_BINDING` together."""
+        most = max(MAX_BINDING // self.n_classes, 1)
+        of_class = [np.flatnonzero(self.classes == c)[:most] for c in range(self.n_classes)]
+        kept = np.concatenate(of_class)
+        return Labels(self.rows[kept], self.classes[kept])
+
+
+def assigned_categories(posterior: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Give each class a category of its own, so that its rows agree most with it.
+
+    Parameters
+    ----------
+    posterior : ndarray of shape (n, K)
+        q(c | x) of labelled rows.
+    classes : ndarray of int64, shape (n,)
+        From 0 to n_classes - 1, at most K of them, each at least once.
+
+    Returns
+    -------
+    categories : ndarray of int64, shape (n_classes,)
+    """
+    means = [posterior[classes == c].mean(axis=0) for c in range(int(classes.max()) + 1)]
+    return linear_sum_assignment(np.stack(means), maximize=True)[1]
+
+
+class LabelledBatch(NamedTuple):
+    """Labelled rows, and where each candidate head should put them."""
+
+    x: Tensor  # network input
+    categories: Tensor  # of the first code, (n_heads, n)
+    log_prior: Tensor  # of the categories of the first code, (n_heads, K)
+
+
+def label_nll(spec: CodeSpec, logits: Tensor, labelled: LabelledBatch) -> Tensor:
+    """-E[log q(c | x)] of labelled rows in the first code, summed over candidate heads.
+
+    Rows drawn evenly over classes are to teach the posterior under the classes' own frequencies:
+    logits enter without the log of those (logit adjustment, Menon et al. 2021).
+
+    Parameters
+    ----------
+    spec : CodeSpec
+    logits : Tensor of shape (n_heads, n, n_categorical)
+    labelled : LabelledBatch
+    """
+    adjusted = spec.split(logits)[0] - labelled.log_prior[:, None]
+    nll = F.cross_entropy(adjusted.flatten(0, 1), labelled.categories.flatten())
+    return nll * len(logits)
+
+
+class Supervision:
+    """Draws labelled rows evenly over their classes, and binds categories to classes.
+
+    Only the first categorical code is bound; further codes, and categories beyond the number of
+    classes, stay free.
+
+    Parameters
+    ----------
+    labels : Labels
+    rows : Rows
+    settings : Settings
+        A `cluster_prior` given as numbers is by class.
+    rng : torch.Generator
+
+    Attributes
+    ----------
+    binding : Tensor of int64, shape (n_heads, n_classes), or None
+        Category of each class by candidate head; None before `bind`.
+    """
+
+    def __init__(
+        self, labels: Labels, rows: Rows, settings: Settings, rng: torch.Generator
+    ) -> None:
+        self.labels, self.rows, self.spec, self.rng = labels, rows, settings.spec, rng
+        given = settings.recipe.cluster_prior
+        self.class_prior: Prior | None = None if isinstance(given, str) else given
+        self.n_drawn = max(int(BATCH_SHARE * settings.recipe.batch_size), 1)
+        self.binding: Tensor | None = None
+        by_class = np.argsort(labels.classes, kind="stable")
+        counts = np.bincount(labels.classes)
+        self._by_class = torch.from_numpy(labels.rows[by_class]).to(rng.device)
+        self._counts = torch.from_numpy(counts).to(rng.device)
+        self._starts = torch.from_numpy(np.cumsum(counts) - counts).to(rng.device)
+
+    def bind(self, encoder: Encoder) -> None:
+        """Assign each candidate head's categories to the classes, by the labelled rows."""
+        labels, posteriors = self._judged(encoder)
+        found = [assigned_categories(p, labels.classes) for p in posteriors]
+        self.binding = torch.from_numpy(np.stack(found)).to(self.rng.device)
+
+    def bind_in_order(self, encoder: Encoder) -> None:
+        """Let category i stand for class i, where nothing has been learned yet."""
+        classes = torch.arange(self.labels.n_classes, device=self.rng.device)
+        self.binding = classes.expand(encoder.n_heads, -1)
+
+    def draw(self) -> LabelledBatch:
+        """Draw a batch with equally many rows of each class, or nearly so; `bind` comes first."""
+        assert self.binding is not None
+        n_classes, rng = len(self._counts), self.rng
+        first = torch.randint(n_classes, (1,), generator=rng, device=rng.device)
+        classes = (first + torch.arange(self.n_drawn, device=rng.device)) % n_classes
+        u = torch.rand(self.n_drawn, generator=rng, device=rng.device)
+        counts = self._counts[classes]
+        places = self._starts[classes] + (u * counts).long().clamp_max(counts - 1)
+        by_class = self.class_prior[0] if self.class_prior else [1.0] * self.spec.categories[0]
+        prior = [self._by_category(bound, by_class) for bound in self.binding.tolist()]
+        return LabelledBatch(
+            self.rows.take(self._by_class[places]),
+            self.binding[:, classes],
+            torch.tensor(prior, device=rng.device).log(),
+        )
+
+    def prior(self, encoder: Encoder) -> Prior | None:
+        """Probabilities of the categories as the kept head numbers them; None: uniform."""
+        if self.class_prior is None:
+            return None
+        labels, posteriors = self._judged(encoder)
+        bound = assigned_categories(posteriors[int(encoder.head)], labels.classes)
+        return (self._by_category(bound.tolist(), self.class_prior[0]), *self.class_prior[1:])
+
+    @staticmethod
+    def _by_category(bound: list[int], by_class: Sequence[float]) -> tuple[float, ...]:
+        """Reorder probabilities, first those of the classes and then those of free categories."""
+        free = [k for k in range(len(by_class)) if k not in bound]
+        own = dict(zip(bound + free, by_class, strict=True))
+        return tuple(own[k] for k in range(len(own)))
+
+    @torch.no_grad()
+    def _judged(self, encoder: Encoder) -> tuple[Labels, np.ndarray]:
+        """Labelled rows and their posteriors in the first code, (n_heads, n, K)."""
+        labels = self.labels.thinned()
+        blocks = torch.from_numpy(labels.rows).to(self.rng.device).split(BLOCK)
+        logits = [
+            encoder.candidates(encoder.category_trunk(self.rows.take(block))) for block in blocks
+        ]
+        posterior = self.spec.split(torch.cat(logits, dim=1))[0].softmax(dim=-1)
+        return labels, posterior.cpu().numpy()
