@@ -349,9 +349,14 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         return bound / bound.sum(axis=1, keepdims=True)
 
     def sample(
-        self, n_samples: int = 1, *, label: Any = None, random_state: Any = None
+        self,
+        n_samples: int = 1,
+        *,
+        label: Any = None,
+        random_state: Any = None,
+        from_prior: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw codes of known classes from the prior and generate rows of them.
+        """Draw codes of known classes and generate rows of them.
 
         For rows of a free category give its code to `inverse_transform`.
 
@@ -362,6 +367,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         label : object, default=None
             Class to draw from, one of `classes_`; None: all of them, by their probabilities.
         random_state : int, RandomState instance or None, default=None
+        from_prior : bool, default=False
+            Whether continuous codes and noise are uniform on [-1, 1]; by default they are drawn
+            where E puts real rows, as in `BInfoGANTransformer.sample`.
 
         Returns
         -------
@@ -376,7 +384,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         chosen = [self._class_number(label), *[None] * (len(self._spec.categories) - 1)]
-        X, labels = self._sampled(n_samples, chosen, random_state, self._prior_of_classes())
+        prior = self._prior_of_classes()
+        X, labels = self._sampled(n_samples, chosen, random_state, prior, from_prior)
         return X, self.classes_[labels[:, 0]]
 
     def _class_number(self, label: Any) -> int | None:

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import _container as container
 from ._base import resolve_device
+from ._classifier import BInfoGANClassifier
 from ._portable import (
     Arrays,
     decode,
@@ -26,10 +27,12 @@ from ._transformer import BInfoGANTransformer
 # A change of what a file holds, or of what a stored field means, takes a new number, and a
 # function here that brings files of the older ones up to it.
 FORMAT_VERSION = 1
+Estimator = BInfoGANTransformer | BInfoGANClassifier
+ESTIMATORS = (BInfoGANTransformer, BInfoGANClassifier)
 OUTPUT_CONFIG = "_sklearn_output_config"  # what `set_output` has set
 
 
-def save(est: BInfoGANTransformer, path: str | os.PathLike[str]) -> None:
+def save(est: Estimator, path: str | os.PathLike[str]) -> None:
     """Store a fitted model in one file, from which `load` gives an equal one.
 
     The file is in the safetensors format: arrays, and one of them with parameters and state as
@@ -40,7 +43,7 @@ def save(est: BInfoGANTransformer, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    est : BInfoGANTransformer
+    est : BInfoGANTransformer or BInfoGANClassifier
         A fitted one. Attributes that the package does not know are not stored.
     path : str or path-like
         The usual suffix is ``.safetensors``. An existing file is replaced.
@@ -74,8 +77,9 @@ def save(est: BInfoGANTransformer, path: str | os.PathLike[str]) -> None:
     >>> bool((again.transform(X) == gan.transform(X)).all())
     True
     """
-    if type(est) is not BInfoGANTransformer:
-        raise TypeError(f"save stores a BInfoGANTransformer; got a {type(est).__name__}.")
+    if type(est) not in ESTIMATORS:
+        known = " or a ".join(kind.__name__ for kind in ESTIMATORS)
+        raise TypeError(f"save stores a {known}; got a {type(est).__name__}.")
     check_is_fitted(est)
     name = os.fspath(path)
     try:
@@ -87,7 +91,7 @@ def save(est: BInfoGANTransformer, path: str | os.PathLike[str]) -> None:
         raise ValueError(f"The model can't be saved: {error}") from error
 
 
-def load(path: str | os.PathLike[str], device: str = "auto") -> BInfoGANTransformer:
+def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
     """Read a model that `save` has stored.
 
     Everything is checked before anything is built, and nothing in the file is run: it may come
@@ -103,8 +107,8 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> BInfoGANTransfor
 
     Returns
     -------
-    est : BInfoGANTransformer
-        Fitted, with the parameters of the stored one.
+    est : BInfoGANTransformer or BInfoGANClassifier
+        As it was stored. Fitted, with the parameters of the stored one.
 
     Raises
     ------
@@ -123,17 +127,17 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> BInfoGANTransfor
         device = resolve_device(str(device))
     try:
         document, arrays = container.read(name, [FORMAT_VERSION])
-        parameters, state = _checked(document, arrays)
+        kind, parameters, state = _checked(document, arrays)
         if device != "auto":
             parameters["device"] = device
-        return _built(parameters, state)
+        return _built(kind, parameters, state)
     except OSError:
         raise
     except Exception as error:  # no list says what a file made to mislead makes decoders raise
         raise ValueError(f"{name!r} can't be loaded: {error}") from error
 
 
-def _stored(est: BInfoGANTransformer) -> tuple[dict[str, Any], Arrays]:
+def _stored(est: Estimator) -> tuple[dict[str, Any], Arrays]:
     """Everything that `__getstate__` gives and that can't be derived from the rest."""
     if est.callbacks:
         raise ValueError(
@@ -152,6 +156,12 @@ def _stored(est: BInfoGANTransformer) -> tuple[dict[str, Any], Arrays]:
         "output": encode(state.get(OUTPUT_CONFIG), "set_output", arrays),
         **encode_state(of_net, arrays),
     }
+    if isinstance(est, BInfoGANClassifier):
+        document["classes"] = {
+            "values": est.classes_.tolist(),
+            "kind": "str" if est.classes_.dtype.kind == "U" else est.classes_.dtype.name,
+            "counts": est.class_count_.tolist(),
+        }
     arrays["labels"] = est.labels_
     return document, arrays
 
@@ -169,11 +179,19 @@ DOCUMENT_KEYS = {
 }
 
 
-def _checked(document: Any, arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parameters, and what `__setstate__` takes besides; uses `arrays` up."""
-    fits = isinstance(document, dict) and document.keys() == DOCUMENT_KEYS
+NUMBERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+CLASS_KINDS = ["bool", *NUMBERS, "float32", "float64", "str", "object"]
+
+
+def _checked(
+    document: Any, arrays: Arrays
+) -> tuple[type[Estimator], dict[str, Any], dict[str, Any]]:
+    """Class and parameters, and what `__setstate__` takes besides; uses `arrays` up."""
+    # Only the document of a classifier has classes.
+    fits = isinstance(document, dict) and document.keys() - {"classes"} == DOCUMENT_KEYS
     require(fits, "entries of its document are missing or unknown")
-    parameters = _checked_parameters(document["parameters"], arrays)
+    kind = BInfoGANClassifier if "classes" in document else BInfoGANTransformer
+    parameters = _checked_parameters(kind, document["parameters"], arrays)
     settings = decode_settings(document["settings"], arrays)
     diagnostics = decode(document["diagnostics"], arrays)
     require(isinstance(diagnostics, dict), "the diagnostics are not valid")
@@ -184,6 +202,8 @@ def _checked(document: Any, arrays: Arrays) -> tuple[dict[str, Any], dict[str, A
         "diagnostics_": diagnostics,
         "n_features_in_": settings.layout.n_features,
     }
+    if kind is BInfoGANClassifier:
+        state |= _checked_classes(document["classes"], settings)
     names = document["feature_names"]
     if names is not None:
         fits = isinstance(names, list) and len(names) == settings.layout.n_features
@@ -197,17 +217,17 @@ def _checked(document: Any, arrays: Arrays) -> tuple[dict[str, Any], dict[str, A
         require(output in known, "the container of outputs is unknown")
         state[OUTPUT_CONFIG] = output
     require(not arrays, f"it holds unknown arrays: {sorted(arrays)!r:.200}")
-    return parameters, state
+    return kind, parameters, state
 
 
-def _checked_parameters(stored: Any, arrays: Arrays) -> dict[str, Any]:
+def _checked_parameters(kind: type[Estimator], stored: Any, arrays: Arrays) -> dict[str, Any]:
     """Parameters of the estimator; one that an older version did not know keeps its default."""
-    known = BInfoGANTransformer().get_params()
+    known = kind().get_params()
     fits = isinstance(stored, dict) and stored.keys() <= known.keys()
     require(fits, "it holds unknown parameters")
     parameters = {name: decode(value, arrays) for name, value in stored.items()}
     require(not parameters.get("callbacks"), "it holds callbacks")
-    BInfoGANTransformer(**parameters)._validate_params()
+    kind(**parameters)._validate_params()
     return parameters
 
 
@@ -233,8 +253,24 @@ def _checked_labels(settings: Settings, arrays: Arrays) -> np.ndarray:
     return labels
 
 
-def _built(parameters: dict[str, Any], state: dict[str, Any]) -> BInfoGANTransformer:
-    est = BInfoGANTransformer(**parameters)
+def _checked_classes(stored: Any, settings: Settings) -> dict[str, np.ndarray]:
+    """Classes, rising and no more than the first code has categories, and their counts."""
+    message = "the classes are not valid"
+    require(isinstance(stored, dict) and stored.keys() == {"values", "kind", "counts"}, message)
+    values, kind, counts = stored["values"], stored["kind"], stored["counts"]
+    require(isinstance(values, list) and isinstance(counts, list), message)
+    require(1 <= len(values) == len(counts) <= settings.spec.categories[0], message)
+    require(all(type(n) is int and 1 <= n < 2**63 for n in counts), message)
+    require(kind in CLASS_KINDS, message)
+    is_named = kind in ("str", "object")
+    require(all(isinstance(v, str if is_named else int | float) for v in values), message)
+    classes = np.array(values, dtype=kind)
+    require(classes.tolist() == values and np.array_equal(np.unique(classes), classes), message)
+    return {"classes_": classes, "class_count_": np.array(counts)}
+
+
+def _built(kind: type[Estimator], parameters: dict[str, Any], state: dict[str, Any]) -> Estimator:
+    est = kind(**parameters)
     est.__setstate__(state)
     priors = est._priors()
     est.cluster_prior_ = priors[0] if len(priors) == 1 else priors
