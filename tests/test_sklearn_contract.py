@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of the default instance: no failure, no expected failure, no skip."""
+"""scikit-learn's own checks of default instances: no failure, no expected failure, no skip."""
 
 import importlib
 import os
@@ -7,7 +7,9 @@ import pytest
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
+
+ESTIMATORS = [BInfoGANTransformer, BInfoGANClassifier]
 
 NOT_RUN_FOR_THIRD_PARTIES = [
     "check_set_output_transform",
@@ -25,13 +27,14 @@ NOT_RUN_FOR_THIRD_PARTIES = [
 ]
 
 
-def test_check_estimator_passes_every_check():
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_check_estimator_passes_every_check(estimator):
     # Without them scikit-learn skips the checks that need them.
     for needed in ("pandas", "polars", "array_api_strict"):
         importlib.import_module(needed)
     assert os.environ.get("SCIPY_ARRAY_API") == "1"
 
-    results = check_estimator(BInfoGANTransformer(), on_fail=None, on_skip=None)
+    results = check_estimator(estimator(), on_fail=None, on_skip=None)
 
     offending = [
         f"{result['check_name']}: {result['status']}: {result['exception']!r}"
@@ -42,8 +45,9 @@ def test_check_estimator_passes_every_check():
     assert not offending, "\n".join(offending)
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("name", NOT_RUN_FOR_THIRD_PARTIES)
-def test_check_called_by_name(name):
+def test_check_called_by_name(name, estimator):
     check = getattr(estimator_checks, name)
 
-    check("BInfoGANTransformer", BInfoGANTransformer())
+    check(estimator.__name__, estimator())
