@@ -1,0 +1,258 @@
+"""A few labels: accuracy of BInfoGANClassifier on digits, beside rivals, and on MNIST.
+
+    python benchmarks/few_labels.py            # digits, ten draws -> results/few_labels_digits.json
+    python benchmarks/few_labels.py --mnist    # three draws -> results/few_labels_mnist.json
+    python benchmarks/few_labels.py --mnist --validate    # judged on training images held out
+
+A run that was cut off goes on where it stopped. Every fit uses one thread. A draw takes equally
+many rows of each class; its seed is that of its fits. Whoever tunes anything uses --validate,
+which fits the first 50 000 training images of MNIST and judges on the other 10 000.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from _report import QUICK, SEEDS, Row, parser, print_table, run, summary
+from sklearn.base import BaseEstimator
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.cluster import contingency_matrix
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
+
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
+from sklearn_binfogan.datasets import load_mnist
+
+N_CLASSES = 10
+DIGITS_LABELS = (10, 20, 50, 100)
+N_COMPONENTS = 12  # as many as there are codes
+MNIST_SEEDS = range(100, 103)
+N_VALIDATED = 50_000
+QUICK_ROWS = {"train": 2000, "test": 500}
+# The game leaves the categories as the first phase has made them, so that accuracy needs no game.
+FIRST_PHASE = {"max_iter": 0}
+
+
+# -- labels ------------------------------------------------------------------------------------
+
+
+def few_labels(y: np.ndarray, n_labels: int, seed: int, classes: Iterable[int] = range(10)) -> Any:
+    """Draw `n_labels` labels, equally many of each class; -1 elsewhere."""
+    rng, classes = np.random.default_rng(seed), list(classes)
+    drawn = np.full(len(y), -1)
+    for c in classes:
+        rows = rng.choice(np.flatnonzero(y == c), n_labels // len(classes), replace=False)
+        drawn[rows] = c
+    return drawn
+
+
+def with_wrong_ones(y: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Turn a share of the labels, drawn at random, into another class each."""
+    rng, wrong = np.random.default_rng(seed), y.copy()
+    labelled = np.flatnonzero(y >= 0)
+    rows = rng.choice(labelled, round(share * len(labelled)), replace=False)
+    wrong[rows] = (y[rows] + rng.integers(1, N_CLASSES, size=len(rows))) % N_CLASSES
+    return wrong
+
+
+def new_classifier(seed: int, quick: bool, image_shape: tuple[int, int], **parameters: Any) -> Any:
+    """The model that every study looks at; a quick run overrules its budget."""
+    budget = {k: v for k, v in QUICK.items() if parameters.get(k) != 0} if quick else {}
+    return BInfoGANClassifier(
+        image_shape=image_shape, random_state=seed, **{**parameters, **budget}
+    )
+
+
+def timed(fit: Callable[..., Any], *data: np.ndarray) -> float:
+    """Call and return the seconds that it took."""
+    start = time.perf_counter()
+    fit(*data)
+    return time.perf_counter() - start
+
+
+# -- digits, beside rivals ---------------------------------------------------------------------
+
+
+def logistic() -> BaseEstimator:
+    """Logistic regression on standardised columns."""
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+
+
+def rival_predictions(X: np.ndarray, y: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
+    """What other ways make of all rows X from the labels y, -1 where there is none.
+
+    `codes` are those of the unsupervised transformer.
+    """
+    labelled = y >= 0
+    features = {"pixels": X, "pca": PCA(N_COMPONENTS, random_state=0).fit_transform(X)}
+    features["codes"] = codes
+    predictions = {
+        f"logistic_{name}": logistic().fit(columns[labelled], y[labelled]).predict(columns)
+        for name, columns in features.items()
+    }
+    # Pixels are scaled to [0, 1] for distances.
+    spreading = LabelSpreading(kernel="knn", max_iter=1000).fit(X / X.max(), y)
+    training = SelfTrainingClassifier(logistic()).fit(X, y)
+    return {
+        **predictions,
+        "label_spreading": spreading.transduction_,
+        "self_training": training.predict(X),
+    }
+
+
+def measure_digits(seed: int, quick: bool) -> Row:
+    """Accuracy on the rows without a label, for every number of labels and every way."""
+    X, y = load_digits(return_X_y=True)
+    gan = BInfoGANTransformer(image_shape=(8, 8), random_state=seed, **(QUICK if quick else {}))
+    row = {"unsupervised_seconds": timed(gan.fit, X)}
+    codes = gan.transform(X)
+    for n_labels in DIGITS_LABELS:
+        drawn = few_labels(y, n_labels, seed)
+        classifier = new_classifier(seed, quick, (8, 8))
+        seconds = timed(classifier.fit, X, drawn)
+        found = {"classifier": classifier.predict(X), **rival_predictions(X, drawn, codes)}
+        judged = drawn < 0
+        row |= {
+            f"{name}_{n_labels}": float((labels[judged] == y[judged]).mean())
+            for name, labels in found.items()
+        }
+        row[f"time_ratio_{n_labels}"] = seconds / row["unsupervised_seconds"]
+    return row
+
+
+# -- MNIST -------------------------------------------------------------------------------------
+
+
+def load(quick: bool, validate: bool) -> dict[str, np.ndarray]:
+    """Rows to fit and rows to judge by."""
+    data = load_mnist()
+    train, test = (data.X_train, data.y_train), (data.X_test, data.y_test)
+    if validate:
+        test = tuple(part[N_VALIDATED:] for part in train)
+        train = tuple(part[:N_VALIDATED] for part in train)
+    if quick:
+        train = tuple(part[: QUICK_ROWS["train"]] for part in train)
+        test = tuple(part[: QUICK_ROWS["test"]] for part in test)
+    return {"X": train[0], "y": train[1], "X_test": test[0], "y_test": test[1]}
+
+
+def accuracy_with(
+    data: dict[str, np.ndarray], seed: int, quick: bool, n_labels: int, wrong: float = 0.0
+) -> Row:
+    """Test accuracy with some labels, of which a share may be wrong."""
+    drawn = with_wrong_ones(few_labels(data["y"], n_labels, seed), wrong, seed)
+    classifier = new_classifier(seed, quick, (28, 28), **FIRST_PHASE)
+    seconds = timed(classifier.fit, data["X"], drawn)
+    accuracy = classifier.score(data["X_test"], data["y_test"])
+    return {"accuracy": float(accuracy), "seconds": seconds}
+
+
+def new_classes(data: dict[str, np.ndarray], seed: int, quick: bool) -> Row:
+    """Labels of 0 to 7, twelve categories: do 8 and 9 get categories of their own?
+
+    `purity` is the share of the test images in free categories that are of the most frequent digit
+    of their category; `found`, the share of 8s and 9s that are in the free categories that they
+    are most frequent in; `accuracy`, that on the digits that have labels.
+    """
+    known = range(8)
+    drawn = few_labels(data["y"], 80, seed, known)
+    classifier = new_classifier(seed, quick, (28, 28), n_clusters=12, **FIRST_PHASE)
+    seconds = timed(classifier.fit, data["X"], drawn)
+    y = data["y_test"]
+    categories = classifier.transform(data["X_test"])[:, :12].argmax(axis=1)
+    free = categories >= len(known)
+    if not free.any():
+        return {"purity": 0.0, "found": 0.0, "accuracy": 0.0, "seconds": seconds}
+    counts = contingency_matrix(y[free], categories[free])
+    digits = np.unique(y[free])[counts.argmax(axis=0)]
+    most = counts.max(axis=0)
+    named = y < len(known)
+    right = classifier.predict(data["X_test"])[named] == y[named]
+    return {
+        "purity": float(most.sum() / free.sum()),
+        "found": float(most[digits >= len(known)].sum() / (~named).sum()),
+        "accuracy": float(right.mean()),
+        "seconds": seconds,
+    }
+
+
+def whole_fits(data: dict[str, np.ndarray], seed: int, quick: bool) -> Row:
+    """Seconds of whole fits, with 20 labels and without, one after the other."""
+    budget = QUICK if quick else {}
+    gan = BInfoGANTransformer(image_shape=(28, 28), random_state=seed, **budget)
+    unsupervised = timed(gan.fit, data["X"])
+    classifier = new_classifier(seed, quick, (28, 28))
+    seconds = timed(classifier.fit, data["X"], few_labels(data["y"], 20, seed))
+    return {
+        "accuracy": float(classifier.score(data["X_test"], data["y_test"])),
+        "seconds": seconds,
+        "time_ratio": seconds / unsupervised,
+    }
+
+
+STUDIES: dict[str, Callable[..., Row]] = {
+    "10 labels": partial(accuracy_with, n_labels=10),
+    "20 labels": partial(accuracy_with, n_labels=20),
+    "100 labels": partial(accuracy_with, n_labels=100),
+    "100 labels, a tenth wrong": partial(accuracy_with, n_labels=100, wrong=0.1),
+    "0 to 7, twelve categories": new_classes,
+    "whole fits": whole_fits,
+}
+
+
+def measure_mnist(study: str, seed: int, quick: bool, validate: bool) -> Row:
+    """One study and draw."""
+    return STUDIES[study](load(quick, validate), seed, quick)
+
+
+# -- from the command line ---------------------------------------------------------------------
+
+
+def run_digits(options: argparse.Namespace) -> None:
+    """Print accuracy by number of labels, each way a column, and the times."""
+    cases = [{"seed": seed} for seed in options.seeds or SEEDS]
+    rows = run("few_labels_digits", partial(measure_digits, quick=options.quick), cases, options)
+    print_table(
+        [
+            {"measure": name, **{str(line["draws"]): line[name] for line in summary(rows, "draws")}}
+            for name in rows[0]
+            if name != "seed"
+        ]
+    )
+
+
+def run_mnist(options: argparse.Namespace) -> None:
+    """Print every study's draws, and their mean."""
+    seeds = options.seeds or MNIST_SEEDS
+    cases = [{"study": study, "seed": seed} for study in STUDIES for seed in seeds]
+    name = "few_labels_validation" if options.validate else "few_labels_mnist"
+    measure = partial(measure_mnist, quick=options.quick, validate=options.validate)
+    rows = run(name, measure, cases, options)
+    for study in STUDIES:
+        of_study = [row for row in rows if row["study"] == study]
+        print(f"\n{study}")
+        print_table([{k: v for k, v in row.items() if k != "study"} for row in of_study])
+        print_table(summary(of_study, by="draws")[:1])
+
+
+def main() -> None:
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--mnist", action="store_true", help="MNIST instead of digits")
+    options.add_argument("--validate", action="store_true", help="judge on training images")
+    options = options.parse_args()
+    if options.mnist or options.validate:
+        run_mnist(options)
+    else:
+        run_digits(options)
+
+
+if __name__ == "__main__":
+    main()
