@@ -327,7 +327,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         y : ndarray of shape (n_samples,)
             Of the dtype of `classes_`.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        proba = self.predict_proba(X)
+        return self.classes_[proba.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class: q(c | x), without the free categories, scaled to sum to 1.

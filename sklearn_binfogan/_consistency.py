@@ -114,12 +114,15 @@ class Consistency:
         return [like.new_tensor(sorted(p, reverse=True)) for p in given]
 
     @torch.no_grad()
-    def settle(self, encoder: Encoder, blocks: Sequence[Tensor]) -> None:
+    def settle(
+        self, encoder: Encoder, blocks: Sequence[Tensor], penalty: Tensor | float = 0.0
+    ) -> None:
         """Fix the head that gives the categories from now on, judged on blocks of real rows.
 
-        It is the best of the candidates. Where sizes are to be learned it is a new one that
-        names groups of the auxiliary heads' cells: the balance that keeps candidates from
-        collapse also draws their sizes together, while a large cluster just fills more cells.
+        It is the best of the candidates, whose losses get a penalty of shape (n_heads,) first.
+        Where sizes are to be learned it is a new one that names groups of the auxiliary heads'
+        cells: the balance that keeps candidates from collapse also draws their sizes together,
+        while a large cluster just fills more cells.
         """
         learned = self.settings.recipe.cluster_prior == "learned"
         if learned and encoder.n_fine_heads and len(self.spec.categories) == 1:
@@ -129,10 +132,10 @@ class Consistency:
             encoder.category_head.bias[: len(weight)] = bias
             encoder.head.zero_()
         else:
-            encoder.head.copy_(self._best_head(encoder, blocks))
+            encoder.head.copy_((self._head_losses(encoder, blocks) + penalty).argmin())
 
-    def _best_head(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Tensor:
-        """Candidate head of lowest loss."""
+    def _head_losses(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Tensor:
+        """Loss of each candidate head, (n_heads,)."""
         logits = _candidates(encoder, blocks)
         loss = HEAD_DRAWS * losses.code_overlap(self.spec, self.spec.posterior(logits))
         for _ in range(HEAD_DRAWS):
@@ -140,7 +143,7 @@ class Consistency:
             for terms in self._terms(logits, moved):
                 loss = loss + terms.agreement + self.confidence * terms.uncertainty
                 loss = loss - self.balance_weight * losses.entropy(terms.mean)
-        return loss.argmin()
+        return loss / HEAD_DRAWS
 
     def _merged_cells(self, encoder: Encoder, features: Tensor, blocks: Sequence[Tensor]) -> Tensor:
         """q(c | x) of the rows, (n, K), by the auxiliary head whose grouped cells are best."""

@@ -20,6 +20,7 @@ from ._settings import Settings
 BATCH_SHARE = 1 / 4  # labelled rows of a step, relative to its other rows
 MAX_BINDING = 10_000  # labelled rows that decide which category a class gets
 BLOCK = 1000
+TINY = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +155,17 @@ class Supervision:
             self.binding[:, classes],
             torch.tensor(prior, device=rng.device).log(),
         )
+
+    def head_nll(self, encoder: Encoder) -> Tensor:
+        """-E[log q(c | x)] of all labelled rows, by candidate head, (n_heads,); classes count alike."""
+        labels, posteriors = self._judged(encoder)
+        found = [assigned_categories(p, labels.classes) for p in posteriors]
+        by_head = []
+        for posterior, categories in zip(posteriors, found, strict=True):
+            rows = np.arange(len(labels.classes))
+            nll = -np.log(posterior[rows, categories[labels.classes]].clip(TINY))
+            by_head.append(np.bincount(labels.classes, nll) / np.bincount(labels.classes))
+        return torch.tensor(np.mean(by_head, axis=1), device=self.rng.device)
 
     def prior(self, encoder: Encoder) -> Prior | None:
         """Probabilities of the categories as the kept head numbers them; None: uniform."""

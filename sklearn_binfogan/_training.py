@@ -306,14 +306,16 @@ class AdversarialNet(NeuralNet):
     def _settle_categories(self) -> None:
         """Fix the head to use from now on, and each category's probability in the game."""
         encoder, blocks = self.module_.averaged_encoder, self._judged_blocks()
-        self.consistency_.settle(encoder, blocks)
+        weight, supervision = self.settings.recipe.label_weight, self.supervision_
+        penalty = weight * supervision.head_nll(encoder) if supervision else 0.0
+        self.consistency_.settle(encoder, blocks, penalty)
         own = self.module_.encoder
         own.head.copy_(encoder.head)
         own.category_head.load_state_dict(encoder.category_head.state_dict())
-        if self.supervision_ is None:
+        if supervision is None:
             self.prior_ = self.consistency_.prior(encoder, blocks)
         else:
-            self.prior_ = self.supervision_.prior(encoder)
+            self.prior_ = supervision.prior(encoder)
 
     @torch.no_grad()
     def _fit_aggregate(self) -> None:
