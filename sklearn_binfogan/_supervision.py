@@ -157,7 +157,7 @@ class Supervision:
         )
 
     def head_nll(self, encoder: Encoder) -> Tensor:
-        """-E[log q(c | x)] of all labelled rows by candidate head, (n_heads,); classes count alike."""
+        """-E[log q(c | x)] of all labelled rows by candidate head, (n_heads,), classes alike."""
         labels, posteriors = self._judged(encoder)
         found = [assigned_categories(p, labels.classes) for p in posteriors]
         by_head = []

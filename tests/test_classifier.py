@@ -17,6 +17,7 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from torch.nn import functional as F
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, load, save
+from sklearn_binfogan import _container as container
 from sklearn_binfogan._architectures import MLPArchitecture
 from sklearn_binfogan._classifier import parsed_labels
 from sklearn_binfogan._codes import CodeSpec
@@ -29,6 +30,7 @@ from sklearn_binfogan._supervision import (
     assigned_categories,
     label_nll,
 )
+from sklearn_binfogan.persistence import FORMAT_VERSION
 
 X, Y = make_blobs(90, centers=3, n_features=4, random_state=0)
 FEW = np.where(np.arange(len(Y)) < 15, Y, -1)
@@ -513,3 +515,34 @@ def test_round_trips(kind, tmp_path):
             again.sample(5, random_state=0), given.sample(5, random_state=0), strict=True
         ):
             np.testing.assert_array_equal(one, other)
+
+
+EDITS = {
+    "unknown entry": lambda c: c.update(more=1),
+    "missing entry": lambda c: c.pop("counts"),
+    "unknown kind": lambda c: c.update(kind="complex128"),
+    "structured kind": lambda c: c.update(kind="<i4,<i4"),
+    "kind no string": lambda c: c.update(kind=["int64"]),
+    "no classes": lambda c: c.update(values=[], counts=[]),
+    "more classes than categories": lambda c: c.update(values=[0, 1, 2, 3], counts=[1] * 4),
+    "not rising": lambda c: c.update(values=[1, 0, 2]),
+    "twice the same": lambda c: c.update(values=[0, 0, 2]),
+    "text among numbers": lambda c: c.update(values=[0, "1", 2]),
+    "beyond the kind": lambda c: c.update(values=[0, 1, 2**70]),
+    "no number": lambda c: c.update(values=[0, 1, None]),
+    "count of 0": lambda c: c.update(counts=[1, 0, 1]),
+    "counts of another length": lambda c: c.update(counts=[1, 1]),
+    "counts no list": lambda c: c.update(counts="abc"),
+}
+
+
+@pytest.mark.parametrize("case", EDITS)
+def test_invalid_classes_are_refused(case, model, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save(model, path)
+    document, arrays = container.read(path, [FORMAT_VERSION])
+    EDITS[case](document["classes"])
+    container.write(path, FORMAT_VERSION, document, arrays)
+
+    with pytest.raises(ValueError, match="can't be loaded"):
+        load(path)
