@@ -112,6 +112,8 @@ class Supervision:
     ----------
     binding : Tensor of int64, shape (n_heads, n_classes), or None
         Category of each class by candidate head; None before `bind`.
+    log_prior : Tensor of shape (n_heads, K)
+        Of the categories of the first code, up to a constant; set by `bind`.
     """
 
     def __init__(
@@ -128,16 +130,19 @@ class Supervision:
         self._counts = torch.from_numpy(counts).to(rng.device)
         self._starts = torch.from_numpy(np.cumsum(counts) - counts).to(rng.device)
 
-    def bind(self, encoder: Encoder) -> None:
-        """Assign each candidate head's categories to the classes, by the labelled rows."""
-        labels, posteriors = self._judged(encoder)
-        found = [assigned_categories(p, labels.classes) for p in posteriors]
-        self.binding = torch.from_numpy(np.stack(found)).to(self.rng.device)
+    def bind(self, encoder: Encoder, learned: bool) -> None:
+        """Settle which category of each candidate head stands for which class.
 
-    def bind_in_order(self, encoder: Encoder) -> None:
-        """Let category i stand for class i, where nothing has been learned yet."""
-        classes = torch.arange(self.labels.n_classes, device=self.rng.device)
-        self.binding = classes.expand(encoder.n_heads, -1)
+        Where the encoder has `learned` some, labelled rows decide; else classes take the first.
+        """
+        found = np.tile(np.arange(self.labels.n_classes), (encoder.n_heads, 1))
+        if learned:
+            labels, posteriors = self._judged(encoder)
+            found = np.stack([assigned_categories(p, labels.classes) for p in posteriors])
+        by_class = self.class_prior[0] if self.class_prior else [1.0] * self.spec.categories[0]
+        prior = [self._by_category(bound, by_class) for bound in found.tolist()]
+        self.binding = torch.from_numpy(found).to(self.rng.device)
+        self.log_prior = torch.tensor(prior, device=self.rng.device).log()
 
     def draw(self) -> LabelledBatch:
         """Draw a batch with equally many rows of each class, or nearly so; `bind` comes first."""
@@ -148,24 +153,19 @@ class Supervision:
         u = torch.rand(self.n_drawn, generator=rng, device=rng.device)
         counts = self._counts[classes]
         places = self._starts[classes] + (u * counts).long().clamp_max(counts - 1)
-        by_class = self.class_prior[0] if self.class_prior else [1.0] * self.spec.categories[0]
-        prior = [self._by_category(bound, by_class) for bound in self.binding.tolist()]
-        return LabelledBatch(
-            self.rows.take(self._by_class[places]),
-            self.binding[:, classes],
-            torch.tensor(prior, device=rng.device).log(),
-        )
+        x = self.rows.take(self._by_class[places])
+        return LabelledBatch(x, self.binding[:, classes], self.log_prior)
 
     def head_nll(self, encoder: Encoder) -> Tensor:
         """-E[log q(c | x)] of all labelled rows by candidate head, (n_heads,), classes alike."""
         labels, posteriors = self._judged(encoder)
-        found = [assigned_categories(p, labels.classes) for p in posteriors]
-        by_head = []
-        for posterior, categories in zip(posteriors, found, strict=True):
-            rows = np.arange(len(labels.classes))
-            nll = -np.log(posterior[rows, categories[labels.classes]].clip(TINY))
-            by_head.append(np.bincount(labels.classes, nll) / np.bincount(labels.classes))
-        return torch.tensor(np.mean(by_head, axis=1), device=self.rng.device)
+        counts = np.bincount(labels.classes)
+        means = []
+        for posterior in posteriors:
+            own = assigned_categories(posterior, labels.classes)[labels.classes]
+            nll = -np.log(posterior[np.arange(len(own)), own].clip(TINY))
+            means.append((np.bincount(labels.classes, nll) / counts).mean())
+        return torch.tensor(means, device=self.rng.device)
 
     def prior(self, encoder: Encoder) -> Prior | None:
         """Probabilities of the categories as the kept head numbers them; None: uniform."""

@@ -372,10 +372,8 @@ class AdversarialNet(NeuralNet):
         supervision = self.supervision_
         if supervision is None:
             return None
-        if supervision.binding is None and self.steps_[CONSISTENCY] > 0:
-            supervision.bind(self.module_.averaged_encoder)
-        elif supervision.binding is None:
-            supervision.bind_in_order(self.module_.averaged_encoder)
+        if supervision.binding is None:
+            supervision.bind(self.module_.averaged_encoder, self.steps_[CONSISTENCY] > 0)
         return supervision.draw()
 
     # -- the game ------------------------------------------------------------------------------

@@ -380,44 +380,63 @@ def supervision(classes=(0, 0, 0, 1), prior="uniform"):
     return Supervision(labels, source, settings, torch.Generator().manual_seed(0)), source
 
 
+class Stub:
+    """An encoder whose two heads know class 1 by its row, and number the classes differently."""
+
+    n_heads, category_trunk, head = 2, torch.nn.Identity(), torch.tensor(1)
+
+    def __init__(self, row):
+        self.row = row
+
+    def candidates(self, features):
+        is_one = (features == self.row).all(dim=1).float()
+        logits = torch.stack([1 - is_one, is_one], dim=1)
+        return torch.stack([logits, 3 * logits.flip(1)])
+
+
 def test_labelled_batches_are_balanced_and_bound():
     supervised, rows = supervision()
-    supervised.binding = torch.tensor([[0, 1], [1, 0]])
+    the_one = rows.take(torch.tensor([9]))
+    supervised.bind(Stub(the_one), learned=True)
 
     batch = supervised.draw()
 
+    assert supervised.binding.tolist() == [[0, 1], [1, 0]]
     assert len(batch.x) == 64  # a quarter of the batch for tables
     first, second = batch.categories
     assert first.sum() == 32  # as many of class 1, which has one label, as of class 0
     assert torch.equal(second, 1 - first)
-    assert torch.equal(batch.x[first == 1], rows.take(torch.tensor([9])).expand(32, -1))
+    assert torch.equal(batch.x[first == 1], the_one.expand(32, -1))
     of_class_0 = {tuple(row) for row in batch.x[first == 0].tolist()}
     assert of_class_0 == {tuple(row) for row in rows.take(torch.tensor([1, 4, 5])).tolist()}
 
 
-def test_each_head_binds_by_its_own_rows():
+def test_classes_take_the_first_categories_where_nothing_is_learned():
     supervised, rows = supervision()
 
-    class Stub:
-        n_heads, category_trunk = 2, torch.nn.Identity()
+    supervised.bind(Stub(rows.take(torch.tensor([9]))), learned=False)
 
-        def candidates(self, features):
-            is_one = (features == rows.take(torch.tensor([9]))).all(dim=1).float()
-            logits = torch.stack([1 - is_one, is_one], dim=1)
-            return torch.stack([logits, logits.flip(1)])
-
-    supervised.bind(Stub())
-
-    assert supervised.binding.tolist() == [[0, 1], [1, 0]]
+    assert supervised.binding.tolist() == [[0, 1], [0, 1]]
 
 
 def test_prior_follows_the_binding():
-    supervised, _ = supervision(prior=((0.8, 0.2),))
-    supervised.binding = torch.tensor([[0, 1], [1, 0]])
+    supervised, rows = supervision(prior=((0.8, 0.2),))
+    stub = Stub(rows.take(torch.tensor([9])))
+    supervised.bind(stub, learned=True)
 
     torch.testing.assert_close(
         supervised.draw().log_prior.exp(), torch.tensor([[0.8, 0.2], [0.2, 0.8]])
     )
+    assert supervised.prior(stub) == ((0.2, 0.8),)  # as its kept head, the second, numbers them
+
+
+def test_heads_are_judged_by_labelled_rows():
+    supervised, rows = supervision()
+
+    nll = supervised.head_nll(Stub(rows.take(torch.tensor([9]))))
+
+    expected = [np.log1p(np.exp(-1.0)), np.log1p(np.exp(-3.0))]
+    np.testing.assert_allclose(nll, expected, rtol=1e-5)
 
 
 def test_label_nll_is_cross_entropy_over_the_heads():
