@@ -74,7 +74,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         How often each class is expected. "labels" takes the labelled rows' frequencies, drawn
         towards equal ones as if ten more rows of each class had a label; "uniform" takes equal
         ones. An array gives one positive probability per class, in the order of `classes_`,
-        adding up to 1. A free category is expected as often as a class is on average.
+        adding up to 1. Free categories are drawn as often as the consistency phase has found them.
     warmup_iter : int or "auto", default="auto"
         Steps of the consistency phase. "auto" follows the number of rows.
     max_iter : int or "auto", default="auto"

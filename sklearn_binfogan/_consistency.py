@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import torch
 from sklearn.cluster import AgglomerativeClustering
 from torch import Tensor
@@ -62,7 +63,8 @@ class Consistency:
             x = torch.cat([x, labelled.x])
         features = encoder.category_trunk(x)
         moved = encoder.category_trunk(self.settings.augment(x, self.rng))
-        loss = self._unlabelled_loss(encoder, features[:n], moved[:n], step)
+        slack = 0.0 if labelled is None else labelled.slack
+        loss = self._unlabelled_loss(encoder, features[:n], moved[:n], step, slack)
         if labelled is None:
             return loss
         logits = [encoder.candidates(part[n:]) for part in (features, moved)]
@@ -70,12 +72,12 @@ class Consistency:
         return loss + self.settings.recipe.label_weight * torch.stack(terms).mean()
 
     def _unlabelled_loss(
-        self, encoder: Encoder, features: Tensor, moved: Tensor, step: int
+        self, encoder: Encoder, features: Tensor, moved: Tensor, step: int, slack: float
     ) -> Tensor:
         logits, moved_logits = encoder.candidates(features), encoder.candidates(moved)
         terms = self._terms(logits, moved_logits)
         loss = sum((t.agreement + self.confidence * t.uncertainty).sum() for t in terms)
-        loss = loss + self._imbalance(torch.cat([t.mean for t in terms], dim=1), step)
+        loss = loss + self._imbalance(torch.cat([t.mean for t in terms], dim=1), step, slack)
         loss = loss + losses.code_overlap(self.spec, self.spec.posterior(logits)).sum()
         return loss + self._fine_loss(encoder, features, moved)
 
@@ -92,8 +94,11 @@ class Consistency:
         loss = (fine.agreement + self.confidence * fine.uncertainty).sum()
         return loss + losses.imbalance(fine.mean, 0.0).sum()
 
-    def _imbalance(self, mean: Tensor, step: int) -> Tensor:
-        """Balance of each code's categories: of the batch at first, of a running mean later."""
+    def _imbalance(self, mean: Tensor, step: int, first_slack: float) -> Tensor:
+        """Balance of each code's categories: of the batch at first, of a running mean later.
+
+        The first code's may be off by `first_slack` more.
+        """
         before = mean.detach() if self.balance is None else self.balance
         self.balance = before.lerp(mean.detach(), BALANCE_MOMENTUM)
         slack = 0.0
@@ -101,8 +106,9 @@ class Consistency:
             slack = BALANCE_SLACK if self.settings.layout.is_image else BALANCE_SLACK_TABLE
             # The running mean's value with the batch mean's whole gradient.
             mean = self.balance + mean - mean.detach()
-        parts = zip(self.spec.split(mean), self._given_prior(mean), strict=True)
-        imbalance = torch.stack([losses.imbalance(m, slack, prior).sum() for m, prior in parts])
+        slacks = [slack + first_slack, *[slack] * (len(self.spec.categories) - 1)]
+        parts = zip(self.spec.split(mean), slacks, self._given_prior(mean), strict=True)
+        imbalance = torch.stack([losses.imbalance(*part).sum() for part in parts])
         return self.balance_weight * imbalance.sum()
 
     def _given_prior(self, like: Tensor) -> list[Tensor | None]:
@@ -172,12 +178,17 @@ class Consistency:
         given = self.settings.recipe.cluster_prior
         if given == "uniform":
             return None
-        posterior = self.spec.posterior(torch.cat([encoder.logits(x) for x in blocks]))
-        sizes = [part.mean(dim=0) for part in self.spec.split(posterior)]
+        sizes = self.sizes(encoder, blocks)
         if isinstance(given, str):
-            return tuple(tuple(size.tolist()) for size in sizes)
-        ranks = [size.argsort(descending=True).argsort().tolist() for size in sizes]
+            return sizes
+        ranks = [np.argsort(np.argsort(-np.array(size), kind="stable")) for size in sizes]
         return tuple(tuple(p[r] for r in rank) for p, rank in zip(given, ranks, strict=True))
+
+    @torch.no_grad()
+    def sizes(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Prior:
+        """Share of real rows that each category holds."""
+        posterior = self.spec.posterior(torch.cat([encoder.logits(x) for x in blocks]))
+        return tuple(tuple(part.mean(dim=0).tolist()) for part in self.spec.split(posterior))
 
 
 def _candidates(encoder: Encoder, blocks: Iterable[Tensor]) -> Tensor:

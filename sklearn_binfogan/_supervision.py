@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -43,6 +44,10 @@ class Labels:
         """Number of classes."""
         return int(self.classes.max()) + 1
 
+    def leave_free(self, spec: CodeSpec) -> bool:
+        """Whether there are more categories than classes."""
+        return spec.categories[0] > self.n_classes
+
     def thinned(self) -> Labels:
         """Keep the first labels of each class, at most `MAX_BINDING` together."""
         most = max(MAX_BINDING // self.n_classes, 1)
@@ -75,6 +80,7 @@ class LabelledBatch(NamedTuple):
     x: Tensor  # network input
     categories: Tensor  # of the first code, (n_heads, n)
     log_prior: Tensor  # of the categories of the first code, (n_heads, K)
+    slack: float = 0.0  # nats by which the sizes of those may be further from the prior
 
 
 def label_nll(spec: CodeSpec, logits: Tensor, labelled: LabelledBatch) -> Tensor:
@@ -154,7 +160,16 @@ class Supervision:
         counts = self._counts[classes]
         places = self._starts[classes] + (u * counts).long().clamp_max(counts - 1)
         x = self.rows.take(self._by_class[places])
-        return LabelledBatch(x, self.binding[:, classes], self.log_prior)
+        return LabelledBatch(x, self.binding[:, classes], self.log_prior, self._slack())
+
+    def _slack(self) -> float:
+        """Give free categories room: all together need not hold more than one class does.
+
+        How many classes have no label is not known, and free categories must not fill up at the
+        cost of those that have.
+        """
+        n_categories = self.spec.categories[0]
+        return math.log(n_categories / min(self.labels.n_classes + 1, n_categories))
 
     def head_nll(self, encoder: Encoder) -> Tensor:
         """-E[log q(c | x)] of all labelled rows by candidate head, (n_heads,), classes alike."""

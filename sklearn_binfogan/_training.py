@@ -314,6 +314,8 @@ class AdversarialNet(NeuralNet):
         own.category_head.load_state_dict(encoder.category_head.state_dict())
         if supervision is None:
             self.prior_ = self.consistency_.prior(encoder, blocks)
+        elif supervision.labels.leave_free(self.settings.spec):
+            self.prior_ = self.consistency_.sizes(encoder, blocks)
         else:
             self.prior_ = supervision.prior(encoder)
 

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, load, save
 from sklearn_binfogan import _container as container
+from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._architectures import MLPArchitecture
 from sklearn_binfogan._classifier import parsed_labels
 from sklearn_binfogan._codes import CodeSpec
@@ -352,11 +353,15 @@ def test_class_frequencies_are_expected_as_labelled():
     np.testing.assert_allclose(given.cluster_prior_, [0.2, 0.5, 0.3])
 
 
-def test_free_categories_share_the_prior():
-    prior = fit(np.repeat([0, 1, 2], [60, 20, 10]), n_clusters=(4, 2)).cluster_prior_
+def test_free_categories_are_expected_as_often_as_a_class_and_drawn_as_often_as_found():
+    classifier = fit(np.repeat([0, 1, 2], [60, 20, 10]), n_clusters=(4, 2))
 
-    np.testing.assert_allclose(prior[0], [*(0.75 * np.array([70, 30, 20]) / 120), 0.25])
-    np.testing.assert_allclose(prior[1], [0.5, 0.5])
+    expected = classifier._net.settings.recipe.cluster_prior
+    np.testing.assert_allclose(expected[0], [*(0.75 * np.array([70, 30, 20]) / 120), 0.25])
+    np.testing.assert_allclose(expected[1], [0.5, 0.5])
+    drawn, codes = classifier.cluster_prior_, classifier.transform(X)
+    np.testing.assert_allclose(drawn[0], codes[:, :4].mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(drawn[1], codes[:, 4:6].mean(axis=0), rtol=1e-4)
 
 
 # -- parts -----------------------------------------------------------------------------------------
@@ -369,8 +374,8 @@ def test_assignment_is_the_best_one_to_one():
     assert assigned_categories(posterior, np.array([0, 1, 1])).tolist() == [0, 1]
 
 
-def supervision(classes=(0, 0, 0, 1), prior="uniform"):
-    classifier = BInfoGANClassifier(**BUDGET, architecture=MLPArchitecture(n_heads=2))
+def supervision(classes=(0, 0, 0, 1), prior="uniform", n_clusters=None):
+    classifier = BInfoGANClassifier(n_clusters, **BUDGET, architecture=MLPArchitecture(n_heads=2))
     classifier.classes_, classifier.class_count_ = np.array([0, 1]), np.array([1, 1])
     rows = np.arange(20.0).reshape(10, 2)
     settings = classifier._settings(rows, 0)
@@ -428,6 +433,19 @@ def test_prior_follows_the_binding():
         supervised.draw().log_prior.exp(), torch.tensor([[0.8, 0.2], [0.2, 0.8]])
     )
     assert supervised.prior(stub) == ((0.2, 0.8),)  # as its kept head, the second, numbers them
+
+
+@pytest.mark.parametrize(("n_clusters", "in_use"), [(None, 2), (3, 3), (6, 3), ((5, 2), 3)])
+def test_balance_asks_for_one_category_more_than_there_are_classes(n_clusters, in_use):
+    supervised, rows = supervision(n_clusters=n_clusters)
+    supervised.bind(Stub(rows.take(torch.tensor([9]))), learned=False)
+    sizes = torch.zeros(1, supervised.spec.categories[0])
+    sizes[0, :in_use] = 1 / in_use
+
+    slack = supervised.draw().slack
+
+    assert losses.imbalance(sizes, slack).item() == pytest.approx(0, abs=1e-6)
+    assert losses.imbalance(sizes, slack - 0.01).item() > 0.005
 
 
 def test_heads_are_judged_by_labelled_rows():
