@@ -21,7 +21,7 @@ LAYERS = [
     ["_consistency", "_scoring", "_progress", "_collapse"],
     ["_settings"],
     ["_architectures"],
-    ["_networks", "_losses", "_augmentation", "_rows", "_aggregate"],
+    ["_networks", "_losses", "_augmentation", "_rows", "_aggregate", "_drawing"],
     ["_layout"],
     ["_codes"],
     ["datasets", "metrics", "_container"],
