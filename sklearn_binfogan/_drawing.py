@@ -137,11 +137,11 @@ def draw_difference_image(
     image = (difference / row_format.scale).reshape(row_format.image_shape).mean(axis=-1)
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     start, middle = right + width / 2, (bottom + top) / 2
-    extent = (start, start + width, middle + height / 2, middle - height / 2)
+    extent = (start, start + 2 * width, middle + height, middle - height)  # twice as large
     limit = max(float(np.abs(image).max()), 1e-12)
     ax.imshow(image, DIVERGING, vmin=-limit, vmax=limit, extent=extent, interpolation="nearest")
-    ax.set(xlim=(left, start + width), ylim=(bottom, top))
-    ax.text(start + width / 2, extent[2] + 1, label, ha="center", va="top", fontsize=7)
+    ax.set(xlim=(left, start + 2 * width), ylim=(bottom, top))
+    ax.text(start + width, extent[2] + 1, label, ha="center", va="top", fontsize=7)
 
 
 def draw_table(ax: Any, rows: np.ndarray, row_format: RowFormat, row_labels: Sequence[str]) -> None:

@@ -67,7 +67,7 @@ class _RowsDisplay(_Display):
         n_rows, n_columns = self.rows.shape[:2]
         if self.row_format.image_shape is None:
             return self._open(ax, (6, min(1 + 0.15 * n_rows * (n_columns + 1), 12)))
-        return self._open(ax, (1.5 + 0.45 * n_columns, 0.6 + 0.45 * n_rows))
+        return self._open(ax, (2 + 0.45 * n_columns, 0.6 + 0.45 * n_rows))
 
     @property
     def _categories(self) -> list[str]:
@@ -840,7 +840,10 @@ class TrainingCurveDisplay(_Display):
         self.score_ax_.set(ylabel="label-free score", ylim=(0, 1.02))
         lines = [*ax.get_lines(), *self.score_ax_.get_lines()]
         named = [line for line in lines if not line.get_label().startswith("_")]
-        self.score_ax_.legend(named, [line.get_label() for line in named], fontsize=8)
+        names = [line.get_label() for line in named]
+        self.score_ax_.legend(
+            named, names, fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.13)
+        )
         return self
 
     def _plot_loss(self, name: str, color: str) -> None:
