@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ._architectures import ARCHITECTURES, preset_recipe, resolve_architecture
 from ._augmentation import resolve_augmentation
+from ._callbacks import CallbackSupportMixin, FitTasks
 from ._codes import CodeSpec, Prior, is_count
 from ._collapse import Evidence, findings
 from ._layout import Layout, row_blocks
@@ -47,7 +48,7 @@ COUNT = Interval(Integral, 0, None, closed="left")
 POSITIVE_COUNT = Interval(Integral, 1, None, closed="left")
 
 
-class _BInfoGAN(TransformerMixin):
+class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     """Mixin of the estimators: it has no `fit`, and does not know what a category stands for.
 
     A class that uses it names it first and `BaseEstimator` last. Its `fit` sets `_net` and
@@ -131,6 +132,13 @@ class _BInfoGAN(TransformerMixin):
         self.verbose = verbose
         self.random_state = random_state
 
+    # The HTML repr of notebooks links to this page.
+    _doc_link_module = "sklearn_binfogan"
+    _doc_link_template = (
+        "https://sklearn-binfogan.readthedocs.io/en/stable/generated/"
+        "{estimator_module}.{estimator_name}.html"
+    )
+
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """Take back every change to the estimator if an error comes up."""
@@ -180,7 +188,13 @@ class _BInfoGAN(TransformerMixin):
             raise ValueError("warmup_iter and max_iter are both 0: there is nothing to train.")
         return recipe
 
-    def _best_start(self, settings: Sequence[Settings], X: Source, device: str) -> AdversarialNet:
+    def _best_start(
+        self,
+        settings: Sequence[Settings],
+        X: Source,
+        device: str,
+        tasks: FitTasks | None = None,
+    ) -> AdversarialNet:
         """Train one net per settings and keep the one of highest label-free score.
 
         All starts train the consistency phase, which settles the clusters; only the better half
@@ -188,7 +202,8 @@ class _BInfoGAN(TransformerMixin):
         """
         common = (X, device, self.callbacks, bool(self.verbose))
         if len(settings) == 1:
-            return train(settings[0], *common)
+            callbacks = self.callbacks if tasks is None else [tasks, *(self.callbacks or [])]
+            return train(settings[0], X, device, callbacks, bool(self.verbose))
         starts = [Start(s) for s in settings]
         recipe = settings[0].recipe
         if recipe.warmup_iter > 0 and recipe.max_iter > 0:

@@ -24,10 +24,9 @@ from ._networks import AdditiveNoise, couples_rows
 from ._progress import PhaseProgress
 from ._rows import Batches, Rows, Source
 from ._scoring import evaluate
-from ._settings import RATE_FLOOR, Settings
+from ._settings import RATE_FLOOR, STEPS_PER_EPOCH, Settings
 
 CONSISTENCY, GAME = "consistency", "game"
-STEPS_PER_EPOCH = 50
 
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
 MAX_JUDGED = 10_000  # rows that choose among candidate heads

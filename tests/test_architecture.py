@@ -18,7 +18,7 @@ LAYERS = [
     ["_base"],
     ["_portable"],
     ["_training"],
-    ["_consistency", "_scoring", "_progress", "_collapse"],
+    ["_consistency", "_scoring", "_progress", "_collapse", "_callbacks"],
     ["_settings"],
     ["_architectures"],
     ["_networks", "_losses", "_augmentation", "_rows", "_aggregate", "_drawing"],
