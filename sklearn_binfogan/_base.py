@@ -346,7 +346,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             return self._net.module_.aggregate.draw(own, rng)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the columns of `transform`.
+        """Give the names of the columns of `transform`.
 
         Parameters
         ----------

@@ -113,6 +113,13 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
     ----------
     .. [1] Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits",
        http://yann.lecun.com/exdb/mnist/
+
+    Examples
+    --------
+    >>> from sklearn_binfogan.datasets import load_mnist
+    >>> mnist = load_mnist("folder/with/the/files")  # doctest: +SKIP
+    >>> mnist.X_train.shape, mnist.image_shape  # doctest: +SKIP
+    ((60000, 784), (28, 28))
     """
     folders = _folders(data_dir, "mnist")
     arrays = _read_mnist(folders) if folders else _fetch_mnist()
