@@ -58,8 +58,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         or ``(x, rng) -> x`` on scaled
         tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
-        Weight of |G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2; 0 in the paper. 0 also switches off the
-        further terms on codes that the preset for images from 16 x 16 on has.
+        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 also switches off
+        the further terms on codes that the preset for images from 16 x 16 on has.
     adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
         "nonsaturating" is the paper's; "auto" is "relativistic".
     cluster_prior : {"uniform", "learned"} or array-like, default="uniform"

@@ -89,7 +89,9 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
         y_train : ndarray of int64, shape (60000,)
             Digits, 0 to 9.
         X_test : ndarray of uint8, shape (10000, 784)
+            Images, as `X_train`.
         y_test : ndarray of int64, shape (10000,)
+            Digits, as `y_train`.
         image_shape : tuple
             ``(28, 28)``: height and width.
         DESCR : str
