@@ -10,8 +10,8 @@ to measure the accuracy at the end.
 
 MNIST is read from the folder that the environment variable ``SKLEARN_BINFOGAN_DATA`` or the option
 ``--data-dir`` names, or else downloaded. The fit takes long without a GPU: ``--quick`` tries the
-example out, and ``--model`` keeps the fitted model for the next time. The user guide has the pictures
-that it draws.
+example out, and ``--model`` keeps the fitted model for the next time. The user guide has the
+pictures that it draws.
 """
 
 import argparse

@@ -193,6 +193,29 @@ def test_code_of_the_readme_runs(monkeypatch, tmp_path):
     assert names["several"].labels_.shape == (178, 2)
 
 
+HOW_TO = [ROOT / "docs" / "quickstart.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda path: path.stem)
+def test_code_of_a_page_runs(page, monkeypatch, tmp_path):
+    few_steps(monkeypatch)
+    few_digits(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    names = {}
+
+    with warnings.catch_warnings(), joblib.parallel_config("sequential"):
+        warnings.simplefilter("ignore")
+        for block in code_blocks(page):
+            exec(compile(block, page.name, "exec"), names)
+
+
+def test_versions_agree():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+    assert f"\nversion: {sklearn_binfogan.__version__}\n" in citation
+
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
