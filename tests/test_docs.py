@@ -196,6 +196,7 @@ def test_code_of_the_readme_runs(monkeypatch, tmp_path):
 HOW_TO = [ROOT / "docs" / "quickstart.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
 
 
+@pytest.mark.nightly  # half a minute on an idle machine
 @pytest.mark.parametrize("page", HOW_TO, ids=lambda path: path.stem)
 def test_code_of_a_page_runs(page, monkeypatch, tmp_path):
     few_steps(monkeypatch)
