@@ -191,7 +191,7 @@ class CodeGridDisplay(_RowsDisplay):
         random_state: Any = None,
         ax: Any = None,
     ) -> CodeGridDisplay:
-        """Draw generated rows, a line per category; the other codes are drawn from the prior.
+        """Draw generated rows, a line per category; the other codes as `sample` draws them.
 
         Parameters
         ----------
