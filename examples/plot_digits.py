@@ -20,13 +20,20 @@ if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and sys.
     matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 
 from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan.inspection import (
+    CodeGridDisplay,
+    CodeUsageDisplay,
+    ExtremesDisplay,
+    ReconstructionDisplay,
+    TrainingCurveDisplay,
+    TraversalDisplay,
+)
 from sklearn_binfogan.metrics import match_clusters
 
 try:
@@ -103,115 +110,63 @@ print(f"Best lambda: {search.best_params_['binfogan__mi_weight']}")
 # %%
 # Pictures
 # --------
-
-
-def draw_grid(ax, images, title=""):
-    """Draw images of shape (n_rows, n_columns, 64) side by side, a pixel apart."""
-    n_rows, n_columns = images.shape[:2]
-    tiles = np.pad(
-        images.reshape(n_rows, n_columns, *SHAPE), ((0, 0), (0, 0), (1, 1), (1, 1))
-    ).transpose(0, 2, 1, 3)
-    ax.imshow(tiles.reshape(n_rows * (SHAPE[0] + 2), -1), cmap="gray_r", vmin=0, vmax=X.max())
-    ax.set(xticks=[], yticks=[], title=title)
-
-
-def label_rows(ax, names):
-    """Write a name beside each row of a grid."""
-    height = SHAPE[0] + 2
-    ax.set_yticks(height * np.arange(len(names)) + height / 2 - 0.5, names)
-    ax.tick_params(length=0)
-
-
-def save(figure, name):
-    """Write a figure to the output folder."""
-    figure.savefig(options.output / name, dpi=120, bbox_inches="tight")
-    print(f"wrote {options.output / name}")
-
+# The displays of ``sklearn_binfogan.inspection`` work as scikit-learn's: ``from_estimator`` draws,
+# ``ax_`` and ``figure_`` are matplotlib's, and what is drawn can be read from their attributes.
 
 CLUSTER_NAMES = [
     f"cluster {k} (digit {digit_of_cluster[k]})" if k in digit_of_cluster else f"cluster {k}"
     for k in range(N_CLUSTERS)
 ]
 
+
+def save(display, name):
+    """Write the figure of a display to the output folder."""
+    display.figure_.savefig(options.output / name, dpi=120, bbox_inches="tight")
+    print(f"wrote {options.output / name}")
+
+
 # %%
-# Real digits, a row per cluster; a cluster with fewer than 12 digits leaves places empty.
+# Real digits, a row per cluster, those that the model is surest of first.
 
-
-def members_of(cluster, n=12):
-    """Return the first rows of a cluster, filled up with empty images."""
-    rows = X[gan.labels_ == cluster][:n]
-    return np.concatenate([rows, np.zeros((n - len(rows), X.shape[1]))])
-
-
-figure, ax = plt.subplots(figsize=(7, 5), layout="constrained")
-draw_grid(ax, np.stack([members_of(k) for k in range(N_CLUSTERS)]), "Real digits by cluster")
-label_rows(ax, CLUSTER_NAMES)
-save(figure, "real_digits.png")
+display = CodeGridDisplay.from_estimator(gan, X, n_columns=12)
+display.ax_.set_yticklabels(CLUSTER_NAMES)
+save(display, "real_digits.png")
 
 # %%
 # Generated digits, a row per cluster.
 
-generated = [gan.sample(12, cluster=k, random_state=k)[0] for k in range(N_CLUSTERS)]
-figure, ax = plt.subplots(figsize=(7, 5), layout="constrained")
-draw_grid(ax, np.stack(generated), "Generated digits by cluster")
-label_rows(ax, CLUSTER_NAMES)
-save(figure, "generated_digits.png")
+display = CodeGridDisplay.from_samples(gan, n_columns=12, random_state=0)
+display.ax_.set_yticklabels(CLUSTER_NAMES)
+save(display, "generated_digits.png")
 
 # %%
-# Each continuous code from -1 to 1, the other code and the noise at 0.
+# Each continuous code from -1 to 1, the other code and the noise at 0; beside it, what the code
+# changes on average: red pixels gain ink, blue ones lose it.
 
-
-def traverse(code, values):
-    """Return images (n_clusters, n_values, 64) along one continuous code."""
-    codes = np.zeros((N_CLUSTERS, len(values), N_CLUSTERS + gan.n_continuous))
-    codes[:, :, :N_CLUSTERS] = np.eye(N_CLUSTERS)[:, None]
-    codes[:, :, N_CLUSTERS + code] = values
-    images = gan.inverse_transform(codes.reshape(-1, codes.shape[-1]))
-    return images.reshape(N_CLUSTERS, len(values), -1)
-
-
-figure, axes = plt.subplots(
-    1, gan.n_continuous, figsize=(5 * gan.n_continuous + 1, 5), layout="constrained"
-)
+figure, axes = plt.subplots(1, gan.n_continuous, figsize=(12, 5), layout="constrained")
 for code, ax in enumerate(axes):
-    draw_grid(ax, traverse(code, np.linspace(-1, 1, 11)), f"continuous code {code}: -1 to 1")
-label_rows(axes[0], CLUSTER_NAMES)
-save(figure, "traversal.png")
+    display = TraversalDisplay.from_estimator(gan, code=code, ax=ax)
+save(display, "traversal.png")
 
 # %%
-# Digits above their reconstructions G(E(x)). With the noise in the codes a reconstruction keeps
-# more of the digit than its cluster and two numbers.
+# The same question asked of real digits: lowest and highest values of the first continuous code.
 
-shown = X[:: len(X) // 45][:45]
-pairs = np.stack([shown, gan.inverse_transform(gan.transform(shown))]).reshape(2, 3, 15, -1)
-figure, ax = plt.subplots(figsize=(9, 4), layout="constrained")
-draw_grid(ax, pairs.swapaxes(0, 1).reshape(6, 15, -1), "Digits above their reconstructions G(E(x))")
-label_rows(ax, ["real", "G(E(x))"] * 3)
-save(figure, "reconstructions.png")
+save(ExtremesDisplay.from_estimator(gan, X, code=0), "extremes.png")
 
 # %%
-# Losses by epoch, which is 50 steps. ``valid_loss`` is 1 minus the label-free score on rows held
-# out; ``train_loss`` is another loss in each phase, so it jumps where the game begins.
+# Digits above their reconstructions G(E(x)), noise included: they keep more of the digit than its
+# cluster and two numbers.
 
+display = ReconstructionDisplay.from_estimator(gan, X, n_rows=45, n_columns=15, random_state=0)
+save(display, "reconstructions.png")
 
-def draw_loss(ax, name, color):
-    """Draw one loss, a line per phase, where the history has it."""
-    label = name
-    for phase in ["consistency", "game"]:
-        rows = [row for row in gan.history_ if row["phase"] == phase and name in row]
-        if rows:
-            epochs, values = [row["epoch"] for row in rows], [row[name] for row in rows]
-            ax.plot(epochs, values, marker=".", color=color, label=label)
-            label = None  # one entry in the legend
+# %%
+# How many digits each cluster holds, and how sure the model is of them.
 
+save(CodeUsageDisplay.from_estimator(gan, X), "usage.png")
 
-game_begins = next(row["epoch"] for row in gan.history_ if row["phase"] == "game")
-panels = [["train_loss"], ["valid_loss"], ["discriminator_loss", "adversarial_loss"]]
-figure, axes = plt.subplots(1, 3, figsize=(12, 3.5), layout="constrained")
-for ax, names in zip(axes, panels, strict=True):
-    for i, name in enumerate(names):
-        draw_loss(ax, name, f"C{i}")
-    ax.axvspan(0.5, game_begins - 0.5, color="0.92", label="consistency phase")
-    ax.set(xlabel="epoch")
-    ax.legend()
-save(figure, "losses.png")
+# %%
+# Losses by epoch, which is 50 steps, and the label-free score on rows held out. ``train_loss`` is
+# another sum in each phase.
+
+save(TrainingCurveDisplay.from_estimator(gan), "losses.png")

@@ -25,15 +25,31 @@ class AffineMove:
 
     Parameters
     ----------
-    rotation : float
+    rotation : float, default=0.3
         Largest angle, in radians.
-    scale, shear : float
-        Largest relative change of size; largest shear.
-    shift : float
+    scale : float, default=0.15
+        Largest relative change of size.
+    shear : float, default=0.3
+        Largest shear.
+    shift : float, default=0.16
         Largest shift, as a fraction of half the image's side.
-    warp : float
+    warp : float, default=0.0
         Largest local shift, likewise; it is drawn on a coarse grid and smooth between, as in the
         elastic distortions of Simard et al. 2003. 0 for none.
+
+    Examples
+    --------
+    Let the clusters of digits ignore less of the slant:
+
+    >>> from sklearn_binfogan import AffineMove, BInfoGANTransformer
+    >>> gentle = AffineMove(rotation=0.1, shear=0.1)
+    >>> gan = BInfoGANTransformer(image_shape=(8, 8), augmentation=gentle)
+
+    It moves batches of images, (n, C, H, W):
+
+    >>> import torch
+    >>> gentle(torch.zeros(5, 1, 8, 8), torch.Generator().manual_seed(0)).shape
+    torch.Size([5, 1, 8, 8])
     """
 
     rotation: float = 0.3
@@ -72,6 +88,17 @@ class GaussianNoise:
     ----------
     deviation : float
         Standard deviation, in units of each column's own.
+
+    Examples
+    --------
+    >>> from sklearn_binfogan import BInfoGANTransformer, GaussianNoise
+    >>> gan = BInfoGANTransformer(n_clusters=3, augmentation=GaussianNoise(0.2))
+
+    It moves batches of standardised rows, (n, n_features):
+
+    >>> import torch
+    >>> GaussianNoise(0.2)(torch.zeros(5, 4), torch.Generator().manual_seed(0)).shape
+    torch.Size([5, 4])
     """
 
     deviation: float
@@ -84,6 +111,10 @@ class GaussianNoise:
         ----------
         scaled : ndarray of shape (n, n_features)
             Standardised rows; at most 2 000 of them are looked at.
+
+        Returns
+        -------
+        noise : GaussianNoise
         """
         rows = scaled[:: -(-len(scaled) // 2000)]
         if len(rows) < 2:

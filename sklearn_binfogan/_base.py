@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ._architectures import ARCHITECTURES, preset_recipe, resolve_architecture
 from ._augmentation import resolve_augmentation
+from ._callbacks import CallbackSupportMixin, FitTasks
 from ._codes import CodeSpec, Prior, is_count
 from ._collapse import Evidence, findings
 from ._layout import Layout, row_blocks
@@ -48,7 +49,7 @@ COUNT = Interval(Integral, 0, None, closed="left")
 POSITIVE_COUNT = Interval(Integral, 1, None, closed="left")
 
 
-class _BInfoGAN(TransformerMixin):
+class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     """Mixin of the estimators: it has no `fit`, and does not know what a category stands for.
 
     A class that uses it names it first and `BaseEstimator` last. Its `fit` sets `_net` and
@@ -132,6 +133,13 @@ class _BInfoGAN(TransformerMixin):
         self.verbose = verbose
         self.random_state = random_state
 
+    # The HTML repr of notebooks links to this page.
+    _doc_link_module = "sklearn_binfogan"
+    _doc_link_template = (
+        "https://sklearn-binfogan.readthedocs.io/en/stable/generated/"
+        "{estimator_module}.{estimator_name}.html"
+    )
+
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """Take back every change to the estimator if an error comes up."""
@@ -190,7 +198,12 @@ class _BInfoGAN(TransformerMixin):
         return spec.parse_prior(self.cluster_prior)
 
     def _best_start(
-        self, settings: Sequence[Settings], X: Source, device: str, labels: Labels | None = None
+        self,
+        settings: Sequence[Settings],
+        X: Source,
+        device: str,
+        tasks: FitTasks | None = None,
+        labels: Labels | None = None,
     ) -> AdversarialNet:
         """Train one net per settings and keep the one of highest label-free score.
 
@@ -199,7 +212,8 @@ class _BInfoGAN(TransformerMixin):
         """
         common = (X, device, self.callbacks, bool(self.verbose))
         if len(settings) == 1:
-            return train(settings[0], *common, labels=labels)
+            callbacks = self.callbacks if tasks is None else [tasks, *(self.callbacks or [])]
+            return train(settings[0], X, device, callbacks, bool(self.verbose), labels=labels)
         starts = [Start(s) for s in settings]
         recipe = settings[0].recipe
         if recipe.warmup_iter > 0 and recipe.max_iter > 0:
@@ -358,7 +372,7 @@ class _BInfoGAN(TransformerMixin):
             return self._net.module_.aggregate.draw(own, rng)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the columns of `transform`.
+        """Give the names of the columns of `transform`.
 
         Parameters
         ----------

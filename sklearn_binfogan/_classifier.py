@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
 
 from ._base import NOT_NEGATIVE, POSITIVE_COUNT, _BInfoGAN, resolve_device
+from ._callbacks import FitTasks
 from ._codes import CodeSpec, Prior, is_count
 from ._rows import Source, checked_rows
 from ._supervision import Labels, assigned_categories
@@ -238,6 +239,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         ConvergenceWarning
             If the result shows signs of collapse; the text says which, and the remedy.
         """
+        tasks = FitTasks.of(self, X, y)
         with self._all_or_nothing(), single_thread():
             X = checked_rows(self, X, reset=True)
             self.classes_, labels = self._parsed_labels(X, y)
@@ -245,10 +247,12 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             device = resolve_device(self.device)
             seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_init)
             settings = [self._settings(X, int(s)) for s in seeds]
-            self._net = self._best_start(settings, X, device, labels)
+            self._net = self._best_start(settings, X, device, tasks, labels)
             self._column_order = np.arange(self._spec.n_categorical)
             own = self._labels(X)
             self._describe(X, self._numbered(own, self._orders_by_class(X, labels, own)))
+        if tasks is not None:
+            tasks.end()
         signs: list[str] = self.diagnostics_["findings"]
         if signs:
             # Level 3 is the user's line: scikit-learn wraps `fit`.

@@ -7,6 +7,8 @@ from typing import Any
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
+SHOWN = {"train": "train_loss", "discriminator": "discriminator_loss", "valid": "valid_loss"}
+
 
 class PhaseProgress(Callback):
     """Show phase, step, losses and time left in one tqdm bar.
@@ -37,7 +39,7 @@ class PhaseProgress(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Show the last losses."""
         last = net.history[-1]
-        self.bar_.set_postfix(train=last["train_loss"], valid=last["valid_loss"])
+        self.bar_.set_postfix({name: last[key] for name, key in SHOWN.items() if key in last})
 
     def close(self) -> None:
         """Close the bar, however training ended."""

@@ -10,6 +10,7 @@ from ._codes import CodeSpec, Prior
 from ._layout import Layout
 
 RATE_FLOOR = 0.05
+STEPS_PER_EPOCH = 50
 
 
 @dataclass(frozen=True)

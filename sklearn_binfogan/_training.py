@@ -24,11 +24,10 @@ from ._networks import AdditiveNoise, couples_rows
 from ._progress import PhaseProgress
 from ._rows import Batches, Rows, Source
 from ._scoring import evaluate
-from ._settings import RATE_FLOOR, Settings
+from ._settings import RATE_FLOOR, STEPS_PER_EPOCH, Settings
 from ._supervision import LabelledBatch, Labels, Supervision, label_nll
 
 CONSISTENCY, GAME = "consistency", "game"
-STEPS_PER_EPOCH = 50
 UNLABELLED_PART = 1 / 3  # of the consistency phase, before classes get their categories
 
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000

@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import _BInfoGAN, resolve_device
+from ._callbacks import FitTasks
 from ._codes import is_count
 from ._rows import Source, checked_rows
 from ._training import CONSISTENCY, AdversarialNet, single_thread
@@ -57,8 +58,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         or ``(x, rng) -> x`` on scaled
         tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
-        Weight of |G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2; 0 in the paper. 0 also switches off the
-        further terms on codes that the preset for images from 16 x 16 on has.
+        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 also switches off
+        the further terms on codes that the preset for images from 16 x 16 on has.
     adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
         "nonsaturating" is the paper's; "auto" is "relativistic".
     cluster_prior : {"uniform", "learned"} or array-like, default="uniform"
@@ -152,14 +153,18 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         ConvergenceWarning
             If the result shows signs of collapse; the text says which, and the remedy.
         """
+        tasks = FitTasks.of(self, X, y)
         with self._all_or_nothing(), single_thread():
             X = checked_rows(self, X, reset=True)
             device = resolve_device(self.device)
             seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_init)
-            self._net = self._best_start([self._settings(X, int(s)) for s in seeds], X, device)
+            settings = [self._settings(X, int(s)) for s in seeds]
+            self._net = self._best_start(settings, X, device, tasks)
             self._column_order = np.arange(self._spec.n_categorical)
             labels = self._labels(X)
             self._describe(X, self._numbered(labels, self._orders_by_size(labels)))
+        if tasks is not None:
+            tasks.end()
         signs: list[str] = self.diagnostics_["findings"]
         if signs:
             # Level 3 is the user's line: scikit-learn wraps `fit`.

@@ -89,7 +89,9 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
         y_train : ndarray of int64, shape (60000,)
             Digits, 0 to 9.
         X_test : ndarray of uint8, shape (10000, 784)
+            Images, as `X_train`.
         y_test : ndarray of int64, shape (10000,)
+            Digits, as `y_train`.
         image_shape : tuple
             ``(28, 28)``: height and width.
         DESCR : str
@@ -113,6 +115,13 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
     ----------
     .. [1] Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits",
        http://yann.lecun.com/exdb/mnist/
+
+    Examples
+    --------
+    >>> from sklearn_binfogan.datasets import load_mnist
+    >>> mnist = load_mnist("folder/with/the/files")  # doctest: +SKIP
+    >>> mnist.X_train.shape, mnist.image_shape  # doctest: +SKIP
+    ((60000, 784), (28, 28))
     """
     folders = _folders(data_dir, "mnist")
     arrays = _read_mnist(folders) if folders else _fetch_mnist()

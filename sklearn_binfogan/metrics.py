@@ -47,6 +47,12 @@ def match_clusters(y: Any, labels: Any) -> tuple[dict[Any, Any], float]:
     ------
     ValueError
         If the two differ in length, or are empty.
+
+    Examples
+    --------
+    >>> from sklearn_binfogan.metrics import match_clusters
+    >>> match_clusters(["a", "a", "b", "b"], [1, 1, 0, 1])
+    ({0: 'b', 1: 'a'}, 0.75)
     """
     y, labels = np.asarray(y), np.asarray(labels)
     if y.shape != labels.shape or y.ndim != 1 or len(y) == 0:
@@ -68,7 +74,10 @@ def cluster_accuracy(y: Any, labels: Any) -> float:
 
     Parameters
     ----------
-    y, labels : array-like of shape (n,)
+    y : array-like of shape (n,)
+        Classes.
+    labels : array-like of shape (n,)
+        Clusters.
 
     Returns
     -------
@@ -78,6 +87,12 @@ def cluster_accuracy(y: Any, labels: Any) -> float:
     ------
     ValueError
         If the two differ in length, or are empty.
+
+    Examples
+    --------
+    >>> from sklearn_binfogan.metrics import cluster_accuracy
+    >>> cluster_accuracy(["a", "a", "b", "b"], [1, 1, 0, 1])
+    0.75
     """
     return match_clusters(y, labels)[1]
 
@@ -266,7 +281,14 @@ def factor_vae_score(
 
 
 class DCI(NamedTuple):
-    """What :func:`dci` returns: three numbers in [0, 1], higher is better."""
+    """Hold what :func:`dci` returns: three numbers in [0, 1], higher is better.
+
+    Examples
+    --------
+    >>> from sklearn_binfogan.metrics import DCI
+    >>> DCI(disentanglement=0.9, completeness=0.8, informativeness=1.0).completeness
+    0.8
+    """
 
     disentanglement: float
     completeness: float

@@ -101,6 +101,7 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
     Parameters
     ----------
     path : str or path-like
+        File that `save` has written.
     device : str, default="auto"
         Where to run, as the estimator's `device`, which it replaces. "auto" keeps the stored
         `device`, or takes the CPU where that one is missing.
@@ -120,7 +121,20 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
 
     See Also
     --------
-    save : Write such a file, with an example.
+    save : Write such a file.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn_binfogan import BInfoGANTransformer, load, save
+    >>> X, _ = make_blobs(60, centers=3, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "blobs.safetensors")
+    ...     save(BInfoGANTransformer(n_clusters=3, random_state=0).fit(X), path)
+    ...     gan = load(path, device="cpu")
+    >>> gan.n_clusters, gan.device
+    (3, 'cpu')
     """
     name = os.fspath(path)
     if device != "auto":

@@ -1,0 +1,56 @@
+"""Sphinx configuration: `python -m sphinx -W --keep-going -b html docs docs/_build/html`."""
+
+import os
+import warnings
+
+import sklearn_binfogan
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+# Of fits in the gallery with a short budget: of no use to a reader.
+warnings.filterwarnings("ignore", category=UserWarning)
+
+project = "sklearn-binfogan"
+author = "the sklearn-binfogan developers"
+project_copyright = author
+release = sklearn_binfogan.__version__
+version = ".".join(release.split(".")[:2])
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+nitpicky = False  # types in docstrings are words for people, not links
+suppress_warnings = ["config.cache"]  # the gallery's sorting keys can't be pickled
+
+autosummary_generate = True
+autodoc_typehints = "none"  # numpydoc's sections say more
+numpydoc_show_class_members = False
+myst_heading_anchors = 4
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    # MNIST takes minutes: its example is shown with committed pictures, and not run.
+    "filename_pattern": "plot_digits",
+    "image_scrapers": ("matplotlib",),
+    "reset_argv": lambda gallery_conf, script_vars: [],
+    "download_all_examples": False,
+    "min_reported_time": 1,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"sklearn-binfogan {version}"
+html_show_sourcelink = False
+html_theme_options = {
+    "show_toc_level": 2,
+    "navbar_align": "left",
+    "footer_start": ["copyright"],
+    "footer_end": ["theme-version"],
+    "header_links_before_dropdown": 7,
+}
+html_sidebars = {"index": [], "installation": [], "faq": [], "changelog": []}

@@ -1,0 +1,86 @@
+"""scikit-learn's own callbacks (`sklearn.callback`, from 1.9 on): a fit is a task, an epoch a part.
+
+The protocol is experimental, and older versions lack it: then estimators have no `set_callbacks`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from skorch.callbacks import Callback
+
+from ._settings import STEPS_PER_EPOCH
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # scikit-learn before 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef] # stands in for the missing class
+        """Without scikit-learn's callbacks there is nothing to support."""
+
+
+class FitTasks(Callback):
+    """Tell scikit-learn's callbacks of the tasks of a fit: the whole, and its epochs.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose `set_callbacks` was called.
+    X, y : array-like
+        As given to `fit`.
+    """
+
+    def __init__(self, estimator: Any, X: Any, y: Any) -> None:
+        self.estimator, self.X, self.y = estimator, X, y
+        self.context = estimator._init_callback_context(max_subtasks=None)
+        self.begun = False
+
+    @classmethod
+    def of(cls, estimator: Any, X: Any, y: Any) -> FitTasks | None:
+        """Return the tasks of a fit, or None where nobody listens."""
+        return cls(estimator, X, y) if getattr(estimator, "_skl_callbacks", None) else None
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Begin the fit with its first phase."""
+        recipe = net.settings.recipe
+        phases = (recipe.warmup_iter, recipe.max_iter)
+        self._begin(sum(math.ceil(n_steps / STEPS_PER_EPOCH) for n_steps in phases))
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Begin an epoch."""
+        self.epoch = self.context.subcontext(task_name=f"epoch of the {net.phase_}")
+        self.epoch.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """End an epoch; a callback that asks to stop ends the running phase."""
+        stop = self.epoch.call_on_fit_task_end(
+            estimator=self.estimator,
+            X=self.X,
+            y=self.y,
+            reconstruction_attributes=lambda: _fitted_as(net),
+        )
+        if stop:
+            raise KeyboardInterrupt
+
+    def end(self) -> None:
+        """End the fit, and let go of its data: the net must not hold them."""
+        self._begin(0)  # of several starts no epoch is seen: they may train in other processes
+        self.context.call_on_fit_task_end(
+            estimator=self.estimator, X=self.X, y=self.y, reconstruction_attributes={}
+        )
+        self.estimator = self.X = self.y = self.context = None
+
+    def _begin(self, n_epochs: int) -> None:
+        if self.begun:
+            return
+        self.begun = True
+        self.context.max_subtasks = n_epochs
+        self.context.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+
+
+def _fitted_as(net: Any) -> dict[str, Any]:
+    """Return what makes an estimator a fitted one, as if training had stopped now."""
+    snapshot = type(net)(net.settings, net.device).restore(net.export())
+    return {"_net": snapshot, "_column_order": np.arange(net.settings.spec.n_categorical)}

@@ -1,0 +1,237 @@
+"""Docstrings, the README and the pages of docs/ say what the code does."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+import warnings
+from pathlib import Path
+
+import joblib
+import pytest
+import sklearn.datasets
+from numpydoc.docscrape import NumpyDocString
+from numpydoc.validate import validate
+
+import sklearn_binfogan
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLIC_MODULES = ["", ".datasets", ".inspection", ".metrics", ".persistence"]
+# Checks of numpydoc that are not asked for.
+LEFT_OUT = {
+    "ES01",  # a summary of one line can say it all
+    "GL01",  # summaries begin on the line of the quotes
+    "PR01",  # `y`, "Ignored", is in the signature for scikit-learn's sake; see below
+    "PR06",  # type names are read by people: `int or None`, `Axes`
+    "PR07",  # X and y need no words where their shape says all
+    "PR08",  # a description may begin with a symbol of the paper: "lambda", "z"
+    "PR09",  # or be no sentence
+    "RT02",  # one returned value may have a name
+    "RT03",  # and needs no description where its name says all
+    "RT04",
+    "RT05",
+    "SA01",  # not everything has relatives
+}
+
+
+def public_objects():
+    """Return functions and classes of the public modules, by dotted name."""
+    found = {}
+    for suffix in PUBLIC_MODULES:
+        module = importlib.import_module("sklearn_binfogan" + suffix)
+        for name, value in vars(module).items():
+            is_object = inspect.isclass(value) or inspect.isfunction(value)
+            own = is_object and value.__module__.startswith("sklearn_binfogan")
+            exported = name in getattr(module, "__all__", [name])
+            here = suffix == "" or value.__module__ == module.__name__ if own else False
+            if own and exported and here and not name.startswith("_"):
+                found[f"{module.__name__}.{name}"] = value
+    return found
+
+
+OBJECTS = public_objects()
+
+
+def methods(dotted):
+    """Return the public methods that a class of the package defines, by dotted name."""
+    return {
+        f"{dotted}.{name}": inspect.unwrap(getattr(OBJECTS[dotted], name))
+        for name, value in vars(OBJECTS[dotted]).items()
+        if not re.match(r"_|set_\w+_request$", name)  # the latter are scikit-learn's own
+        and callable(getattr(OBJECTS[dotted], name))
+    }
+
+
+CLASSES = [dotted for dotted, value in OBJECTS.items() if inspect.isclass(value)]
+METHODS = {k: v for dotted in CLASSES for k, v in methods(dotted).items()}
+EVERYTHING = OBJECTS | METHODS
+
+
+def test_the_public_names_are_found():
+    assert "sklearn_binfogan.BInfoGANTransformer" in OBJECTS
+    assert "sklearn_binfogan.metrics.dci" in OBJECTS
+    assert "sklearn_binfogan.BInfoGANTransformer.fit" in METHODS
+    assert len(EVERYTHING) > 40
+
+
+@pytest.mark.parametrize("dotted", EVERYTHING)
+def test_docstring_is_valid_numpydoc(dotted):
+    errors = [
+        f"{code}: {text}"
+        for code, text in validate(dotted)["errors"]
+        if code not in LEFT_OUT and not (code == "EX01" and dotted in METHODS)
+    ]
+
+    assert not errors, "\n".join(errors)
+
+
+def documented(value):
+    """Return the documented parameters of an object: name to type line."""
+    parameters = NumpyDocString(inspect.getdoc(value))["Parameters"]
+    return {name: p.type for p in parameters for name in p.name.split(", ")}
+
+
+def signature(value):
+    """Return the parameters of a signature without self and cls."""
+    own = inspect.signature(value).parameters.values()
+    return {p.name: p for p in own if p.name not in ("self", "cls")}
+
+
+@pytest.mark.parametrize("dotted", EVERYTHING)
+def test_parameters_are_those_of_the_signature(dotted):
+    value = EVERYTHING[dotted]
+    if inspect.isclass(value) and "Parameters" not in (value.__doc__ or ""):
+        assert issubclass(value, tuple)  # a named tuple describes its fields in its docstring
+        return
+
+    assert list(documented(value)) == list(signature(value))
+
+
+@pytest.mark.parametrize("dotted", EVERYTHING)
+def test_documented_defaults_are_those_of_the_signature(dotted):
+    value = EVERYTHING[dotted]
+    types = documented(value)
+    for name, parameter in signature(value).items():
+        if name not in types or types[name] == "Ignored":
+            continue
+        stated = re.search(r"default=(.+)$", types[name])
+        assert (stated is not None) == (parameter.default is not parameter.empty), name
+        if stated:
+            assert ast.literal_eval(stated[1]) == parameter.default, name
+
+
+@pytest.mark.parametrize("dotted", OBJECTS)
+def test_every_public_name_has_an_example(dotted):
+    assert ">>>" in inspect.getdoc(OBJECTS[dotted])
+
+
+MODULES = [name for _, name, _ in pkgutil.iter_modules(sklearn_binfogan.__path__)]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_docstrings_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    module = importlib.import_module(f"sklearn_binfogan.{name}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of convergence: examples are short
+        outcome = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+
+    assert outcome.failed == 0
+
+
+# -- README and pages ------------------------------------------------------------------------------
+
+
+def code_blocks(path):
+    """Return the Python blocks of a Markdown page."""
+    return re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def few_steps(monkeypatch):
+    """Let "auto" mean two steps of each phase."""
+    original = sklearn_binfogan._architectures.preset_recipe
+
+    def short(*arguments):
+        return original(*arguments) | {"warmup_iter": 2, "max_iter": 2}
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("sklearn_binfogan.") and hasattr(module, "preset_recipe"):
+            monkeypatch.setattr(module, "preset_recipe", short)
+
+
+def few_digits(monkeypatch):
+    """Let scikit-learn's digits be 100."""
+    original = sklearn.datasets.load_digits
+
+    def short(**options):
+        X, y = original(**options)
+        return X[:100], y[:100]
+
+    monkeypatch.setattr(sklearn.datasets, "load_digits", short)
+
+
+def test_code_of_the_readme_runs(monkeypatch, tmp_path):
+    few_steps(monkeypatch)
+    few_digits(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    blocks = code_blocks(ROOT / "README.md")
+    names = {}
+
+    # One after the other, as a reader would; searches in this process, where budgets are small.
+    with warnings.catch_warnings(), joblib.parallel_config("sequential"):
+        warnings.simplefilter("ignore")
+        for block in blocks:
+            exec(compile(block, "README.md", "exec"), names)
+
+    assert len(blocks) >= 7
+    assert names["X_new"].shape == (16, 64)
+    assert names["gan"].n_iter_ == 4
+    assert names["several"].labels_.shape == (178, 2)
+
+
+HOW_TO = [ROOT / "docs" / "quickstart.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
+
+
+@pytest.mark.nightly  # half a minute on an idle machine
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda path: path.stem)
+def test_code_of_a_page_runs(page, monkeypatch, tmp_path):
+    few_steps(monkeypatch)
+    few_digits(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    names = {}
+
+    with warnings.catch_warnings(), joblib.parallel_config("sequential"):
+        warnings.simplefilter("ignore")
+        for block in code_blocks(page):
+            exec(compile(block, page.name, "exec"), names)
+
+
+def test_versions_agree():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+    assert f"\nversion: {sklearn_binfogan.__version__}\n" in citation
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_pages_import_names_that_exist(page):
+    for block in code_blocks(page):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("sklearn_binfogan"):
+                module = importlib.import_module(node.module)
+                missing = [a.name for a in node.names if not hasattr(module, a.name)]
+                assert not missing, f"{node.module} has no {missing}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_pages_name_functions_that_exist(page):
+    """`_losses.imbalance` beside an equation is a function of `sklearn_binfogan._losses`."""
+    for module, name in re.findall(r"`(_[a-z]+)\.(?!py`)(\w+)`", page.read_text(encoding="utf-8")):
+        assert hasattr(importlib.import_module(f"sklearn_binfogan.{module}"), name)

@@ -1,0 +1,488 @@
+"""What the displays hold and draw, on fits of a few steps."""
+
+import sys
+import warnings
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgba
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.exceptions import NotFittedError
+
+from sklearn_binfogan import BInfoGANTransformer, inspection
+from sklearn_binfogan.inspection import (
+    CodeGridDisplay,
+    CodeUsageDisplay,
+    ExtremesDisplay,
+    ReconstructionDisplay,
+    TrainingCurveDisplay,
+    TraversalDisplay,
+)
+
+DIGITS = load_digits().data[:120]
+TABLE, _ = make_blobs(90, n_features=4, centers=3, random_state=0)
+FRAME = pd.DataFrame(TABLE * [1, 10, 100, 1000], columns=["a", "b", "c", "d"])
+
+
+def tiny(X, **parameters):
+    """Return a model that has learned next to nothing."""
+    budget = {"warmup_iter": 3, "max_iter": 3, "batch_size": 16}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return BInfoGANTransformer(random_state=0, **(budget | parameters)).fit(X)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return tiny(DIGITS, n_clusters=4, image_shape=(8, 8))
+
+
+@pytest.fixture(scope="module")
+def colours():
+    X = np.random.default_rng(0).integers(0, 256, (40, 192)).astype(np.uint8)
+    return tiny(X, n_clusters=2, image_shape=(8, 8, 3)), X
+
+
+@pytest.fixture(scope="module")
+def table():
+    return tiny(FRAME, n_clusters=3, warmup_iter=60, max_iter=60)
+
+
+@pytest.fixture(scope="module")
+def several():
+    return tiny(TABLE, n_clusters=(2, 3), n_continuous=1, n_noise=0)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def tiles(ax, n_rows, n_columns, side=8):
+    """Cut the first image of an Axes into the tiles of a grid without gaps between groups."""
+    canvas = ax.get_images()[0].get_array()
+    pitch = side + 1
+    return np.stack(
+        [
+            [
+                canvas[r * pitch : r * pitch + side, c * pitch : c * pitch + side]
+                for c in range(n_columns)
+            ]
+            for r in range(n_rows)
+        ]
+    )
+
+
+# -- CodeGridDisplay -------------------------------------------------------------------------------
+
+
+def test_code_grid_puts_the_surest_rows_of_a_category_first(digits):
+    display = CodeGridDisplay.from_estimator(digits, DIGITS, n_columns=5)
+
+    proba = digits.predict_proba(DIGITS)
+    labels = digits.predict(DIGITS)
+    for k in range(4):
+        members = np.flatnonzero(labels == k)
+        expected = members[np.argsort(-proba[members, k], kind="stable")][:5]
+        shown = display.indices[k][display.indices[k] >= 0]
+        np.testing.assert_array_equal(shown, expected)
+        np.testing.assert_allclose(display.posteriors[k, : len(shown)], proba[shown, k])
+        assert np.isnan(display.posteriors[k, len(shown) :]).all()
+    assert display.figure_ is display.ax_.figure
+
+
+def test_code_grid_draws_those_rows(digits):
+    display = CodeGridDisplay.from_estimator(digits, DIGITS, n_columns=5)
+
+    drawn = tiles(display.ax_, 4, 5)
+    for k, i in np.ndindex(4, 5):
+        row = display.indices[k, i]
+        if row < 0:
+            assert (drawn[k, i][..., 3] == 0).all()
+        else:
+            grey = DIGITS[row].reshape(8, 8) / 16
+            np.testing.assert_allclose(drawn[k, i][..., 0], grey, atol=1e-6)
+            np.testing.assert_allclose(drawn[k, i][..., 2], grey, atol=1e-6)
+    names = [text.get_text() for text in display.ax_.get_yticklabels()]
+    assert names == [f"category {k}" for k in range(4)]
+
+
+def test_code_grid_leaves_places_empty_where_a_category_has_no_more_rows(digits):
+    display = CodeGridDisplay.from_estimator(digits, DIGITS[:3], n_columns=5)
+
+    assert (display.indices >= 0).sum() == 3
+    assert (tiles(display.ax_, 4, 5)[..., 3].max(axis=(2, 3)) > 0).sum() == 3
+
+
+def test_code_grid_in_random_order_repeats_with_its_seed(digits):
+    grids = [
+        CodeGridDisplay.from_estimator(digits, DIGITS, order="random", random_state=seed).indices
+        for seed in (0, 0, 1)
+    ]
+
+    np.testing.assert_array_equal(grids[0], grids[1])
+    assert (grids[0] != grids[2]).any()
+
+
+def test_code_grid_draws_colours(colours):
+    gan, X = colours
+    display = CodeGridDisplay.from_estimator(gan, X, n_columns=3)
+
+    drawn = tiles(display.ax_, 2, 3)
+    k, i = np.argwhere(display.indices >= 0)[0]
+    expected = X[display.indices[k, i]].reshape(8, 8, 3) / 255
+    np.testing.assert_allclose(drawn[k, i][..., :3], expected, atol=1e-6)
+
+
+def test_code_grid_draws_a_table_in_standard_deviations(table):
+    display = CodeGridDisplay.from_estimator(table, FRAME, n_columns=2)
+
+    heat = display.ax_.get_images()[0].get_array()
+    standardised = (FRAME - FRAME.mean()) / FRAME.std(ddof=0)
+    for k, i in np.ndindex(3, 2):
+        if display.indices[k, i] >= 0:
+            expected = standardised.iloc[display.indices[k, i]]
+            np.testing.assert_allclose(heat[3 * k + i], expected, atol=1e-6)
+    assert [t.get_text() for t in display.ax_.get_xticklabels()] == ["a", "b", "c", "d"]
+
+
+def test_code_grid_of_samples_draws_what_sample_gives(digits):
+    rng = np.random.RandomState(0)
+    expected = [digits.sample(3, cluster=k, random_state=rng)[0] for k in range(4)]
+
+    display = CodeGridDisplay.from_samples(digits, n_columns=3, random_state=0)
+
+    np.testing.assert_array_equal(display.rows, np.stack(expected))
+    np.testing.assert_allclose(
+        tiles(display.ax_, 4, 3)[2, 1][..., 0],
+        (expected[2][1].reshape(8, 8) / 16).clip(0, 1),
+        atol=1e-6,
+    )
+
+
+def test_code_grid_of_the_second_code(several):
+    display = CodeGridDisplay.from_estimator(several, TABLE, categorical_code=1, n_columns=4)
+
+    labels = several.predict(TABLE)[:, 1]
+    for k in range(3):
+        shown = display.indices[k][display.indices[k] >= 0]
+        assert (labels[shown] == k).all()
+    drawn = CodeGridDisplay.from_samples(several, categorical_code=1, n_columns=4)
+    assert drawn.rows.shape == (3, 4, 4)
+
+
+# -- TraversalDisplay ------------------------------------------------------------------------------
+
+
+def test_traversal_varies_one_code_and_keeps_the_others(digits):
+    display = TraversalDisplay.from_estimator(digits, code=1, values=[-1, 0, 1])
+
+    codes = np.zeros((3, 6))
+    codes[:, 2] = 1
+    codes[:, 5] = [-1, 0, 1]
+    np.testing.assert_allclose(display.rows[2], digits.inverse_transform(codes), atol=1e-5)
+    assert display.code_name == "continuous1"
+    ticks = [text.get_text() for text in display.ax_.get_xticklabels()]
+    assert ticks == ["-1", "0", "1"]
+
+
+def test_traversal_shows_the_mean_difference_image(digits):
+    display = TraversalDisplay.from_estimator(digits, code="continuous0")
+
+    expected = (display.rows[:, -1] - display.rows[:, 0]).mean(axis=0)
+    np.testing.assert_allclose(display.difference, expected, rtol=1e-5)
+    grid, beside = display.ax_.get_images()
+    np.testing.assert_allclose(beside.get_array(), expected.reshape(8, 8) / 16, atol=1e-5)
+    assert beside.get_extent()[0] > grid.get_extent()[1]  # right of the grid, not on it
+    assert display.ax_.get_xlim()[1] >= beside.get_extent()[1]
+
+
+def test_traversal_of_a_table_draws_the_features_moved_most(table):
+    display = TraversalDisplay.from_estimator(table, code=0, n_features=2)
+
+    changes = np.array([change.scaled_change for change in display.feature_changes])
+    assert (np.diff(np.abs(changes)) <= 0).all()
+    assert {change.name for change in display.feature_changes} == set("abcd")
+    lines = display.ax_.get_lines()
+    assert len(lines) == 2 * (1 + 3)  # a mean and a line per category, of two features
+    first = display.feature_changes[0]
+    column = "abcd".index(first.name)
+    curve = (display.rows[..., column] - FRAME[first.name].mean()) / FRAME[first.name].std(ddof=0)
+    np.testing.assert_allclose(lines[0].get_ydata(), curve.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(lines[0].get_xdata(), np.linspace(-1, 1, 9))
+    assert first.change == pytest.approx(float(display.difference[column]))
+    assert display.ax_.get_legend().get_texts()[0].get_text().startswith(f"{first.name}: ")
+
+
+def test_traversal_of_noise(digits):
+    display = TraversalDisplay.from_estimator(digits, code="noise3", values=[-1, 1])
+
+    codes = np.zeros((2, 4 + 2 + 16))
+    codes[:, 0], codes[:, 4 + 2 + 3] = 1, [-1, 1]
+    np.testing.assert_allclose(display.rows[0], digits.inverse_transform(codes), atol=1e-5)
+
+
+def test_traversal_leaves_another_categorical_code_undecided(several):
+    display = TraversalDisplay.from_estimator(several, categorical_code=1, values=[-1, 1])
+
+    codes = np.array([[0.5, 0.5, 0, 1, 0, -1], [0.5, 0.5, 0, 1, 0, 1]])
+    np.testing.assert_allclose(display.rows[1], several.inverse_transform(codes), rtol=1e-6)
+
+
+# -- ReconstructionDisplay -------------------------------------------------------------------------
+
+
+def test_reconstruction_draws_rows_above_their_reconstructions(digits):
+    display = ReconstructionDisplay.from_estimator(digits, DIGITS, indices=[5, 3, 8], n_columns=2)
+
+    digits.set_params(include_noise=True)
+    rebuilt = digits.inverse_transform(digits.transform(DIGITS[[5, 3, 8]]))
+    digits.set_params(include_noise=False)
+    np.testing.assert_allclose(display.reconstructions, rebuilt, atol=1e-5)
+    canvas = display.ax_.get_images()[0].get_array()
+    x, again = canvas[:8, 9:17, 0], canvas[9:17, 9:17, 0]
+    np.testing.assert_allclose(x, DIGITS[3].reshape(8, 8) / 16, atol=1e-6)
+    np.testing.assert_allclose(again, (rebuilt[1].reshape(8, 8) / 16).clip(0, 1), atol=1e-5)
+    assert (canvas[-17:, 9:17, 3] == 0).all()  # the fourth place has no row
+
+
+def test_reconstruction_measures_all_rows(table):
+    display = ReconstructionDisplay.from_estimator(
+        table, FRAME, n_rows=4, use_noise=False, random_state=0
+    )
+
+    rebuilt = table.inverse_transform(table.transform(FRAME))
+    scale = FRAME.std(ddof=0).to_numpy()
+    residual = (((FRAME.to_numpy() - rebuilt) / scale) ** 2).sum()
+    assert display.r2 == pytest.approx(1 - residual / FRAME.size, abs=1e-5)
+    assert display.feature_r2.shape == (4,)
+    assert f"{display.r2:.2f}" in display.ax_.get_title()
+    np.testing.assert_allclose(display.rows, FRAME.iloc[display.indices])
+    labels = table.predict(FRAME.iloc[display.indices])
+    assert (np.diff(labels) >= 0).all()
+
+
+# -- ExtremesDisplay -------------------------------------------------------------------------------
+
+
+def test_extremes_are_the_ends_of_the_code_in_each_category(digits):
+    display = ExtremesDisplay.from_estimator(digits, DIGITS, code=1, n_ends=2)
+
+    value, labels = digits.transform(DIGITS)[:, 5], digits.predict(DIGITS)
+    k = int(np.bincount(labels).argmax())
+    members = np.flatnonzero(labels == k)
+    ordered = members[np.argsort(value[members], kind="stable")]
+    np.testing.assert_array_equal(display.indices[k], ordered[[0, 1, -2, -1]])
+    np.testing.assert_allclose(display.values[k], value[display.indices[k]])
+    rows = DIGITS[display.indices[k]]
+    np.testing.assert_allclose(
+        display.differences[k], rows[2:].mean(axis=0) - rows[:2].mean(axis=0)
+    )
+    grid, beside = display.ax_.get_images()
+    canvas = grid.get_array()
+    last = canvas[9 * k : 9 * k + 8, -8:, 0]
+    np.testing.assert_allclose(last, DIGITS[ordered[-1]].reshape(8, 8) / 16, atol=1e-6)
+    np.testing.assert_allclose(beside.get_array(), display.difference.reshape(8, 8) / 16, atol=1e-6)
+
+
+def test_extremes_show_no_row_twice(digits):
+    display = ExtremesDisplay.from_estimator(digits, DIGITS[:9], n_ends=5)
+
+    shown = display.indices[display.indices >= 0]
+    assert len(set(shown.tolist())) == len(shown) == 9
+    values = display.values[~np.isnan(display.values).any(axis=1)]
+    assert (np.diff(values, axis=1) >= 0).all()
+
+
+def test_extremes_of_single_rows_have_no_difference(digits):
+    display = ExtremesDisplay.from_estimator(digits, DIGITS[:1])
+
+    assert np.isnan(display.differences).all()
+    assert (display.difference == 0).all()
+
+
+def test_extremes_of_a_table_are_bars_of_the_features_that_differ_most(table):
+    display = ExtremesDisplay.from_estimator(table, FRAME, code=0, n_features=3)
+
+    bars = display.ax_.containers[0]
+    widths = [bar.get_width() for bar in bars]
+    assert widths == [change.scaled_change for change in display.feature_changes[:3]]
+    names = [text.get_text().split(":")[0] for text in display.ax_.get_yticklabels()]
+    assert names == [change.name for change in display.feature_changes[:3]]
+    dots = display.ax_.get_lines()[0].get_xdata()
+    columns = ["abcd".index(name) for name in names]
+    np.testing.assert_allclose(
+        dots, display.differences[0, columns] / FRAME.std(ddof=0).to_numpy()[columns]
+    )
+
+
+# -- TrainingCurveDisplay --------------------------------------------------------------------------
+
+
+def test_training_curves_are_the_history(table):
+    display = TrainingCurveDisplay.from_estimator(table)
+
+    history = list(table.history_)
+    assert display.phases == ["consistency"] * 2 + ["game"] * 2
+    np.testing.assert_allclose(display.scores, [1 - row["valid_loss"] for row in history])
+    np.testing.assert_allclose(display.losses["train_loss"], [r["train_loss"] for r in history])
+    assert np.isnan(display.losses["discriminator_loss"][:2]).all()
+    assert "valid_loss" not in display.losses
+
+
+def test_training_curves_break_between_phases_and_mark_them(table):
+    display = TrainingCurveDisplay.from_estimator(table, curves=["train_loss", "cycle_loss"])
+
+    first, second, cycle = display.ax_.get_lines()
+    np.testing.assert_array_equal(first.get_xdata(), [1, 2])
+    np.testing.assert_array_equal(second.get_xdata(), [3, 4])
+    np.testing.assert_allclose(second.get_ydata(), display.losses["train_loss"][2:])
+    np.testing.assert_allclose(cycle.get_ydata(), display.losses["cycle_loss"][2:])
+    assert [text.get_text().strip() for text in display.ax_.texts] == ["consistency", "game"]
+    (score,) = display.score_ax_.get_lines()
+    np.testing.assert_allclose(score.get_ydata(), display.scores)
+    legend = [text.get_text() for text in display.score_ax_.get_legend().get_texts()]
+    assert legend == ["train_loss", "cycle_loss", "score"]
+
+
+# -- CodeUsageDisplay ------------------------------------------------------------------------------
+
+
+def test_code_usage_counts_rows_and_confidence(digits):
+    display = CodeUsageDisplay.from_estimator(digits, DIGITS)
+
+    labels, proba = digits.predict(DIGITS), digits.predict_proba(DIGITS)
+    np.testing.assert_array_equal(display.sizes, np.bincount(labels, minlength=4))
+    heights = [bar.get_height() for bar in display.ax_.containers[0]]
+    assert heights == display.sizes.tolist()
+    k = int(np.argmax(display.sizes))
+    confidence = proba[labels == k, k].mean()
+    assert display.confidences[k] == pytest.approx(confidence)
+    assert display.ax_.texts[k].get_text() == f"{confidence:.2f}"
+    np.testing.assert_allclose(display.expected_sizes, [30] * 4)
+    marks = display.ax_.collections[0].get_segments()
+    np.testing.assert_allclose([mark[0][1] for mark in marks], 30)
+
+
+def test_code_usage_of_an_empty_category_has_no_confidence(digits):
+    display = CodeUsageDisplay.from_estimator(digits, DIGITS[:1])
+
+    assert np.isnan(display.confidences).sum() == 3
+    assert sum(text.get_text() == "" for text in display.ax_.texts) == 3
+
+
+def test_code_usage_takes_one_category_and_a_learned_prior():
+    X = TABLE[:30]
+    one = CodeUsageDisplay.from_estimator(tiny(X, n_clusters=1), X)
+    two = CodeUsageDisplay.from_estimator(tiny(X, n_clusters=2, cluster_prior=[0.2, 0.8]), X)
+
+    assert one.sizes.tolist() == [30]
+    np.testing.assert_allclose(two.expected_sizes, [24, 6])
+
+
+# -- all of them -----------------------------------------------------------------------------------
+
+ALL = [
+    lambda gan, X, **kw: CodeGridDisplay.from_estimator(gan, X, **kw),
+    lambda gan, X, **kw: CodeGridDisplay.from_samples(gan, **kw),
+    lambda gan, X, **kw: TraversalDisplay.from_estimator(gan, **kw),
+    lambda gan, X, **kw: ReconstructionDisplay.from_estimator(gan, X, **kw),
+    lambda gan, X, **kw: ExtremesDisplay.from_estimator(gan, X, **kw),
+    lambda gan, X, **kw: TrainingCurveDisplay.from_estimator(gan, **kw),
+    lambda gan, X, **kw: CodeUsageDisplay.from_estimator(gan, X, **kw),
+]
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_every_display_draws_on_given_axes_and_anew(make, digits):
+    figure, ax = plt.subplots()
+
+    display = make(digits, DIGITS, ax=ax)
+
+    assert display.ax_ is ax
+    assert display.figure_ is figure
+    figure.canvas.draw()
+    again = display.plot()
+    assert again is display
+    assert display.ax_ is not ax
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_every_display_draws_colours_and_tables(make, colours, table, several):
+    for gan, X in (colours, (table, FRAME), (several, TABLE)):
+        display = make(gan, X)
+        display.figure_.canvas.draw()
+        assert display.ax_.has_data()
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_every_display_wants_a_fitted_model(make):
+    with pytest.raises(NotFittedError):
+        make(BInfoGANTransformer(), DIGITS)
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_every_display_says_that_matplotlib_is_missing(make, digits, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+    with pytest.raises(ImportError, match=r"Display\.plot requires matplotlib"):
+        make(digits, DIGITS)
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_every_display_leaves_global_random_state_alone(make, digits):
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is tested
+
+    make(digits, DIGITS)
+
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002 - as above
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda g: CodeGridDisplay.from_estimator(g, DIGITS, n_columns=0), "n_columns.*got 0"),
+        (lambda g: CodeGridDisplay.from_samples(g, n_columns=1.5), "n_columns.*got 1.5"),
+        (lambda g: CodeGridDisplay.from_estimator(g, DIGITS, order="size"), "order.*'size'"),
+        (lambda g: CodeUsageDisplay.from_estimator(g, DIGITS, categorical_code=1), "0 to 0; got 1"),
+        (lambda g: TraversalDisplay.from_estimator(g, code=2), "no code 2.*2 continuous codes"),
+        (lambda g: TraversalDisplay.from_estimator(g, code="noise16"), "'noise16'.*16 parts"),
+        (lambda g: TraversalDisplay.from_estimator(g, code=True), "no code True"),
+        (lambda g: TraversalDisplay.from_estimator(g, values=[0]), r"at least 2.*got \[0\]"),
+        (lambda g: TraversalDisplay.from_estimator(g, values=[0, np.inf]), "finite"),
+        (lambda g: ExtremesDisplay.from_estimator(g, DIGITS, n_ends=0), "n_ends.*got 0"),
+        (lambda g: ReconstructionDisplay.from_estimator(g, DIGITS, n_rows=0), "n_rows.*got 0"),
+        (lambda g: ReconstructionDisplay.from_estimator(g, DIGITS, indices=[120]), "0 to 119"),
+        (lambda g: ReconstructionDisplay.from_estimator(g, DIGITS, indices=[0.5]), "row numbers"),
+    ],
+)
+def test_bad_arguments_are_quoted(make, message, digits):
+    with pytest.raises(ValueError, match=message):
+        make(digits)
+
+
+def test_a_model_without_continuous_codes_says_so():
+    gan = tiny(TABLE[:30], n_clusters=2, n_continuous=0, n_noise=0)
+
+    with pytest.raises(ValueError, match="it has none"):
+        TraversalDisplay.from_estimator(gan)
+
+
+def test_colours_of_bars_follow_confidence(digits):
+    display = CodeUsageDisplay.from_estimator(digits, DIGITS)
+    bars = display.ax_.containers[0]
+    sure = plt.cm.ScalarMappable(plt.Normalize(0.25, 1), "viridis")
+
+    for bar, confidence in zip(bars, np.nan_to_num(display.confidences), strict=True):
+        assert to_rgba(bar.get_facecolor()) == pytest.approx(sure.to_rgba(confidence))
+
+
+def test_all_names_exist():
+    assert all(hasattr(inspection, name) for name in inspection.__all__)
