@@ -178,6 +178,7 @@ def test_code_of_the_readme_runs(monkeypatch, tmp_path):
     few_steps(monkeypatch)
     few_digits(monkeypatch)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
     blocks = code_blocks(ROOT / "README.md")
     names = {}
 
