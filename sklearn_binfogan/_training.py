@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from ._codes import Prior
 from ._consistency import Consistency
 from ._networks import AdditiveNoise, couples_rows
 from ._progress import PhaseProgress
-from ._rows import Batches, Rows, Source
+from ._rows import Batches, Rows, Share, Source
 from ._scoring import evaluate
 from ._settings import RATE_FLOOR, Settings
 
@@ -143,6 +144,8 @@ class AdversarialNet(NeuralNet):
         self.settings = settings
         self.progress = progress
 
+    share = Share()  # one process takes everything
+
     # -- skorch's documented hooks -------------------------------------------------------------
 
     @property
@@ -174,14 +177,19 @@ class AdversarialNet(NeuralNet):
             discriminator, recipe.discriminator_learning_rate, recipe.betas
         )
         self.rng_ = torch.Generator(self.device).manual_seed(self.settings.seed)
+        self.row_rng_ = self._row_generator()
         for module in players.modules():
             if isinstance(module, AdditiveNoise):
-                module.rng = self.rng_
+                module.rng = self.row_rng_
         self.steps_ = {CONSISTENCY: 0, GAME: 0}
-        self.consistency_ = Consistency(self.settings, self.rng_)
+        self.consistency_ = Consistency(self.settings, self.row_rng_)
         given = recipe.cluster_prior
         self.prior_: Prior | None = None if isinstance(given, str) else given
         return self
+
+    def _row_generator(self) -> torch.Generator:
+        """Give the generator of T and D's noise, which are drawn for the rows of this process."""
+        return self.rng_
 
     @staticmethod
     def _adam(parameters: Any, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
@@ -216,7 +224,7 @@ class AdversarialNet(NeuralNet):
         n = self.steps_[self.phase_] = self.steps_[self.phase_] + 1
         self.module_.follow(min(AVERAGE_DECAY[self.phase_], n / (n + 9)))
         # One transfer for all losses: each would be a synchronisation on a GPU.
-        values = torch.stack([loss.detach() for loss in recorded.values()]).tolist()
+        values = self._agreed(torch.stack([loss.detach() for loss in recorded.values()])).tolist()
         for name, value in zip(recorded, values, strict=True):
             if not math.isfinite(value):
                 raise FloatingPointError(
@@ -228,7 +236,11 @@ class AdversarialNet(NeuralNet):
 
     def validation_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
         """1 - score of the averaged networks on the rows to judge by."""
-        return {"loss": torch.tensor(1 - self.evaluate(batch)["score"])}
+        return {"loss": self._agreed(torch.tensor(1 - self.evaluate(batch)["score"]))}
+
+    def _agreed(self, values: Tensor) -> Tensor:
+        """Values that are the same in all processes that share the fit: here, the only one."""
+        return values
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Pass an event on; remember whether a callback asked to stop."""
@@ -280,9 +292,8 @@ class AdversarialNet(NeuralNet):
             return
         self.phase_, self.stopped_ = phase, False
         batch_size = self.settings.recipe.batch_size
-        self.batches_ = Batches(
-            self.rows_, self.train_index_, batch_size, n_steps, STEPS_PER_EPOCH, self.rng_
-        )
+        source, rng = (self.rows_, self.train_index_), self.rng_
+        self.batches_ = Batches(*source, batch_size, n_steps, STEPS_PER_EPOCH, rng, self.share)
         self._protect_categories()
         self.notify("on_train_begin", X=None, y=None)
         try:
@@ -345,17 +356,20 @@ class AdversarialNet(NeuralNet):
 
     def consistency_step(self, x: Tensor) -> dict[str, Tensor]:
         """Train the category branch alone."""
-        loss = self.consistency_.loss(self.module_.encoder, x, self.steps_[CONSISTENCY])
-        self._descend(self.warmup_optimizer_, loss)
+        loss = self._forward(self.consistency_loss, x)
+        gradients = self._gradients(loss, self._weights(self.warmup_optimizer_))
+        self._step(self.warmup_optimizer_, gradients)
         return {"consistency_loss": loss}
+
+    def consistency_loss(self, x: Tensor) -> Tensor:
+        """Loss of the category branch on real rows."""
+        return self.consistency_.loss(self.module_.encoder, x, self.steps_[CONSISTENCY])
 
     # -- the game ------------------------------------------------------------------------------
 
     def game_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update D and (G, E) from the same batch, at the same time, as the paper does."""
-        game = self.play(x)
-        discriminator_loss = self.discriminator_loss(game)
-        terms = self.players_terms(game, x)
+        discriminator_loss, terms = self._forward(self.game_losses, x)
         optimizers = [self.discriminator_optimizer_, self.optimizer_]
         # Both gradients before either step: the steps change weights that the graph holds.
         gradients = self._game_gradients(discriminator_loss, terms)
@@ -367,6 +381,11 @@ class AdversarialNet(NeuralNet):
             **terms,
         }
 
+    def game_losses(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """D's loss and the terms of G and E, from one pass through all players."""
+        game = self.play(x)
+        return self.discriminator_loss(game), self.players_terms(game, x)
+
     def _game_gradients(
         self, discriminator_loss: Tensor, terms: dict[str, Tensor]
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
@@ -374,23 +393,24 @@ class AdversarialNet(NeuralNet):
         own = self._weights(self.discriminator_optimizer_)
         both = self._weights(self.optimizer_)
         if self.module_.discriminator_couples_rows:
-            of_discriminator = torch.autograd.grad(discriminator_loss, own, retain_graph=True)
+            of_discriminator = self._gradients(discriminator_loss, own, retain_graph=True)
             total = torch.stack(list(terms.values())).sum()
-            return of_discriminator, torch.autograd.grad(total, both, allow_unused=True)
+            return of_discriminator, self._gradients(total, both)
         # D's gradient becomes the adversarial term's on its way to G and E: see `_judge`.
         others = [term for name, term in terms.items() if name != "adversarial_loss"]
         total = torch.stack([discriminator_loss, *others]).sum()
-        gradients = torch.autograd.grad(total, [*own, *both], allow_unused=True)
+        gradients = self._gradients(total, [*own, *both])
         return gradients[: len(own)], gradients[len(own) :]
 
     def play(self, x: Tensor) -> Game:
         """Run every player once on real rows and as many fakes."""
         players, spec = self.module_, self.settings.spec
-        codes = spec.draw(len(x), self.rng_, self.prior_).to(x.dtype)
+        n_drawn = len(x) * self.share.n_processes
+        codes = self.share.of(spec.draw(n_drawn, self.rng_, self.prior_)).to(x.dtype)
         logits, style = players.encoder.read(x)
         real_codes = torch.cat([self._shown_categories(logits), style], dim=1)
         if self.settings.recipe.cycle_weight > 0:
-            kept = real_codes * spec.nested_mask(len(x), self.rng_)
+            kept = real_codes * self.share.of(spec.nested_mask(n_drawn, self.rng_))
             fake, reconstruction = players.generator(torch.cat([codes, kept])).chunk(2)
         else:
             fake, reconstruction = players.generator(codes), x[:0]
@@ -412,7 +432,7 @@ class AdversarialNet(NeuralNet):
         columns = spec.steady_codes
         if self.settings.recipe.steadiness_weight == 0 or spec.n_continuous < 2:
             return style[:, :0]
-        moved = self.settings.augment(x, self.rng_)
+        moved = self.settings.augment(x, self.row_rng_)
         return (self.module_.encoder.style(moved, categories) - style)[:, columns]
 
     def _judge(
@@ -478,13 +498,18 @@ class AdversarialNet(NeuralNet):
             mismatch = losses.marginal_mismatch(game.real_style, game.real_categories)
             terms["marginal_loss"] = recipe.marginal_weight * mismatch
         if recipe.consistency_weight > 0 and not self.protected_:
-            loss = self.consistency_.loss(self.module_.encoder, x, self.steps_[CONSISTENCY])
-            terms["consistency_loss"] = recipe.consistency_weight * loss
+            terms["consistency_loss"] = recipe.consistency_weight * self.consistency_loss(x)
         return terms
 
-    def _descend(self, optimizer: torch.optim.Adam, loss: Tensor) -> None:
-        gradients = torch.autograd.grad(loss, self._weights(optimizer), allow_unused=True)
-        self._step(optimizer, gradients)
+    def _forward(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
+        """Run the networks on a batch: everything of a step that builds the graph."""
+        return losses_of(x)
+
+    def _gradients(
+        self, loss: Tensor, weights: Sequence[Tensor], retain_graph: bool = False
+    ) -> Sequence[Tensor]:
+        """Gradients of a loss by weights; None for a weight that it does not depend on."""
+        return torch.autograd.grad(loss, weights, retain_graph=retain_graph, allow_unused=True)
 
     def _step(self, optimizer: torch.optim.Adam, gradients: Any) -> None:
         for weight, gradient in zip(self._weights(optimizer), gradients, strict=True):
@@ -559,6 +584,10 @@ class AdversarialNet(NeuralNet):
         return [self.warmup_optimizer_, self.optimizer_, self.discriminator_optimizer_]
 
 
+# The net that a fit trains; `distributed.data_parallel` puts another one here for a while.
+NET: ContextVar[type[AdversarialNet]] = ContextVar("NET", default=AdversarialNet)
+
+
 def _scaled_backward(tensor: Tensor, factors: Callable[[], Tensor]) -> Tensor:
     """Give the same tensor, of which each row's gradient is multiplied by a factor."""
     tensor = tensor.view_as(tensor)
@@ -593,7 +622,7 @@ def train(
     state: dict[str, Any] | None = None,
 ) -> AdversarialNet:
     """Train a net on rows X, fresh or from an exported state; `measures_` judge it."""
-    net = AdversarialNet(settings, device, callbacks, progress)
+    net = NET.get()(settings, device, callbacks, progress)
     net = net.restore(state) if state else net.initialize()
     net.load_rows(X)
     recipe = settings.recipe
