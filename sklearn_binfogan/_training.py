@@ -357,8 +357,8 @@ class AdversarialNet(NeuralNet):
     def consistency_step(self, x: Tensor) -> dict[str, Tensor]:
         """Train the category branch alone."""
         loss = self._forward(self.consistency_loss, x)
-        gradients = self._gradients(loss, self._weights(self.warmup_optimizer_))
-        self._step(self.warmup_optimizer_, gradients)
+        self._backward(loss, self.warmup_optimizer_)
+        self._step(self.warmup_optimizer_)
         return {"consistency_loss": loss}
 
     def consistency_loss(self, x: Tensor) -> Tensor:
@@ -370,11 +370,10 @@ class AdversarialNet(NeuralNet):
     def game_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update D and (G, E) from the same batch, at the same time, as the paper does."""
         discriminator_loss, terms = self._forward(self.game_losses, x)
-        optimizers = [self.discriminator_optimizer_, self.optimizer_]
         # Both gradients before either step: the steps change weights that the graph holds.
-        gradients = self._game_gradients(discriminator_loss, terms)
-        for optimizer, of_player in zip(optimizers, gradients, strict=True):
-            self._step(optimizer, of_player)
+        self._game_backward(discriminator_loss, terms)
+        self._step(self.discriminator_optimizer_)
+        self._step(self.optimizer_)
         return {
             "players_loss": torch.stack(list(terms.values())).sum(),
             "discriminator_loss": discriminator_loss,
@@ -386,21 +385,16 @@ class AdversarialNet(NeuralNet):
         game = self.play(x)
         return self.discriminator_loss(game), self.players_terms(game, x)
 
-    def _game_gradients(
-        self, discriminator_loss: Tensor, terms: dict[str, Tensor]
-    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    def _game_backward(self, discriminator_loss: Tensor, terms: dict[str, Tensor]) -> None:
         """Gradients of D's loss by D's weights, and of the terms' sum by those of G and E."""
-        own = self._weights(self.discriminator_optimizer_)
-        both = self._weights(self.optimizer_)
         if self.module_.discriminator_couples_rows:
-            of_discriminator = self._gradients(discriminator_loss, own, retain_graph=True)
-            total = torch.stack(list(terms.values())).sum()
-            return of_discriminator, self._gradients(total, both)
-        # D's gradient becomes the adversarial term's on its way to G and E: see `_judge`.
-        others = [term for name, term in terms.items() if name != "adversarial_loss"]
-        total = torch.stack([discriminator_loss, *others]).sum()
-        gradients = self._gradients(total, [*own, *both])
-        return gradients[: len(own)], gradients[len(own) :]
+            self._backward(discriminator_loss, self.discriminator_optimizer_, retain_graph=True)
+            self._backward(torch.stack(list(terms.values())).sum(), self.optimizer_)
+        else:
+            # D's gradient becomes the adversarial term's on its way to G and E: see `_judge`.
+            others = [term for name, term in terms.items() if name != "adversarial_loss"]
+            total = torch.stack([discriminator_loss, *others]).sum()
+            self._backward(total, self.discriminator_optimizer_, self.optimizer_)
 
     def play(self, x: Tensor) -> Game:
         """Run every player once on real rows and as many fakes."""
@@ -505,15 +499,20 @@ class AdversarialNet(NeuralNet):
         """Run the networks on a batch: everything of a step that builds the graph."""
         return losses_of(x)
 
-    def _gradients(
-        self, loss: Tensor, weights: Sequence[Tensor], retain_graph: bool = False
-    ) -> Sequence[Tensor]:
-        """Gradients of a loss by weights; None for a weight that it does not depend on."""
-        return torch.autograd.grad(loss, weights, retain_graph=retain_graph, allow_unused=True)
+    def _backward(
+        self, loss: Tensor, *optimizers: torch.optim.Adam, retain_graph: bool = False
+    ) -> None:
+        """Set the gradient of all weights of some optimizers; None where the loss has no part.
 
-    def _step(self, optimizer: torch.optim.Adam, gradients: Any) -> None:
-        for weight, gradient in zip(self._weights(optimizer), gradients, strict=True):
-            weight.grad = gradient
+        On its way into `grad` a gradient takes over the strides of its weight, which
+        `torch.autograd.grad` would not see to and torch's fused Adam relies on.
+        """
+        weights = [weight for optimizer in optimizers for weight in self._weights(optimizer)]
+        for weight in weights:
+            weight.grad = None
+        torch.autograd.backward(loss, inputs=weights, retain_graph=retain_graph)
+
+    def _step(self, optimizer: torch.optim.Adam) -> None:
         self.notify(
             "on_grad_computed", named_parameters=self.get_all_learnable_params(), training=True
         )

@@ -8,7 +8,7 @@ all of them hold the same weights.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -125,15 +125,6 @@ class ParallelNet(AdversarialNet):
 
     def _forward(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
         return self.losses_[0](losses_of, x)
-
-    def _gradients(
-        self, loss: Tensor, weights: Sequence[Tensor], retain_graph: bool = False
-    ) -> Sequence[Tensor]:
-        """Average gradients over processes, which only happens on their way into `grad`."""
-        for weight in weights:
-            weight.grad = None
-        torch.autograd.backward(loss, inputs=weights, retain_graph=retain_graph)
-        return [weight.grad for weight in weights]  # type: ignore[misc]  # None is allowed
 
     def _agreed(self, values: Tensor) -> Tensor:
         values = values.to(self.device)
