@@ -434,9 +434,9 @@ class AdversarialNet(NeuralNet):
     ) -> tuple[Tensor, Tensor]:
         """Logits of D for the real and for the fake pairs.
 
-        With batch norm in D each side is judged by its own statistics, as in the paper. Without,
-        one pass forward serves both sides, and one pass back both players: what flows back into
-        E's codes and G's rows is turned into their own gradient, row by row.
+        Each side goes through D by itself: with batch norm in D it is judged by its own statistics,
+        as in the paper. Without, one pass back serves both players: what flows back into E's codes
+        and G's rows is turned into their own gradient, row by row.
         """
         discriminator = self.module_.discriminator
         if self.module_.discriminator_couples_rows:
@@ -444,8 +444,7 @@ class AdversarialNet(NeuralNet):
         ratios: list[Tensor] = []
         real_codes = _scaled_backward(real_codes, lambda: ratios[0])
         fake = _scaled_backward(fake, lambda: ratios[1])
-        verdicts = discriminator(torch.cat([x, fake]), torch.cat([real_codes, codes]))
-        real, false = verdicts[: len(x)], verdicts[len(x) :]
+        real, false = discriminator(x, real_codes), discriminator(fake, codes)
         recipe = self.settings.recipe
         for_players = losses.gradient_ratios(recipe.adversarial_loss, real, false)
         ratios += [recipe.adversarial_weight * ratio for ratio in for_players]
