@@ -205,12 +205,18 @@ class Encoder(nn.Module):
 
     def candidates(self, features: Tensor) -> Tensor:
         """Logits of every candidate head, (n_heads, n, n_categorical), from trunk features."""
-        logits = self.category_head(features)
+        logits = self._head_output(self.category_head, features)
         return logits.unflatten(1, (self.n_heads, -1)).transpose(0, 1)
 
     def fine_logits(self, features: Tensor) -> Tensor:
         """Logits of the auxiliary heads with finer categories, (n_fine_heads, n, K)."""
-        return self.fine_head(features).unflatten(1, (self.n_fine_heads, -1)).transpose(0, 1)
+        logits = self._head_output(self.fine_head, features)
+        return logits.unflatten(1, (self.n_fine_heads, -1)).transpose(0, 1)
+
+    def _head_output(self, head: nn.Module, features: Tensor) -> Tensor:
+        """Output in the dtype of the weights, which is wider than that of an autocast."""
+        output: Tensor = head(features)
+        return output.to(self.category_head.weight.dtype)
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits of the kept head, (n, n_categorical)."""
@@ -236,7 +242,7 @@ class Encoder(nn.Module):
         """Continuous means, then z in (-1, 1), side by side."""
         if self.style_reads_categories:
             features = torch.cat([features, categories], dim=1)
-        continuous, noise = self.style_head(features).split(
+        continuous, noise = self._head_output(self.style_head, features).split(
             [self.spec.n_continuous, self.spec.n_noise], dim=1
         )
         return torch.cat([continuous, noise.tanh()], dim=1)
@@ -389,7 +395,8 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor, codes: Tensor) -> Tensor:
         """Logits (n,) of pairs of network input and codes (n, width)."""
         features = torch.cat([self.data_trunk(x), self.code_trunk(codes)], dim=1)
-        return self.verdict(self.joint(features)).squeeze(1)
+        verdict: Tensor = self.verdict(self.joint(features)).squeeze(1)
+        return verdict.to(self.verdict.weight.dtype)  # wider than that of an autocast
 
 
 def couples_rows(network: nn.Module) -> bool:

@@ -10,6 +10,7 @@ from ._codes import CodeSpec, Prior
 from ._layout import Layout
 
 RATE_FLOOR = 0.05
+PRECISIONS = ("float32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Recipe:
     steadiness_weight: float = 0.0  # of T's change in the second half of the continuous codes
     marginal_weight: float = 0.0  # of the distance of E(x)'s continuous codes and z from U[-1, 1]
     warmup_rate: float = 0.5  # learning rate of the consistency phase, relative to the game's
+    precision: str = "float32"  # of the networks in training
+    compile: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,6 +65,17 @@ class Players(nn.Module):
         self.averaged_generator.eval()
         return self
 
+    def compile_players(self) -> None:
+        """Compile what a step spends its time in; losses and their ratios stay as they are.
+
+        Two gradients of one graph, which a discriminator with batch norm takes, do not compile.
+        """
+        encoder = self.encoder
+        for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
+            network.compile()
+        if not self.discriminator_couples_rows:
+            self.discriminator.compile()
+
     def by_optimizer(self) -> list[list[nn.Parameter]]:
         """Weights of each optimizer: E's categories on real data, (E, G) in the game, and D."""
         return [
@@ -164,6 +175,8 @@ class AdversarialNet(NeuralNet):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.settings.seed)
             self.module_ = Players(self.settings).float()
+        if self.settings.recipe.compile:
+            self.module_.compile_players()
         return self
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> AdversarialNet:
@@ -496,7 +509,9 @@ class AdversarialNet(NeuralNet):
 
     def _forward(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
         """Run the networks on a batch: everything of a step that builds the graph."""
-        return losses_of(x)
+        bf16 = self.settings.recipe.precision == "bf16"
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
+            return losses_of(x)
 
     def _backward(
         self, loss: Tensor, *optimizers: torch.optim.Adam, retain_graph: bool = False
@@ -591,7 +606,7 @@ def _scaled_backward(tensor: Tensor, factors: Callable[[], Tensor]) -> Tensor:
     tensor = tensor.view_as(tensor)
     if tensor.requires_grad:
         ones = [1] * (tensor.dim() - 1)
-        tensor.register_hook(lambda gradient: gradient * factors().reshape(-1, *ones))
+        tensor.register_hook(lambda g: g * factors().reshape(-1, *ones).to(g.dtype))
     return tensor
 
 
