@@ -203,8 +203,8 @@ def page(rows: list[Row]) -> str:
     lines = [
         "# Beside other ways to cluster MNIST",
         "",
-        "Written by `python benchmarks/peers.py --page` from `benchmarks/results/peers.json`. 60 000",
-        "training images, one thread; accuracy is one-to-one, means over seeds.",
+        "Written by `python benchmarks/peers.py --page` from `benchmarks/results/peers.json`.",
+        "60 000 training images, one thread; accuracy is one-to-one, means over seeds.",
         "",
         "![Accuracy against seconds](images/peers.png)",
         "",
