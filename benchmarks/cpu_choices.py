@@ -26,7 +26,7 @@ from sklearn_binfogan._rows import Batches
 from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
 from sklearn_binfogan.datasets import load_mnist
 
-N_ROWS, STEPS, WARM_UP_STEPS = 2000, 20, 2
+N_ROWS, WARM_UP_STEPS = 2000, 2
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,17 @@ def measure(phase: str, choices: list[Choice], n_steps: int) -> list[Row]:
 
 
 def main() -> None:
-    options = parser(__doc__.splitlines()[0]).parse_args()
-    choices = [c for c in CHOICES if c.name != "compile" or shutil.which("g++")]
-    if options.quick:
-        choices = [c for c in choices if c.name != "compile"]
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--steps", type=int, default=20, help="of every choice and phase")
+    options.add_argument("--skip", nargs="+", default=[], choices=[c.name for c in CHOICES[1:]])
+    options = options.parse_args()
+    n_steps = 3 if options.quick else options.steps
+    skipped = {*options.skip, *(["compile"] if options.quick or not shutil.which("g++") else [])}
+    choices = [c for c in CHOICES if c.name not in skipped]
     rows: list[Row] = []
     for phase in (CONSISTENCY, GAME):
-        rows += measure(phase, choices, 3 if options.quick else STEPS)
-        head = {"environment": environment(), "steps": STEPS}
+        rows += measure(phase, choices, n_steps)
+        head = {"environment": environment(), "steps": n_steps}
         write(output_path(options, "cpu_choices"), {**head, "rows": rows})
     print_table(rows)
 
