@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from _report import Row, environment, output_path, parser, write
 from sklearn.datasets import load_digits, make_blobs
 from threadpoolctl import threadpool_limits
@@ -65,21 +64,15 @@ def bare_phase(net: AdversarialNet, phase: str, n_steps: int) -> None:
         players.encoder.category_trunk.eval()
     batch_size = net.settings.recipe.batch_size
     batches = Batches(net.rows_, net.train_index_, batch_size, n_steps, n_steps, net.rng_)
-    for step, x in enumerate(batches):
+    for x in batches:
         if phase == CONSISTENCY:
-            loss = net.consistency_.loss(players.encoder, x, step)
-            weights = net._weights(net.warmup_optimizer_)
-            gradients = [torch.autograd.grad(loss, weights, allow_unused=True)]
-            optimizers = [net.warmup_optimizer_]
+            net._backward(net.consistency_loss(x), net.warmup_optimizer_)
+            net.warmup_optimizer_.step()
         else:
-            game = net.play(x)
-            terms = net.players_terms(game, x)
-            gradients = net._game_gradients(net.discriminator_loss(game), terms)
-            optimizers = [net.discriminator_optimizer_, net.optimizer_]
-        for optimizer, of_player in zip(optimizers, gradients, strict=True):
-            for weight, gradient in zip(net._weights(optimizer), of_player, strict=True):
-                weight.grad = gradient
-            optimizer.step()
+            net._game_backward(*net.game_losses(x))
+            net.discriminator_optimizer_.step()
+            net.optimizer_.step()
+        net.steps_[phase] += 1
         players.follow(AVERAGE_DECAY[phase])
 
 
@@ -89,7 +82,6 @@ def bare_seconds(X: np.ndarray, parameters: dict[str, Any]) -> float:
     recipe = net.settings.recipe
     start = time.perf_counter()
     bare_phase(net, CONSISTENCY, recipe.warmup_iter)
-    net.steps_[CONSISTENCY] = recipe.warmup_iter
     bare_phase(net, GAME, recipe.max_iter)
     return time.perf_counter() - start
 

@@ -76,8 +76,15 @@ class AffineMove:
         """Draw a shift for each pixel, (n, H, W, 2), that changes smoothly over the image."""
         shape = (len(x), 2, WARP_CELLS, WARP_CELLS)
         u = torch.rand(shape, generator=rng, device=x.device, dtype=x.dtype) * 2 - 1
-        smooth = F.interpolate(u, x.shape[2:], mode="bicubic", align_corners=True)
-        return self.warp * smooth.permute(0, 2, 3, 1)
+        rows, columns = (_bicubic(size, like=x) for size in x.shape[2:])
+        return self.warp * torch.einsum("hi,ncij,wj->nhwc", rows, u, columns)
+
+
+def _bicubic(size: int, like: Tensor) -> Tensor:
+    """Matrix (size, WARP_CELLS) of bicubic interpolation: far faster than to interpolate images."""
+    cells = torch.eye(WARP_CELLS, dtype=like.dtype, device=like.device)[None, :, None]
+    smooth = F.interpolate(cells, (1, size), mode="bicubic", align_corners=True)
+    return smooth[0, :, 0].T
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from ._collapse import Evidence, findings
 from ._layout import Layout, row_blocks
 from ._rows import Source, checked_rows
 from ._scoring import evaluate
-from ._settings import Recipe, Settings
+from ._settings import PRECISIONS, Recipe, Settings
 from ._supervision import Labels
 from ._training import (
     CONSISTENCY,
@@ -77,6 +77,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         "n_init": [POSITIVE_COUNT],
         "n_jobs": [Integral, None],
         "device": [str],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "compile": ["boolean"],
         "callbacks": [list, None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -105,6 +107,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         n_init: int = 1,
         n_jobs: int | None = None,
         device: str = "auto",
+        precision: str = "float32",
+        compile: bool = False,
         callbacks: Any = None,
         verbose: int = 0,
         random_state: Any = None,
@@ -129,6 +133,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         self.n_init = n_init
         self.n_jobs = n_jobs
         self.device = device
+        self.precision = precision
+        self.compile = compile
         self.callbacks = callbacks
         self.verbose = verbose
         self.random_state = random_state

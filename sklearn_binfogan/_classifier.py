@@ -91,6 +91,12 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Restarts run at the same time, by joblib.
     device : str, default="auto"
         "auto" (CUDA where there is a GPU, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
+    precision : {"float32", "bf16"}, default="float32"
+        Of the networks in training: "bf16" is torch's autocast to bfloat16, meant for GPUs.
+        Losses, weights and all that a fitted model computes stay float32.
+    compile : bool, default=False
+        Whether to train compiled networks (`torch.compile`), which takes a C++ compiler, or Triton
+        on a GPU, and time to compile at the start of each phase.
     callbacks : list of skorch callbacks or None, default=None
         Called as in skorch; an epoch is 50 steps.
     verbose : int, default=0
@@ -179,6 +185,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         n_init: int = 1,
         n_jobs: int | None = None,
         device: str = "auto",
+        precision: str = "float32",
+        compile: bool = False,
         callbacks: Any = None,
         verbose: int = 0,
         random_state: Any = None,
@@ -204,6 +212,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             n_init=n_init,
             n_jobs=n_jobs,
             device=device,
+            precision=precision,
+            compile=compile,
             callbacks=callbacks,
             verbose=verbose,
             random_state=random_state,

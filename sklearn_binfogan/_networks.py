@@ -8,21 +8,23 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ._codes import CodeSpec
 
 FINE_RATIO = 4
+FEW_CHANNELS = 3
 DenseLayers = Callable[[Sequence[int]], nn.Module]
 
 
 def elu() -> nn.Module:
     """Activation of encoder and generator, as in the paper."""
-    return nn.ELU()
+    return nn.ELU(inplace=True)  # what it is given is the output of a layer that needs it no more
 
 
 def leaky_relu() -> nn.Module:
     """Activation of the discriminator."""
-    return nn.LeakyReLU(0.2)
+    return nn.LeakyReLU(0.2, inplace=True)
 
 
 class AdditiveNoise(nn.Module):
@@ -203,12 +205,18 @@ class Encoder(nn.Module):
 
     def candidates(self, features: Tensor) -> Tensor:
         """Logits of every candidate head, (n_heads, n, n_categorical), from trunk features."""
-        logits = self.category_head(features)
+        logits = self._head_output(self.category_head, features)
         return logits.unflatten(1, (self.n_heads, -1)).transpose(0, 1)
 
     def fine_logits(self, features: Tensor) -> Tensor:
         """Logits of the auxiliary heads with finer categories, (n_fine_heads, n, K)."""
-        return self.fine_head(features).unflatten(1, (self.n_fine_heads, -1)).transpose(0, 1)
+        logits = self._head_output(self.fine_head, features)
+        return logits.unflatten(1, (self.n_fine_heads, -1)).transpose(0, 1)
+
+    def _head_output(self, head: nn.Module, features: Tensor) -> Tensor:
+        """Output in the dtype of the weights, which is wider than that of an autocast."""
+        output: Tensor = head(features)
+        return output.to(self.category_head.weight.dtype)
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits of the kept head, (n, n_categorical)."""
@@ -234,7 +242,7 @@ class Encoder(nn.Module):
         """Continuous means, then z in (-1, 1), side by side."""
         if self.style_reads_categories:
             features = torch.cat([features, categories], dim=1)
-        continuous, noise = self.style_head(features).split(
+        continuous, noise = self._head_output(self.style_head, features).split(
             [self.spec.n_continuous, self.spec.n_noise], dim=1
         )
         return torch.cat([continuous, noise.tanh()], dim=1)
@@ -322,7 +330,28 @@ def _transposed(n_in: int, n_out: int, stride: int, bias: bool) -> nn.Module:
     if stride == 1:
         # With stride 1 it is a convolution with the kernel turned round, which can pad unevenly.
         return nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(n_in, n_out, 4, bias=bias))
-    return nn.ConvTranspose2d(n_in, n_out, 4, stride, padding=1, bias=bias)
+    layer = FoldedTransposed if n_out <= FEW_CHANNELS else nn.ConvTranspose2d
+    return layer(n_in, n_out, 4, stride, padding=1, bias=bias)
+
+
+class FoldedTransposed(nn.ConvTranspose2d):
+    """Transposed convolution for few output channels, such as an image's.
+
+    On the CPU it is a 1 x 1 convolution that makes the patch of each input pixel, and a sum of the
+    patches: the same numbers but for rounding, and faster than PyTorch's own with so few channels.
+    """
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Images (n, n_out, stride * h, stride * w) of features (n, n_in, h, w)."""
+        if x.device.type != "cpu":
+            return super().forward(x, output_size)
+        patch = self.weight.permute(1, 2, 3, 0).reshape(-1, x.shape[1], 1, 1)
+        patches = F.conv2d(x, patch).flatten(2)
+        size = (self.stride[0] * x.shape[2], self.stride[1] * x.shape[3])
+        images = F.fold(
+            patches, size, self.kernel_size, padding=int(self.padding[0]), stride=self.stride
+        )
+        return images if self.bias is None else images + self.bias[:, None, None]
 
 
 class Discriminator(nn.Module):
@@ -366,7 +395,8 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor, codes: Tensor) -> Tensor:
         """Logits (n,) of pairs of network input and codes (n, width)."""
         features = torch.cat([self.data_trunk(x), self.code_trunk(codes)], dim=1)
-        return self.verdict(self.joint(features)).squeeze(1)
+        verdict: Tensor = self.verdict(self.joint(features)).squeeze(1)
+        return verdict.to(self.verdict.weight.dtype)  # wider than that of an autocast
 
 
 def couples_rows(network: nn.Module) -> bool:

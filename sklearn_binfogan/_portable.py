@@ -22,7 +22,7 @@ from ._codes import CodeSpec, Prior
 from ._layout import Layout
 from ._losses import ADVERSARIAL_LOSSES
 from ._networks import elu, leaky_relu
-from ._settings import Recipe, Settings
+from ._settings import PRECISIONS, Recipe, Settings
 from ._training import CONSISTENCY, GAME, Players
 
 Arrays = dict[str, np.ndarray]
@@ -266,6 +266,7 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     require(fits or (isinstance(augment, AffineMove) and is_image), "the augmentation is not valid")
     require(recipe.adversarial_loss in ADVERSARIAL_LOSSES, "the adversarial loss is not valid")
     require(recipe.batch_size >= 1, "the batch size is 0")
+    require(recipe.precision in PRECISIONS, "the precision is not valid")
     prior = recipe.cluster_prior
     if isinstance(prior, str):
         require(prior in ("uniform", "learned"), "the prior is not valid")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -106,6 +106,17 @@ class Rows:
         return np.array(rows) if rows.dtype == np.uint8 else self.layout.scaled(rows, np.float32)
 
 
+class Share(NamedTuple):
+    """The part of everything drawn for a step that one of several processes takes."""
+
+    rank: int = 0
+    n_processes: int = 1
+
+    def of(self, drawn: Tensor) -> Tensor:
+        """Take every `n_processes`-th row, from row `rank` on."""
+        return drawn[self.rank :: self.n_processes]
+
+
 class Batches:
     """Shuffled batches, dealt out in epochs until the steps end.
 
@@ -116,6 +127,9 @@ class Batches:
         Numbers of the rows to draw from.
     batch_size, n_steps, steps_per_epoch : int
     rng : torch.Generator
+    share : Share
+        Of several processes each draws the same rows, `batch_size` for every one of them, and
+        takes its own.
     """
 
     def __init__(
@@ -126,9 +140,10 @@ class Batches:
         n_steps: int,
         steps_per_epoch: int,
         rng: torch.Generator,
+        share: Share = Share(),  # noqa: B008  # immutable
     ) -> None:
-        self.rows, self.index, self.rng = rows, index, rng
-        self.batch_size = min(batch_size, len(index))
+        self.rows, self.index, self.rng, self.share = rows, index, rng, share
+        self.batch_size = min(batch_size, len(index) // share.n_processes) * share.n_processes
         self.remaining, self.steps_per_epoch = n_steps, steps_per_epoch
         self.position = len(index)
 
@@ -147,7 +162,7 @@ class Batches:
         if self.position + self.batch_size > len(self.index):
             order = torch.randperm(len(self.index), generator=self.rng, device=self.rng.device)
             self.index, self.position = self.index[order], 0
-        batch = self.index[self.position : self.position + self.batch_size]
+        batch = self.share.of(self.index[self.position : self.position + self.batch_size])
         self.position += self.batch_size
         # Batch norm needs two rows: a batch of one row holds it twice.
         return batch if len(batch) > 1 else batch.repeat(2)

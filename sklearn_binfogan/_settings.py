@@ -11,6 +11,7 @@ from ._layout import Layout
 
 RATE_FLOOR = 0.05
 STEPS_PER_EPOCH = 50
+PRECISIONS = ("float32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Recipe:
     marginal_weight: float = 0.0  # of the distance of E(x)'s continuous codes and z from U[-1, 1]
     label_weight: float = 0.0  # of labelled rows, where there are labels
     warmup_rate: float = 0.5  # learning rate of the consistency phase, relative to the game's
+    precision: str = "float32"  # of the networks in training
+    compile: bool = False
 
 
 @dataclass(frozen=True, eq=False)

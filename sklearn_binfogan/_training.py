@@ -6,7 +6,9 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +24,7 @@ from ._codes import Prior
 from ._consistency import Consistency
 from ._networks import AdditiveNoise, couples_rows
 from ._progress import PhaseProgress
-from ._rows import Batches, Rows, Source
+from ._rows import Batches, Rows, Share, Source
 from ._scoring import evaluate
 from ._settings import RATE_FLOOR, STEPS_PER_EPOCH, Settings
 from ._supervision import LabelledBatch, Labels, Supervision, label_nll
@@ -64,6 +66,17 @@ class Players(nn.Module):
         self.averaged_encoder.eval()
         self.averaged_generator.eval()
         return self
+
+    def compile_players(self) -> None:
+        """Compile what a step spends its time in; losses and their ratios stay as they are.
+
+        Two gradients of one graph, which a discriminator with batch norm takes, do not compile.
+        """
+        encoder = self.encoder
+        for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
+            network.compile()
+        if not self.discriminator_couples_rows:
+            self.discriminator.compile()
 
     def by_optimizer(self) -> list[list[nn.Parameter]]:
         """Weights of each optimizer: E's categories on real data, (E, G) in the game, and D."""
@@ -144,6 +157,8 @@ class AdversarialNet(NeuralNet):
         self.settings = settings
         self.progress = progress
 
+    share = Share()  # one process takes everything
+
     # -- skorch's documented hooks -------------------------------------------------------------
 
     @property
@@ -162,6 +177,8 @@ class AdversarialNet(NeuralNet):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.settings.seed)
             self.module_ = Players(self.settings).float()
+        if self.settings.recipe.compile:
+            self.module_.compile_players()
         return self
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> AdversarialNet:
@@ -175,15 +192,20 @@ class AdversarialNet(NeuralNet):
             discriminator, recipe.discriminator_learning_rate, recipe.betas
         )
         self.rng_ = torch.Generator(self.device).manual_seed(self.settings.seed)
+        self.row_rng_ = self._row_generator()
         for module in players.modules():
             if isinstance(module, AdditiveNoise):
-                module.rng = self.rng_
+                module.rng = self.row_rng_
         self.steps_ = {CONSISTENCY: 0, GAME: 0}
-        self.consistency_ = Consistency(self.settings, self.rng_)
+        self.consistency_ = Consistency(self.settings, self.row_rng_)
         self.supervision_: Supervision | None = None
         given = recipe.cluster_prior
         self.prior_: Prior | None = None if isinstance(given, str) else given
         return self
+
+    def _row_generator(self) -> torch.Generator:
+        """Give the generator of T and D's noise, which are drawn for the rows of this process."""
+        return self.rng_
 
     @staticmethod
     def _adam(parameters: Any, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
@@ -218,7 +240,7 @@ class AdversarialNet(NeuralNet):
         n = self.steps_[self.phase_] = self.steps_[self.phase_] + 1
         self.module_.follow(min(AVERAGE_DECAY[self.phase_], n / (n + 9)))
         # One transfer for all losses: each would be a synchronisation on a GPU.
-        values = torch.stack([loss.detach() for loss in recorded.values()]).tolist()
+        values = self._agreed(torch.stack([loss.detach() for loss in recorded.values()])).tolist()
         for name, value in zip(recorded, values, strict=True):
             if not math.isfinite(value):
                 raise FloatingPointError(
@@ -230,7 +252,11 @@ class AdversarialNet(NeuralNet):
 
     def validation_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
         """1 - score of the averaged networks on the rows to judge by."""
-        return {"loss": torch.tensor(1 - self.evaluate(batch)["score"])}
+        return {"loss": self._agreed(torch.tensor(1 - self.evaluate(batch)["score"]))}
+
+    def _agreed(self, values: Tensor) -> Tensor:
+        """Values that are the same in all processes that share the fit: here, the only one."""
+        return values
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Pass an event on; remember whether a callback asked to stop."""
@@ -288,9 +314,8 @@ class AdversarialNet(NeuralNet):
             return
         self.phase_, self.stopped_ = phase, False
         batch_size = self.settings.recipe.batch_size
-        self.batches_ = Batches(
-            self.rows_, self.train_index_, batch_size, n_steps, STEPS_PER_EPOCH, self.rng_
-        )
+        source, rng = (self.rows_, self.train_index_), self.rng_
+        self.batches_ = Batches(*source, batch_size, n_steps, STEPS_PER_EPOCH, rng, self.share)
         self._protect_categories()
         self.notify("on_train_begin", X=None, y=None)
         try:
@@ -360,13 +385,18 @@ class AdversarialNet(NeuralNet):
 
     def consistency_step(self, x: Tensor) -> dict[str, Tensor]:
         """Train the category branch alone."""
-        step = self.steps_[CONSISTENCY]
         labelled = None
-        if step >= UNLABELLED_PART * self.settings.recipe.warmup_iter:
+        if self.steps_[CONSISTENCY] >= UNLABELLED_PART * self.settings.recipe.warmup_iter:
             labelled = self._labelled_batch()
-        loss = self.consistency_.loss(self.module_.encoder, x, step, labelled)
-        self._descend(self.warmup_optimizer_, loss)
+        loss = self._forward(partial(self.consistency_loss, labelled=labelled), x)
+        self._backward(loss, self.warmup_optimizer_)
+        self._step(self.warmup_optimizer_)
         return {"consistency_loss": loss}
+
+    def consistency_loss(self, x: Tensor, labelled: LabelledBatch | None = None) -> Tensor:
+        """Loss of the category branch on real rows, some of which may have labels."""
+        step = self.steps_[CONSISTENCY]
+        return self.consistency_.loss(self.module_.encoder, x, step, labelled)
 
     def _labelled_batch(self) -> LabelledBatch | None:
         """Draw labelled rows; the first time, settle which categories stand for the classes."""
@@ -381,44 +411,42 @@ class AdversarialNet(NeuralNet):
 
     def game_step(self, x: Tensor) -> dict[str, Tensor]:
         """Update D and (G, E) from the same batch, at the same time, as the paper does."""
-        game = self.play(x)
-        discriminator_loss = self.discriminator_loss(game)
-        terms = self.players_terms(game, x)
-        optimizers = [self.discriminator_optimizer_, self.optimizer_]
+        discriminator_loss, terms = self._forward(self.game_losses, x)
         # Both gradients before either step: the steps change weights that the graph holds.
-        gradients = self._game_gradients(discriminator_loss, terms)
-        for optimizer, of_player in zip(optimizers, gradients, strict=True):
-            self._step(optimizer, of_player)
+        self._game_backward(discriminator_loss, terms)
+        self._step(self.discriminator_optimizer_)
+        self._step(self.optimizer_)
         return {
             "players_loss": torch.stack(list(terms.values())).sum(),
             "discriminator_loss": discriminator_loss,
             **terms,
         }
 
-    def _game_gradients(
-        self, discriminator_loss: Tensor, terms: dict[str, Tensor]
-    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    def game_losses(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """D's loss and the terms of G and E, from one pass through all players."""
+        game = self.play(x)
+        return self.discriminator_loss(game), self.players_terms(game, x)
+
+    def _game_backward(self, discriminator_loss: Tensor, terms: dict[str, Tensor]) -> None:
         """Gradients of D's loss by D's weights, and of the terms' sum by those of G and E."""
-        own = self._weights(self.discriminator_optimizer_)
-        both = self._weights(self.optimizer_)
         if self.module_.discriminator_couples_rows:
-            of_discriminator = torch.autograd.grad(discriminator_loss, own, retain_graph=True)
-            total = torch.stack(list(terms.values())).sum()
-            return of_discriminator, torch.autograd.grad(total, both, allow_unused=True)
-        # D's gradient becomes the adversarial term's on its way to G and E: see `_judge`.
-        others = [term for name, term in terms.items() if name != "adversarial_loss"]
-        total = torch.stack([discriminator_loss, *others]).sum()
-        gradients = torch.autograd.grad(total, [*own, *both], allow_unused=True)
-        return gradients[: len(own)], gradients[len(own) :]
+            self._backward(discriminator_loss, self.discriminator_optimizer_, retain_graph=True)
+            self._backward(torch.stack(list(terms.values())).sum(), self.optimizer_)
+        else:
+            # D's gradient becomes the adversarial term's on its way to G and E: see `_judge`.
+            others = [term for name, term in terms.items() if name != "adversarial_loss"]
+            total = torch.stack([discriminator_loss, *others]).sum()
+            self._backward(total, self.discriminator_optimizer_, self.optimizer_)
 
     def play(self, x: Tensor) -> Game:
         """Run every player once on real rows and as many fakes."""
         players, spec = self.module_, self.settings.spec
-        codes = spec.draw(len(x), self.rng_, self.prior_).to(x.dtype)
+        n_drawn = len(x) * self.share.n_processes
+        codes = self.share.of(spec.draw(n_drawn, self.rng_, self.prior_)).to(x.dtype)
         logits, style = players.encoder.read(x)
         real_codes = torch.cat([self._shown_categories(logits), style], dim=1)
         if self.settings.recipe.cycle_weight > 0:
-            kept = real_codes * spec.nested_mask(len(x), self.rng_)
+            kept = real_codes * self.share.of(spec.nested_mask(n_drawn, self.rng_))
             fake, reconstruction = players.generator(torch.cat([codes, kept])).chunk(2)
         else:
             fake, reconstruction = players.generator(codes), x[:0]
@@ -440,7 +468,7 @@ class AdversarialNet(NeuralNet):
         columns = spec.steady_codes
         if self.settings.recipe.steadiness_weight == 0 or spec.n_continuous < 2:
             return style[:, :0]
-        moved = self.settings.augment(x, self.rng_)
+        moved = self.settings.augment(x, self.row_rng_)
         return (self.module_.encoder.style(moved, categories) - style)[:, columns]
 
     def _judge(
@@ -448,9 +476,9 @@ class AdversarialNet(NeuralNet):
     ) -> tuple[Tensor, Tensor]:
         """Logits of D for the real and for the fake pairs.
 
-        With batch norm in D each side is judged by its own statistics, as in the paper. Without,
-        one pass forward serves both sides, and one pass back both players: what flows back into
-        E's codes and G's rows is turned into their own gradient, row by row.
+        Each side goes through D by itself: with batch norm in D it is judged by its own statistics,
+        as in the paper. Without, one pass back serves both players: what flows back into E's codes
+        and G's rows is turned into their own gradient, row by row.
         """
         discriminator = self.module_.discriminator
         if self.module_.discriminator_couples_rows:
@@ -458,8 +486,7 @@ class AdversarialNet(NeuralNet):
         ratios: list[Tensor] = []
         real_codes = _scaled_backward(real_codes, lambda: ratios[0])
         fake = _scaled_backward(fake, lambda: ratios[1])
-        verdicts = discriminator(torch.cat([x, fake]), torch.cat([real_codes, codes]))
-        real, false = verdicts[: len(x)], verdicts[len(x) :]
+        real, false = discriminator(x, real_codes), discriminator(fake, codes)
         recipe = self.settings.recipe
         for_players = losses.gradient_ratios(recipe.adversarial_loss, real, false)
         ratios += [recipe.adversarial_weight * ratio for ratio in for_players]
@@ -506,8 +533,7 @@ class AdversarialNet(NeuralNet):
             mismatch = losses.marginal_mismatch(game.real_style, game.real_categories)
             terms["marginal_loss"] = recipe.marginal_weight * mismatch
         if recipe.consistency_weight > 0 and not self.protected_:
-            loss = self.consistency_.loss(self.module_.encoder, x, self.steps_[CONSISTENCY])
-            terms["consistency_loss"] = recipe.consistency_weight * loss
+            terms["consistency_loss"] = recipe.consistency_weight * self.consistency_loss(x)
         labelled = None if self.protected_ else self._labelled_batch()
         if labelled is not None:
             terms["label_loss"] = recipe.label_weight * self._label_loss(labelled, x)
@@ -519,13 +545,26 @@ class AdversarialNet(NeuralNet):
         features = encoder.category_trunk(torch.cat([x, labelled.x]))[len(x) :]
         return label_nll(self.settings.spec, encoder.candidates(features), labelled)
 
-    def _descend(self, optimizer: torch.optim.Adam, loss: Tensor) -> None:
-        gradients = torch.autograd.grad(loss, self._weights(optimizer), allow_unused=True)
-        self._step(optimizer, gradients)
+    def _forward(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
+        """Run the networks on a batch: everything of a step that builds the graph."""
+        bf16 = self.settings.recipe.precision == "bf16"
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
+            return losses_of(x)
 
-    def _step(self, optimizer: torch.optim.Adam, gradients: Any) -> None:
-        for weight, gradient in zip(self._weights(optimizer), gradients, strict=True):
-            weight.grad = gradient
+    def _backward(
+        self, loss: Tensor, *optimizers: torch.optim.Adam, retain_graph: bool = False
+    ) -> None:
+        """Set the gradient of all weights of some optimizers; None where the loss has no part.
+
+        On its way into `grad` a gradient takes over the strides of its weight, which
+        `torch.autograd.grad` would not see to and torch's fused Adam relies on.
+        """
+        weights = [weight for optimizer in optimizers for weight in self._weights(optimizer)]
+        for weight in weights:
+            weight.grad = None
+        torch.autograd.backward(loss, inputs=weights, retain_graph=retain_graph)
+
+    def _step(self, optimizer: torch.optim.Adam) -> None:
         self.notify(
             "on_grad_computed", named_parameters=self.get_all_learnable_params(), training=True
         )
@@ -596,12 +635,16 @@ class AdversarialNet(NeuralNet):
         return [self.warmup_optimizer_, self.optimizer_, self.discriminator_optimizer_]
 
 
+# The net that a fit trains; `distributed.data_parallel` puts another one here for a while.
+NET: ContextVar[type[AdversarialNet]] = ContextVar("NET", default=AdversarialNet)
+
+
 def _scaled_backward(tensor: Tensor, factors: Callable[[], Tensor]) -> Tensor:
     """Give the same tensor, of which each row's gradient is multiplied by a factor."""
     tensor = tensor.view_as(tensor)
     if tensor.requires_grad:
         ones = [1] * (tensor.dim() - 1)
-        tensor.register_hook(lambda gradient: gradient * factors().reshape(-1, *ones))
+        tensor.register_hook(lambda g: g * factors().reshape(-1, *ones).to(g.dtype))
     return tensor
 
 
@@ -631,7 +674,7 @@ def train(
     labels: Labels | None = None,
 ) -> AdversarialNet:
     """Train a net on rows X, fresh or from an exported state; `measures_` judge it."""
-    net = AdversarialNet(settings, device, callbacks, progress)
+    net = NET.get()(settings, device, callbacks, progress)
     net = net.restore(state) if state else net.initialize()
     net.load_rows(X, labels)
     recipe = settings.recipe

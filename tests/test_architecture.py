@@ -13,7 +13,7 @@ FOLDER = Path(__file__).resolve().parents[1] / PACKAGE
 # don't know each other. A new module gets its place here.
 LAYERS = [
     ["__init__"],
-    ["persistence", "inspection"],
+    ["persistence", "inspection", "distributed"],
     ["_transformer", "_classifier"],
     ["_base"],
     ["_portable"],

@@ -560,6 +560,7 @@ EDITS = {
     "learning rate": (in_settings("recipe Recipe", "learning_rate", -1.0), "learning rate"),
     "batch size": (in_settings("recipe Recipe", "batch_size", 0), "batch size"),
     "loss": (in_settings("recipe Recipe", "adversarial_loss", "none"), "loss"),
+    "precision": (in_settings("recipe Recipe", "precision", "none"), "precision"),
     "prior": (in_settings("recipe Recipe", "cluster_prior", "none"), "prior"),
     "prior's sum": (
         in_settings("recipe Recipe", "cluster_prior", {"tuple": [{"tuple": [1.0, 1.0, 1.0]}]}),

@@ -1,0 +1,120 @@
+"""Training on one GPU: steps a second, MNIST, the paper's preset, the largest batch.
+
+    python benchmarks/gpu.py    # -> results/gpu.json
+
+Needs a CUDA device. Written without one at hand: no number of it has been measured yet.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from _report import Row, environment, output_path, parser, write
+
+from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan._rows import Batches
+from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
+from sklearn_binfogan.datasets import load_mnist
+from sklearn_binfogan.metrics import cluster_accuracy
+
+STEPS, WARM_UP_STEPS, SEED = 200, 20, 100
+PAPER_STEPS = 30_000
+WAYS: dict[str, dict[str, Any]] = {
+    "eager": {},
+    "eager, bf16": {"precision": "bf16"},
+    "compiled": {"compile": True},
+    "compiled, bf16": {"compile": True, "precision": "bf16"},
+}
+
+
+def model(**parameters: Any) -> BInfoGANTransformer:
+    return BInfoGANTransformer(image_shape=(28, 28), device="cuda", random_state=SEED, **parameters)
+
+
+def step_of(phase: str, X: np.ndarray, **parameters: Any) -> Callable[[], Any]:
+    """A step of one phase, batch included."""
+    net = AdversarialNet(model(**parameters)._settings(X, seed=0), "cuda").initialize()
+    net.load_rows(X)
+    net.phase_, net.steps_[CONSISTENCY] = phase, int(phase == GAME)
+    net.module_.train()
+    net._protect_categories()
+    if net.protected_:
+        net.module_.encoder.category_trunk.eval()
+    size = net.settings.recipe.batch_size
+    batches = iter(Batches(net.rows_, net.train_index_, size, 10**9, 10**9, net.rng_))
+    step = net.consistency_step if phase == CONSISTENCY else net.game_step
+    return lambda: step(next(batches))
+
+
+def steps_a_second(step: Callable[[], Any], n_steps: int) -> float:
+    for _ in range(WARM_UP_STEPS):
+        step()
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(n_steps):
+        step()
+    torch.cuda.synchronize()
+    return n_steps / (time.perf_counter() - start)
+
+
+def speeds(X: np.ndarray, n_steps: int) -> Row:
+    """Steps a second of every way to run them, for the default networks and the paper's."""
+    rates: Row = {}
+    for way, parameters in WAYS.items():
+        rates[way] = {
+            phase: steps_a_second(step_of(phase, X, **parameters), n_steps)
+            for phase in (CONSISTENCY, GAME)
+        }
+        paper = step_of(GAME, X, architecture="paper-mnist", **parameters)
+        rates[way]["paper"] = steps_a_second(paper, n_steps)
+    return rates
+
+
+def fitted(gan: BInfoGANTransformer, data: Any) -> Row:
+    """Accuracy on the test images and seconds of a fit."""
+    start = time.perf_counter()
+    gan.fit(data.X_train)
+    seconds = time.perf_counter() - start
+    accuracy = cluster_accuracy(data.y_test, gan.predict(data.X_test))
+    return {"seconds": seconds, "accuracy": float(accuracy), "steps": gan.n_iter_}
+
+
+def largest_batch(X: np.ndarray) -> int:
+    """Largest power of two of rows of which a step of the game fits."""
+    size = 256
+    while True:
+        try:
+            step_of(GAME, np.resize(X, (2 * size + 1000, X.shape[1])), batch_size=size)()
+        except torch.OutOfMemoryError:
+            return size // 2
+        torch.cuda.empty_cache()
+        size *= 2
+
+
+def main() -> None:
+    options = parser(__doc__.splitlines()[0]).parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("This benchmark needs a CUDA device, and there is none.")
+    torch.set_num_threads(1)
+    data = load_mnist()
+    tiny = {"warmup_iter": 20, "max_iter": 20} if options.quick else {}
+    paper_steps = 20 if options.quick else PAPER_STEPS
+    measures: dict[str, Callable[[], Any]] = {
+        "steps_a_second": lambda: speeds(data.X_train, 5 if options.quick else STEPS),
+        "mnist": lambda: fitted(model(**tiny), data),
+        "paper": lambda: fitted(model(architecture="paper-mnist", max_iter=paper_steps), data),
+        "largest_batch": lambda: largest_batch(data.X_train),
+    }
+    results: Row = {"environment": environment(), "gpu": torch.cuda.get_device_name()}
+    for name, measure in measures.items():
+        results[name] = measure()
+        print(name, results[name], flush=True)
+        write(output_path(options, "gpu"), results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+"""Clusters of MNIST by what a user would pick instead, same rows, same machine, same measure.
+
+    python -m pip install -c constraints.txt -e '.[peers]'
+    python benchmarks/peers.py                   # -> results/peers.json; resumable
+    python benchmarks/peers.py --only k-means    # one of them
+    python benchmarks/peers.py --page            # docs/results_peers.md from the results
+
+Each fit runs in a process of its own, on one thread, on the 60 000 training images. Accuracy is
+one-to-one, by the best match of clusters and classes; HDBSCAN's outliers count as one more cluster.
+Test accuracy is given where a method can label new rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+from _report import ROOT, Row, output_path, parser, print_table, run
+from sklearn.base import BaseEstimator
+from sklearn.cluster import HDBSCAN, KMeans
+from sklearn.decomposition import PCA
+from sklearn.mixture import GaussianMixture
+from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
+
+from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan.datasets import load_mnist
+from sklearn_binfogan.metrics import cluster_accuracy
+
+N_CLUSTERS, CHEAP_SEEDS = 10, (100, 101, 102)
+EPOCHS = {"pretrain_epochs": 100, "clustering_epochs": 150}  # ClustPy's defaults
+OURS = "ours"
+
+Fit = tuple[np.ndarray, Callable[[np.ndarray], np.ndarray] | None]  # labels, predict
+
+
+def labels_and_predict(model: BaseEstimator, X: np.ndarray) -> Fit:
+    """Fit; predict as the model does where it can."""
+    labels = model.fit_predict(X)
+    return labels, getattr(model, "predict", None)
+
+
+def k_means(X: np.ndarray, seed: int) -> Fit:
+    return labels_and_predict(KMeans(N_CLUSTERS, n_init=10, random_state=seed), X)
+
+
+def pca_mixture(X: np.ndarray, seed: int) -> Fit:
+    mixture = GaussianMixture(N_CLUSTERS, reg_covar=1e-3, random_state=seed)
+    return labels_and_predict(make_pipeline(PCA(50, random_state=seed), mixture), X)
+
+
+def umap(seed: int) -> BaseEstimator:
+    """Settings that UMAP's own guide recommends for clusters, in ten dimensions."""
+    from umap import UMAP
+
+    return UMAP(n_neighbors=30, min_dist=0.0, n_components=10, n_jobs=1, random_state=seed)
+
+
+def umap_k_means(X: np.ndarray, seed: int) -> Fit:
+    clusters = KMeans(N_CLUSTERS, n_init=10, random_state=seed)
+    return labels_and_predict(make_pipeline(umap(seed), clusters), X)
+
+
+def umap_mixture(X: np.ndarray, seed: int) -> Fit:
+    mixture = GaussianMixture(N_CLUSTERS, n_init=3, random_state=seed)
+    return labels_and_predict(make_pipeline(umap(seed), mixture), X)
+
+
+def umap_hdbscan(X: np.ndarray, seed: int) -> Fit:
+    clusters = HDBSCAN(min_samples=10, min_cluster_size=500)
+    return make_pipeline(umap(seed), clusters).fit_predict(X), None
+
+
+def clustpy(name: str, X: np.ndarray, seed: int, epochs: dict[str, int]) -> Fit:
+    from clustpy import deep
+
+    model = getattr(deep, name)(N_CLUSTERS, random_state=seed, **epochs)
+    return model.fit(X).labels_, getattr(model, "predict", None)
+
+
+def epochs_in(name: str, X: np.ndarray, seed: int, seconds: float) -> dict[str, int]:
+    """Epochs that take some seconds, in the proportion of the defaults."""
+    spent = []
+    for epochs in ((1, 1), (2, 1), (1, 2)):
+        start = time.perf_counter()
+        clustpy(name, X, seed, dict(zip(EPOCHS, epochs, strict=True)))
+        spent.append(time.perf_counter() - start)
+    own = [max(s - spent[0], 1e-3) for s in spent[1:]]
+    whole = sum(n * s for n, s in zip(EPOCHS.values(), own, strict=True))
+    share = max(seconds - spent[0], 0) / whole
+    return {key: max(round(share * n), 1) for key, n in EPOCHS.items()}
+
+
+def deep_epochs(
+    method: str, X: np.ndarray, seed: int, quick: bool, budget: float
+) -> dict[str, int] | None:
+    """Epochs of a deep peer; None for the others."""
+    if method not in DEEP:
+        return None
+    limited = quick or method.endswith("our time")
+    return epochs_in(DEEP[method], X, seed, 1.0 if quick else budget) if limited else EPOCHS
+
+
+def ours(X: np.ndarray, seed: int, **budget: Any) -> Fit:
+    gan = BInfoGANTransformer(
+        N_CLUSTERS, image_shape=(28, 28), include_noise=True, random_state=seed, **budget
+    )
+    return labels_and_predict(gan, X)
+
+
+SHALLOW: dict[str, Callable[[np.ndarray, int], Fit]] = {
+    "k-means": k_means,
+    "PCA + Gaussian mixture": pca_mixture,
+    "UMAP + k-means": umap_k_means,
+    "UMAP + Gaussian mixture": umap_mixture,
+    "UMAP + HDBSCAN": umap_hdbscan,
+}
+DEEP = {
+    "ClustPy's DEC": "DEC",
+    "ClustPy's DEC, our time": "DEC",
+    "ClustPy's VaDE, our time": "VaDE",
+}
+OWN = {OURS: {}, "ours, clusters alone": {"max_iter": 0}}
+METHODS = [*SHALLOW, *OWN, *DEEP]
+
+
+def fit(method: str, seed: int, quick: bool, budget: float) -> Row:
+    """Fit one method in this process."""
+    data = load_mnist()
+    X, y = data.X_train, data.y_train
+    if quick:
+        X, y = X[:1500], y[:1500]
+    # The bytes as they are for ours; [0, 1] for all others.
+    scaled = (lambda rows: rows) if method in OWN else (lambda rows: rows.astype(np.float32) / 255)
+    X, X_test = scaled(X), scaled(data.X_test[:500] if quick else data.X_test)
+    epochs = deep_epochs(method, X, seed, quick, budget)
+    start = time.perf_counter()
+    if method in OWN:
+        tiny = {"warmup_iter": 5, "max_iter": 5} if quick else {}
+        labels, predict = ours(X, seed, **{**tiny, **OWN[method]})
+    elif epochs:
+        labels, predict = clustpy(DEEP[method], X, seed, epochs)
+    else:
+        labels, predict = SHALLOW[method](X, seed)
+    spent = time.perf_counter() - start
+    # Kilobytes, but bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return {
+        "accuracy": accuracy(y, labels),
+        "test_accuracy": None
+        if predict is None
+        else accuracy(data.y_test[: len(X_test)], predict(X_test)),
+        "seconds": spent,
+        "peak_megabytes": peak / 2**20,
+        "epochs": epochs,
+    }
+
+
+def accuracy(y: np.ndarray, labels: np.ndarray) -> float:
+    """One-to-one accuracy; any labels, such as HDBSCAN's -1."""
+    return float(cluster_accuracy(y, np.unique(labels, return_inverse=True)[1]))
+
+
+def fit_on_one_thread(*arguments: Any) -> Row:
+    import torch
+
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        return fit(*arguments)
+
+
+def measure(method: str, seed: int, quick: bool, budget: float) -> Row:
+    """Fit in a fresh process, whose peak memory is this fit's alone."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(fit_on_one_thread, method, seed, quick, budget).result()
+
+
+def cases(options: argparse.Namespace) -> list[Row]:
+    """Three seeds of all but the deep peers, which have one."""
+    chosen = options.only or METHODS
+    seeds = options.seeds or CHEAP_SEEDS
+    return [
+        {"method": method, "seed": seed, "quick": options.quick, "budget": options.budget}
+        for method in METHODS
+        if method in chosen
+        for seed in (seeds[:1] if method in DEEP else seeds)
+    ]
+
+
+# -- the page ----------------------------------------------------------------------------------
+
+
+def page(rows: list[Row]) -> str:
+    """Markdown of the results."""
+    lines = [
+        "# Beside other ways to cluster MNIST",
+        "",
+        "Written by `python benchmarks/peers.py --page` from `benchmarks/results/peers.json`.",
+        "60 000 training images, one thread; accuracy is one-to-one, means over seeds.",
+        "",
+        "![Accuracy against seconds](images/peers.png)",
+        "",
+        "| method | seeds | accuracy | worst | test accuracy | seconds | peak memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for method in METHODS:
+        own = [row for row in rows if row["method"] == method]
+        if not own:
+            continue
+        names = ("accuracy", "seconds", "peak_megabytes")
+        mean = {name: np.mean([row[name] for row in own]) for name in names}
+        tests = [row["test_accuracy"] for row in own if row["test_accuracy"] is not None]
+        worst = min(row["accuracy"] for row in own)
+        test = f"{100 * np.mean(tests):.1f} %" if tests else "can't label new rows"
+        lines.append(
+            f"| {method} | {len(own)} | {100 * mean['accuracy']:.1f} % | {100 * worst:.1f} % "
+            f"| {test} | {mean['seconds']:.0f} | {mean['peak_megabytes']:.0f} MB |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def draw(rows: list[Row]) -> None:
+    """Chart of accuracy against seconds."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for method in METHODS:
+        own = [row for row in rows if row["method"] == method]
+        if own:
+            x = [row["seconds"] for row in own]
+            y = [100 * row["accuracy"] for row in own]
+            axes.scatter(x, y, marker="*" if method in OWN else "o", label=method)
+    axes.set(xscale="log", xlabel="seconds", ylabel="one-to-one accuracy in %")
+    axes.legend(fontsize="small")
+    figure.savefig(ROOT / "docs" / "images" / "peers.png", dpi=110)
+
+
+def main() -> None:
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--only", nargs="+", choices=METHODS)
+    options.add_argument(
+        "--budget", type=float, default=300.0, help="seconds of a whole fit of ours"
+    )
+    options.add_argument("--page", action="store_true", help="only write the page and the chart")
+    options = options.parse_args()
+    if options.page:
+        import json
+
+        rows = json.loads(output_path(options, "peers").read_text())["rows"]
+        (ROOT / "docs" / "results_peers.md").write_text(page(rows))
+        draw(rows)
+    else:
+        print_table(run("peers", measure, cases(options), options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Costs beside those of the loop itself: `transform`, checks, many rows, processes, arithmetic.
+
+    SCIPY_ARRAY_API=1 python benchmarks/scale.py    # -> results/scale.json
+
+benchmarks/overhead.py compares a fit with a bare loop. Run this on a machine that has nothing else
+to do: all but the arithmetic's floor is by the clock.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from _report import Row, environment, output_path, parser, write
+from cpu_choices import Choice, Steps
+from sklearn.datasets import load_digits
+from sklearn.utils.estimator_checks import check_estimator
+from threadpoolctl import threadpool_limits
+from torch.utils.flop_counter import FlopCounterMode
+
+from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan._layout import row_blocks
+from sklearn_binfogan._rows import Batches
+from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
+from sklearn_binfogan.datasets import load_mnist
+
+ROUNDS = 5
+ROW_COUNTS, N_COLUMNS = (1_000, 10_000, 100_000, 1_000_000), 64
+
+
+def timed(function: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
+    start = clock()
+    function()
+    return clock() - start
+
+
+def transform_ratio(quick: bool) -> Row:
+    """`transform` of 60 000 images over the encoder alone on tensors that are ready."""
+    X = load_mnist().X_train[: 2000 if quick else None]
+    gan = BInfoGANTransformer(image_shape=(28, 28), warmup_iter=5, max_iter=5, random_state=0)
+    gan.fit(X[:1000])
+    encoder, layout = gan._net.module_.averaged_encoder, gan._net.settings.layout
+    ready = [
+        layout.to_network(torch.from_numpy(layout.scaled(b, np.float32))) for b in row_blocks(X)
+    ]
+
+    def bare() -> None:
+        with torch.no_grad():
+            for x in ready:
+                encoder(x)
+
+    pairs = [(timed(bare), timed(lambda: gan.transform(X))) for _ in range(ROUNDS)]
+    bare_seconds, seconds = np.median(pairs, axis=0).tolist()
+    ratio = float(np.median([whole / alone for alone, whole in pairs]))
+    return {"bare_seconds": bare_seconds, "transform_seconds": seconds, "ratio": ratio}
+
+
+def check_seconds(quick: bool) -> Row:
+    """scikit-learn's checks of the default instance, as the tests run them."""
+    gan = BInfoGANTransformer(**({"warmup_iter": 5, "max_iter": 5} if quick else {}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return {"seconds": timed(lambda: check_estimator(gan, on_fail=None, on_skip=None))}
+
+
+def growth_with_rows(quick: bool) -> Row:
+    """Seconds of a step on memory maps of more and more rows, interleaved."""
+    counts = ROW_COUNTS[:2] if quick else ROW_COUNTS
+    with tempfile.TemporaryDirectory() as folder:
+        nets = [_on_a_map(n, Path(folder)) for n in counts]
+        times = np.array([[timed(net) for net in nets] for _ in range(20 if quick else 200)])
+    seconds = np.median(times[5:], axis=0).tolist()
+    return {
+        "rows": list(counts),
+        "step_seconds": seconds,
+        "ratio": max(seconds) / min(seconds),
+    }
+
+
+def _on_a_map(n_rows: int, folder: Path) -> Callable[[], Any]:
+    X = np.memmap(folder / str(n_rows), np.float32, "w+", shape=(n_rows, N_COLUMNS))
+    rng = np.random.default_rng(0)
+    for block in row_blocks(X):
+        block[:] = rng.normal(size=block.shape)
+    net = AdversarialNet(BInfoGANTransformer(random_state=0)._settings(X, seed=0)).initialize()
+    net.load_rows(X)
+    net.phase_ = CONSISTENCY
+    net.module_.train()
+    # A new order of all rows, once in a pass over them, is part of a step's cost.
+    size = net.settings.recipe.batch_size
+    batches = iter(Batches(net.rows_, net.train_index_, size, 10**6, 10**6, net.rng_))
+    return lambda: net.consistency_step(next(batches))
+
+
+def restarts_ratio(quick: bool) -> Row:
+    """Two restarts side by side over two in a row."""
+    budget = {"warmup_iter": 20, "max_iter": 20} if quick else {}
+    X = load_digits().data
+
+    def fit(n_jobs: int) -> float:
+        gan = BInfoGANTransformer(
+            image_shape=(8, 8), n_init=2, n_jobs=n_jobs, random_state=0, **budget
+        )
+        return timed(lambda: gan.fit(X))
+
+    fit(2)  # starts joblib's processes, which then stay
+    pairs = [(fit(1), fit(2)) for _ in range(1 if quick else 3)]
+    row, side = np.median(pairs, axis=0).tolist()
+    ratio = float(np.median([b / a for a, b in pairs]))
+    return {"in_a_row_seconds": row, "side_by_side_seconds": side, "ratio": ratio}
+
+
+def arithmetic_floor(quick: bool) -> Row:
+    """CPU seconds of a step over its operations at the rate of a large matrix product."""
+    X = load_mnist().X_train[:2000]
+    a = torch.rand(2048, 2048)
+    rates, steps = [], {phase: Steps(Choice("default"), phase, X) for phase in (CONSISTENCY, GAME)}
+    floors: Row = {}
+    for phase, run in steps.items():
+        with FlopCounterMode(display=False) as counter:
+            run.seconds()
+        floors[f"{phase}_operations"] = counter.get_total_flops()
+    times: dict[str, list[float]] = {phase: [] for phase in steps}
+    for _ in range(3 if quick else 15):
+        rates.append(2 * 2048**3 / timed(lambda: a @ a, time.process_time))
+        for phase, run in steps.items():
+            times[phase].append(run.seconds()[0])
+    rate = float(np.median(rates))
+    for phase, seconds in times.items():
+        floors[f"{phase}_cpu_seconds"] = float(np.median(seconds))
+        floors[f"{phase}_over_floor"] = (
+            rate * floors[f"{phase}_cpu_seconds"] / floors[f"{phase}_operations"]
+        )
+    return {"operations_a_second": rate, **floors}
+
+
+MEASURES: dict[str, Callable[[bool], Row]] = {
+    "transform": transform_ratio,
+    "rows": growth_with_rows,
+    "floor": arithmetic_floor,
+    "restarts": restarts_ratio,
+    "check_estimator": check_seconds,
+}
+
+
+def main() -> None:
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--only", nargs="+", choices=list(MEASURES), default=list(MEASURES))
+    options = options.parse_args()
+    if os.environ.get("SCIPY_ARRAY_API") != "1":
+        raise SystemExit("Set SCIPY_ARRAY_API=1: without it scikit-learn skips a check.")
+    results: Row = {}
+    for name in options.only:
+        with threadpool_limits(1):
+            torch.set_num_threads(1)
+            results[name] = MEASURES[name](options.quick)
+        print(name, results[name], flush=True)
+        write(output_path(options, "scale"), {"environment": environment(), **results})
+
+
+if __name__ == "__main__":
+    main()

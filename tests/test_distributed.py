@@ -1,0 +1,113 @@
+"""One fit over two processes, by DistributedDataParallel over gloo on the CPU."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_blobs
+
+from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan.distributed import data_parallel
+
+X, _ = make_blobs(400, n_features=6, centers=3, random_state=0)
+N_PROCESSES, BATCH = 2, 32
+
+# Norm-free networks, and no term that looks at a whole batch.
+GAME_ALONE = {"consistency_weight": 0, "max_iter": 40, "random_state": 0}
+
+SCRIPT = """
+import json, os, sys
+import numpy as np
+from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan.distributed import data_parallel
+
+folder, parameters, n_rows = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+rank = int(os.environ["RANK"])
+X = np.load(f"{folder}/X.npy")[: n_rows[rank]]
+gan = BInfoGANTransformer(**parameters)
+with data_parallel():
+    gan.fit(X)
+epochs = [epoch for epoch in gan.history_ if epoch["phase"] == "game"]
+losses = [b["players_loss"] for e in epochs for b in e["batches"] if "players_loss" in b]
+np.savez(f"{folder}/{rank}", codes=gan.transform(X), losses=losses)
+"""
+
+
+def fit_in_processes(folder, parameters, rows=X, n_rows=(400, 400)):
+    """Fit by torchrun; give what it said, and the codes and losses that each process had."""
+    np.save(folder / "X.npy", rows)
+    script = folder / "script.py"
+    script.write_text(SCRIPT)
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={N_PROCESSES}"]
+    done = subprocess.run(
+        [sys.executable, *launcher, script, folder, json.dumps(parameters), json.dumps(n_rows)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    results = [dict(np.load(path)) for path in sorted(folder.glob("[0-9].npz"))]
+    return done.stderr, results
+
+
+def losses_of(gan):
+    """Loss of G and E at every step of the game."""
+    batches = [batch for epoch in gan.history_ for batch in epoch["batches"]]
+    return np.array([b["players_loss"] for b in batches if "players_loss" in b])
+
+
+def test_same_losses_as_one_process_at_twice_the_batch(tmp_path):
+    errors, results = fit_in_processes(
+        tmp_path, {**GAME_ALONE, "n_clusters": 3, "batch_size": BATCH}
+    )
+    assert len(results) == N_PROCESSES, errors
+    one = BInfoGANTransformer(3, batch_size=N_PROCESSES * BATCH, **GAME_ALONE).fit(X)
+    losses = losses_of(one)
+    for result in results:
+        np.testing.assert_allclose(result["losses"], losses, rtol=1e-3)
+        np.testing.assert_allclose(result["codes"], one.transform(X), atol=1e-2)
+    other = BInfoGANTransformer(3, batch_size=BATCH, **GAME_ALONE).fit(X)
+    assert np.abs(losses_of(other) / losses - 1).max() > 0.02  # the tolerance tells them apart
+
+
+IMAGES = np.random.default_rng(0).uniform(size=(40, 28 * 28))
+
+
+TINY = {"batch_size": 8, "max_iter": 2, "random_state": None}
+
+
+@pytest.mark.parametrize(
+    ("rows", "parameters"),
+    [
+        (X, {**TINY, "n_clusters": 3, "warmup_iter": 10}),
+        # Batch norm in E and G, and sizes that are decided after the first phase.
+        (
+            X[:, :1] + X[:, 1:2] * np.linspace(0, 1, 64),
+            {**TINY, "image_shape": [8, 8], "cluster_prior": "learned", "warmup_iter": 2},
+        ),
+        # Batch norm in D as well, so that D and the others have a backward pass each.
+        pytest.param(
+            IMAGES,
+            {**TINY, "image_shape": [28, 28], "architecture": "paper-mnist"},
+            marks=pytest.mark.nightly,
+        ),
+    ],
+)
+def test_every_process_ends_with_the_same_model(rows, parameters, tmp_path):
+    errors, results = fit_in_processes(tmp_path, parameters, rows)
+    assert len(results) == N_PROCESSES, errors
+    for name in ("codes", "losses"):
+        np.testing.assert_array_equal(results[0][name], results[1][name])
+
+
+def test_other_rows_in_another_process_are_refused(tmp_path):
+    errors, results = fit_in_processes(tmp_path, {"n_clusters": 3, **GAME_ALONE}, n_rows=(400, 300))
+    assert not results
+    assert "was given 300 rows, the first one 400" in errors
+
+
+def test_without_torchrun():
+    with pytest.raises(RuntimeError, match="torchrun"), data_parallel():
+        pass

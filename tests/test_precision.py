@@ -1,0 +1,114 @@
+"""Training in bfloat16 and with compiled networks, on the CPU; what needs a GPU is marked."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.utils.estimator_checks import check_estimator
+from torch import nn
+
+from sklearn_binfogan import BInfoGANTransformer
+
+X, _ = make_blobs(300, n_features=6, centers=3, random_state=0)
+DIGITS = load_digits().data[:300]
+SHORT = {"warmup_iter": 6, "max_iter": 6, "random_state": 0}
+CASES = [(X, {"n_clusters": 3}), (DIGITS, {"image_shape": (8, 8)})]
+
+
+def outputs_of(network_class, gan, X):
+    """Dtypes that layers of a class give while a model is fitted."""
+    dtypes = set()
+    handle = nn.modules.module.register_module_forward_hook(
+        lambda module, _, output: (
+            dtypes.add(output.dtype) if type(module) is network_class else None
+        )
+    )
+    try:
+        gan.fit(X)
+    finally:
+        handle.remove()
+    return dtypes
+
+
+@pytest.mark.parametrize(("rows", "parameters"), CASES)
+def test_bf16_in_training_alone(rows, parameters):
+    gan = BInfoGANTransformer(precision="bf16", **SHORT, **parameters)
+    assert torch.bfloat16 in outputs_of(nn.Linear, gan, rows)
+    assert gan.transform(rows.astype(np.float32)).dtype == np.float32
+    weights = gan._net.module_.parameters()
+    assert {weight.dtype for weight in weights} == {torch.float32}
+    full = BInfoGANTransformer(**SHORT, **parameters)
+    assert torch.bfloat16 not in outputs_of(nn.Linear, full, rows)
+    # Rounding to 8 bits tells in every step, and no more than that.
+    losses = [g.history_[:, "train_loss"] for g in (gan, full)]
+    np.testing.assert_allclose(*losses, rtol=0.1)
+    assert losses[0] != losses[1]
+
+
+def test_unknown_precision():
+    with pytest.raises(ValueError, match="float16"):
+        BInfoGANTransformer(precision="float16").fit(X)
+
+
+@pytest.mark.parametrize(("rows", "parameters"), CASES)
+def test_compiled_networks(rows, parameters, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
+    gan = BInfoGANTransformer(compile=True, **SHORT, **parameters).fit(rows)
+    players = gan._net.module_
+    encoder = players.encoder
+    expected = {
+        encoder.category_trunk,
+        encoder.style_trunk,
+        players.generator,
+        players.discriminator,
+    }
+    assert set(compiled) == expected
+    assert len(compiled) == 4
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_as_eager():
+    eager = BInfoGANTransformer(3, **SHORT).fit(X)
+    compiled = BInfoGANTransformer(3, compile=True, **SHORT).fit(X)
+    np.testing.assert_allclose(compiled.transform(X), eager.transform(X), atol=1e-3)
+    np.testing.assert_allclose(
+        compiled.history_[:, "train_loss"], eager.history_[:, "train_loss"], rtol=1e-3
+    )
+
+
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@gpu
+@pytest.mark.gpu
+def test_check_estimator_on_a_gpu():
+    check_estimator(BInfoGANTransformer(device="cuda"))
+
+
+@gpu
+@pytest.mark.gpu
+@pytest.mark.parametrize("options", [{}, {"precision": "bf16"}, {"compile": True}])
+def test_gpu_agrees_with_cpu(options):
+    budget = {"n_clusters": 3, "warmup_iter": 300, "max_iter": 300, "random_state": 0}
+    there = BInfoGANTransformer(device="cuda", **budget, **options).fit(X)
+    here = BInfoGANTransformer(device="cpu", **budget).fit(X)
+    assert abs(there.score(X) - here.score(X)) < 0.1
+    moved = BInfoGANTransformer(device="cpu", **budget)
+    moved.__setstate__({**there.__getstate__(), "device": "cpu"})
+    np.testing.assert_allclose(moved.transform(X), there.transform(X), atol=1e-5)
+
+
+@gpu
+@pytest.mark.gpu
+def test_a_model_moves_both_ways():
+    here = BInfoGANTransformer(3, device="cpu", **SHORT).fit(X)
+    there = BInfoGANTransformer(3)
+    there.__setstate__({**here.__getstate__(), "device": "cuda"})
+    back = BInfoGANTransformer(3)
+    back.__setstate__({**there.__getstate__(), "device": "cpu"})
+    np.testing.assert_array_equal(back.transform(X), here.transform(X))
+    np.testing.assert_allclose(there.transform(X), here.transform(X), atol=1e-5)
