@@ -102,8 +102,9 @@ def conv_stack(
     activation: Callable[[], nn.Module] = elu,
     padding: int = 1,
     noise: Sequence[float] = (),
+    kernel: int = 3,
 ) -> tuple[nn.Sequential, int]:
-    """3 x 3 convolutions, flattened at the end.
+    """Square convolutions, flattened at the end.
 
     Parameters
     ----------
@@ -116,21 +117,33 @@ def conv_stack(
     padding : int
     noise : sequence of float
         Deviation of the noise after each layer; empty for none.
+    kernel : int
+        Side of the convolutions, in pixels.
 
     Returns
     -------
     layers : Sequential
     width : int
         Number of features of the flattened output.
+
+    Raises
+    ------
+    ValueError
+        If the images are so small that nothing is left of them.
     """
     n_in, height, width = shape
     layers: list[nn.Module] = []
     for i, (n_out, stride) in enumerate(zip(channels, strides, strict=True)):
-        layers += [nn.Conv2d(n_in, n_out, 3, stride, padding, bias=norm != "batch")]
+        layers += [nn.Conv2d(n_in, n_out, kernel, stride, padding, bias=norm != "batch")]
         layers += [*_norm(norm, n_out), activation()]
         layers += [AdditiveNoise(noise[i])] if noise else []
         n_in = n_out
-        height, width = ((size + 2 * padding - 3) // stride + 1 for size in (height, width))
+        height, width = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
+    if min(height, width) < 1:
+        raise ValueError(
+            f"Images of {shape[1]} x {shape[2]} pixels are too small for this architecture: its "
+            "convolutions leave nothing of them. Use larger images, or architecture='conv'."
+        )
     return nn.Sequential(*layers, nn.Flatten()), n_in * height * width
 
 
@@ -270,7 +283,7 @@ class DenseGenerator(nn.Module):
 
 
 class ConvGenerator(nn.Module):
-    """G(Z) for images in [0, 1]: dense, then 4 x 4 transposed convolutions.
+    """G(Z) for images in [0, 1]: dense, then transposed convolutions.
 
     Parameters
     ----------
@@ -282,6 +295,8 @@ class ConvGenerator(nn.Module):
     norm : {"none", "batch", "group"}
     strides : sequence of int or None
         1 or 2 for each layer; None: all 2.
+    kernels : sequence of int or None
+        Side of each layer's kernel, at least 2; None: all 4.
     """
 
     def __init__(
@@ -291,10 +306,12 @@ class ConvGenerator(nn.Module):
         channels: Sequence[int],
         norm: str,
         strides: Sequence[int] | None = None,
+        kernels: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         image_channels, self.height, self.width = shape
         strides = strides or (2,) * len(channels)
+        kernels = kernels or (4,) * len(channels)
         factor = math.prod(strides)
         base = (channels[0], math.ceil(self.height / factor), math.ceil(self.width / factor))
         self.project = nn.Sequential(
@@ -304,10 +321,12 @@ class ConvGenerator(nn.Module):
             elu(),
         )
         layers: list[nn.Module] = []
-        for n_in, n_out, stride in zip(channels, channels[1:], strides, strict=False):
-            layers += [_transposed(n_in, n_out, stride, bias=norm != "batch")]
+        for n_in, n_out, stride, kernel in zip(
+            channels, channels[1:], strides, kernels, strict=False
+        ):
+            layers += [_transposed(n_in, n_out, stride, kernel, bias=norm != "batch")]
             layers += [*_norm(norm, n_out), elu()]
-        pixels = _transposed(channels[-1], image_channels, strides[-1], bias=True)
+        pixels = _transposed(channels[-1], image_channels, strides[-1], kernels[-1], bias=True)
         self.layers = nn.Sequential(*layers, pixels, nn.Sigmoid())
         initialise(self)
 
@@ -317,12 +336,15 @@ class ConvGenerator(nn.Module):
         return images[:, :, : self.height, : self.width]
 
 
-def _transposed(n_in: int, n_out: int, stride: int, bias: bool) -> nn.Module:
-    """4 x 4 transposed convolution whose output is `stride` times as large."""
+def _transposed(n_in: int, n_out: int, stride: int, kernel: int, bias: bool) -> nn.Module:
+    """Square transposed convolution whose output is `stride` times as large; stride 1 or 2."""
+    before, after = (kernel - 1) // 2, kernel // 2
     if stride == 1:
         # With stride 1 it is a convolution with the kernel turned round, which can pad unevenly.
-        return nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(n_in, n_out, 4, bias=bias))
-    return nn.ConvTranspose2d(n_in, n_out, 4, stride, padding=1, bias=bias)
+        padding = nn.ZeroPad2d((before, after, before, after))
+        return nn.Sequential(padding, nn.Conv2d(n_in, n_out, kernel, bias=bias))
+    surplus = kernel % 2  # an odd kernel would end a pixel short
+    return nn.ConvTranspose2d(n_in, n_out, kernel, stride, before, surplus, bias=bias)
 
 
 class Discriminator(nn.Module):

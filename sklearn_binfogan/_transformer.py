@@ -67,15 +67,16 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         Number of continuous codes, at least 0.
     n_noise : int or "auto", default="auto"
         Size of the noise z, at least 0; "auto" is 8 for tables, 16 for images, and 32 for those
-        from 16 x 16 pixels on.
+        from 16 x 16 pixels on; 16 and 64 with the paper's presets for MNIST and for 32 x 32.
     include_noise : bool, default=False
         Whether `transform` appends the encoding of z.
     image_shape : tuple of int or None, default=None
         (H, W) or (H, W, C) of images at least 8 x 8 whose flattened channels-last pixels are
         the rows of X; None for tables.
-    architecture : {"auto", "mlp", "conv"} or object, default="auto"
+    architecture : {"auto", "mlp", "conv", "paper-mnist", "paper-32x32"} or object, default="auto"
         Preset of the networks, or an object with ``build(spec, shape)``; "auto" is "conv" for
-        images and "mlp" for tables.
+        images and "mlp" for tables. The paper's presets train the paper's objective, with its
+        rates and numbers of steps; the codes stay those of `n_clusters` and `n_continuous`.
     mi_weight : float, default=1.0
         lambda of the paper, at least 0.
     consistency_weight : float or "auto", default="auto"
