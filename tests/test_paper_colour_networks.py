@@ -144,7 +144,7 @@ def test_too_small_images_are_refused():
 
 
 def test_fit_with_the_papers_codes():
-    X = np.random.default_rng(0).integers(0, 256, (8, 3072), dtype=np.uint8)
+    X = np.random.default_rng(0).integers(0, 256, (12, 3072), dtype=np.uint8)
     gan = BInfoGANTransformer(
         image_shape=(32, 32, 3),
         architecture="paper-32x32",
@@ -154,8 +154,8 @@ def test_fit_with_the_papers_codes():
         **CODES,
     )
     codes = gan.fit(X).transform(X)
-    assert codes.shape == (8, 44)
-    assert gan.labels_.shape == (8, 4)
+    assert codes.shape == (12, 44)
+    assert gan.labels_.shape == (12, 4)
     images, labels = gan.sample(2, cluster=(0, None, 3, None), random_state=0)
     assert images.shape == (2, 3072)
     assert labels[:, [0, 2]].tolist() == [[0, 3]] * 2
