@@ -246,9 +246,9 @@ class PaperArchitecture:
         }
 
 
-# The supplement's system for SVHN and CelebA. The strides that it prints for G end at 8 x 8: the two
-# doublings that are missing go to the next two layers, of 128 and 64. Without padding, as for MNIST,
-# E's convolutions end at 2 x 2 x 512, from which G starts.
+# The supplement's system for SVHN and CelebA. The strides that it prints for G end at 8 x 8: the
+# two doublings that are missing go to the next two layers, of 128 and 64. Without padding, as for
+# MNIST, E's convolutions end at 2 x 2 x 512, from which G starts.
 PAPER_32X32 = PaperArchitecture(
     generator_channels=(512, 512, 256, 128, 64, 32),
     generator_strides=(2, 2, 2, 2, 1, 1),

@@ -4,6 +4,8 @@ Parameter counts are added up here from the table: weights of a layer, then eith
 scale and shift or its bias.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -78,14 +80,12 @@ def with_norm(weights, units):
 
 def chain(sizes, kernel):
     """Count a chain of layers with batch norm, by their channels."""
-    return sum(with_norm(a * b * kernel**2, b) for a, b in zip(sizes, sizes[1:], strict=False))
+    return sum(with_norm(a * b * kernel**2, b) for a, b in pairwise(sizes))
 
 
 def test_parameter_counts(networks):
     generator = (
-        with_norm(108 * 2048, 512)
-        + chain([512, 512, 256, 128, 64, 32], 5)
-        + (32 * 3 * 4 * 4 + 3)
+        with_norm(108 * 2048, 512) + chain([512, 512, 256, 128, 64, 32], 5) + (32 * 3 * 4 * 4 + 3)
     )
     encoder = (
         chain([3, 32, 64, 128, 256, 512], 3)
