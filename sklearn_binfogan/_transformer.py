@@ -41,6 +41,7 @@ from ._training import (
     train,
     train_start,
 )
+from .metrics import code_information
 
 MAX_SCORED = 10_000
 AUTO = StrOptions({"auto"})
@@ -132,9 +133,11 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         `valid_loss` (1 - score on held-out rows; on all rows where there are under 500).
     diagnostics_ : dict
         Label-free measures on training rows: `consistency`, `recovery`, `reconstruction`,
-        `agreement`, `score`, `cluster_sizes`; and `findings`, a list of sentences on signs of
-        collapse (dead or merged categories, codes that the generator ignores, samples all alike,
-        a saturated discriminator), empty if there are none. `fit` also gives them as a warning.
+        `agreement`, `score`, `cluster_sizes`; for several categorical codes `code_information`,
+        the mutual information of each pair (`metrics.code_information`); and `findings`, a list
+        of sentences on signs of collapse (dead or merged categories, codes that say the same or
+        that the generator ignores, samples all alike, a saturated discriminator), empty if there
+        are none. `fit` also gives them as a warning.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str
@@ -430,6 +433,8 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
             "cluster_sizes": sizes[0] if len(sizes) == 1 else sizes,
             "findings": findings(self._evidence(rows)),
         }
+        if len(sizes) > 1:
+            self.diagnostics_["code_information"] = code_information(labels).tolist()
 
     def _evidence(self, X: np.ndarray) -> Evidence:
         """Gather what the signs of collapse are read from; the same draws at every call."""
