@@ -1,6 +1,6 @@
 """Disentangled codes from unlabelled data: the Bidirectional-InfoGAN for scikit-learn."""
 
-from ._augmentation import AffineMove, GaussianNoise
+from ._augmentation import AffineMove, ColourMove, GaussianNoise
 from ._transformer import BInfoGANTransformer
 from .persistence import load, save
 
@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AffineMove",
     "BInfoGANTransformer",
+    "ColourMove",
     "GaussianNoise",
     "__version__",
     "load",

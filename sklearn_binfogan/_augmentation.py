@@ -65,6 +65,51 @@ class AffineMove:
 
 
 @dataclass(frozen=True)
+class ColourMove:
+    """An affine move, then a random contrast, brightness and colour cast of each image of a batch.
+
+    What is left to tell categories by is the form of things, not their light. Values may leave
+    [0, 1]: cut off, they would say how bright an image was.
+
+    Parameters
+    ----------
+    move : AffineMove
+    contrast : float
+        Largest change of the logarithm of the contrast, around each channel's mean.
+    brightness : float
+        Largest shift of all channels, where the whole range is 1.
+    cast : float
+        Largest further change of each channel by itself, of either kind.
+    mirror : bool
+        Whether half of the images are turned left to right.
+    invert : bool
+        Whether half of the images become negatives.
+    """
+
+    move: AffineMove = AffineMove()
+    contrast: float = 0.3
+    brightness: float = 0.2
+    cast: float = 0.1
+    mirror: bool = False
+    invert: bool = False
+
+    def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Change images (n, C, H, W), drawing every parameter from `rng`."""
+        x = self.move(x, rng)
+        shape = (2, len(x), 1 + x.shape[1])
+        u = torch.rand(shape, generator=rng, device=x.device, dtype=x.dtype) * 2 - 1
+        gain = (self.contrast * u[0, :, :1] + self.cast * u[0, :, 1:]).exp()
+        lift = self.brightness * u[1, :, :1] + self.cast * u[1, :, 1:]
+        coins = torch.rand((2, len(x)), generator=rng, device=x.device, dtype=x.dtype) < 0.5
+        if self.invert:
+            gain = torch.where(coins[0, :, None], -gain, gain)
+        if self.mirror:
+            x = torch.where(coins[1, :, None, None, None], x.flip(3), x)
+        mean = x.mean(dim=(2, 3), keepdim=True)
+        return mean + (x - mean) * gain[:, :, None, None] + lift[:, :, None, None]
+
+
+@dataclass(frozen=True)
 class GaussianNoise:
     """Gaussian noise on standardised columns.
 
@@ -103,7 +148,8 @@ def identity(x: Tensor, rng: torch.Generator) -> Tensor:
     return x
 
 
-AUGMENTATIONS = ("affine", "noise")
+AUGMENTATIONS = ("affine", "colour", "noise")
+N_COLOURS = 3  # channels of an image whose light may be changed
 
 
 def resolve_augmentation(
@@ -122,19 +168,27 @@ def resolve_augmentation(
     Raises
     ------
     ValueError
-        If the name is unknown, or "affine" is asked of a table.
+        If the name is unknown, or one for images is asked of a table.
     """
     if augmentation is None:
         return identity
     if callable(augmentation):
         return augmentation
     is_image = len(shape) == 3
-    name = ("affine" if is_image else "noise") if augmentation == "auto" else augmentation
+    name = _automatic(shape) if augmentation == "auto" else augmentation
     if name not in AUGMENTATIONS:
         known = ", ".join(map(repr, ["auto", *AUGMENTATIONS]))
         raise ValueError(f"Unknown augmentation {augmentation!r}: use {known}, a callable or None.")
-    if name == "affine" and not is_image:
-        raise ValueError("augmentation='affine' needs images: set image_shape, or use 'noise'.")
     if name == "noise":
         return GaussianNoise.from_neighbours(scaled)
-    return AffineMove(warp=0.12 if is_large_image(shape) else 0.0)
+    if not is_image:
+        raise ValueError(f"augmentation={name!r} needs images: set image_shape, or use 'noise'.")
+    move = AffineMove(warp=0.12 if is_large_image(shape) else 0.0)
+    return move if name == "affine" else ColourMove(move)
+
+
+def _automatic(shape: tuple[int, ...]) -> str:
+    """Name for "auto": what the data's shape suggests."""
+    if len(shape) != 3:
+        return "noise"
+    return "colour" if shape[0] == N_COLOURS else "affine"

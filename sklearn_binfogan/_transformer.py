@@ -84,10 +84,12 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         Above 0, the categories are first trained to agree on x and T(x), and kept in the game;
         0 is the paper's own objective, without that phase. "auto" is 1. The value weighs the
         term where it is part of the game, which is with ``warmup_iter=0``.
-    augmentation : {"auto", "affine", "noise"}, callable or None, default="auto"
-        T: small affine moves for images (with a local warp from 16 x 16 on), noise for tables,
-        or ``(x, rng) -> x`` on scaled
-        tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`. None: T(x) = x.
+    augmentation : {"auto", "affine", "colour", "noise"}, callable or None, default="auto"
+        T: "affine" is small affine moves of images, with a local warp from 16 x 16 on; "colour"
+        also changes contrast, brightness and tint; "noise" is for tables. "auto" is "colour" for
+        images of three channels, "affine" for others, "noise" for tables. Or ``(x, rng) -> x`` on
+        scaled tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`; ready ones
+        are `AffineMove`, `ColourMove` and `GaussianNoise`. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
         Weight of |G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2; 0 in the paper. 0 also switches off the
         further terms on codes that the preset for images from 16 x 16 on has.
@@ -167,7 +169,7 @@ class BInfoGANTransformer(TransformerMixin, ClusterMixin, BaseEstimator):
         "architecture": [StrOptions({"auto", *ARCHITECTURES}), HasMethods(["build"])],
         "mi_weight": [NOT_NEGATIVE],
         "consistency_weight": [NOT_NEGATIVE, AUTO],
-        "augmentation": [StrOptions({"auto", "affine", "noise"}), callable, None],
+        "augmentation": [StrOptions({"auto", "affine", "colour", "noise"}), callable, None],
         "cycle_weight": [NOT_NEGATIVE, AUTO],
         "adversarial_loss": [StrOptions({"auto", "nonsaturating", "relativistic"})],
         "cluster_prior": [StrOptions({"uniform", "learned"}), "array-like"],

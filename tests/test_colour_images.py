@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
-from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove, load, save
+from sklearn_binfogan._augmentation import resolve_augmentation
 
 BUDGET = {"n_clusters": (3, 2), "warmup_iter": 2, "max_iter": 2, "batch_size": 8, "random_state": 0}
 
@@ -52,3 +54,75 @@ def test_a_shape_that_does_not_fit(image_shape, message):
     gan = BInfoGANTransformer(image_shape=image_shape, **BUDGET)
     with pytest.raises(ValueError, match=message):
         gan.fit(noise_images(32, 32))
+
+
+# -- T for colour images ---------------------------------------------------------------------------
+
+STILL = AffineMove(0, 0, 0, 0)
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def random_images():
+    return torch.rand((200, 3, 16, 16), generator=rng(9))
+
+
+def test_colour_move_keeps_shape_and_input_and_follows_its_generator():
+    x = random_images()
+    before, move = x.clone(), ColourMove(mirror=True, invert=True)
+    moved = move(x, rng(1))
+    assert (moved.shape, moved.dtype) == (x.shape, x.dtype)
+    assert torch.equal(x, before)
+    assert torch.equal(moved, move(x, rng(1)))
+    assert not torch.equal(moved, move(x, rng(2)))
+
+
+def test_colour_move_is_one_straight_line_per_image_and_channel():
+    """Contrast within exp(0.5 + 0.2), brightness within 0.3 + 0.2, by its parameters."""
+    x = random_images()
+    moved = ColourMove(STILL, contrast=0.5, brightness=0.3, cast=0.2)(x, rng())
+    mean, moved_mean = x.mean(dim=(2, 3)), moved.mean(dim=(2, 3))
+    gain = moved.std(dim=(2, 3)) / x.std(dim=(2, 3))
+    line = moved_mean[..., None, None] + gain[..., None, None] * (x - mean[..., None, None])
+    np.testing.assert_allclose(moved.numpy(), line.numpy(), atol=1e-4)
+    lift = moved_mean - mean
+    assert 0.4 < lift.abs().max() <= 0.5 + 1e-4
+    assert 0.55 < gain.log().abs().max() <= 0.7 + 1e-4
+    # Brightness is common to the channels, the cast is not.
+    common = lift.mean(dim=1, keepdim=True)
+    assert 0.1 < (lift - common).abs().max() < 0.3
+
+
+@pytest.mark.parametrize("part", ["mirror", "invert"])
+def test_half_of_the_images_are_mirrored_or_inverted(part):
+    x = random_images()
+    moved = ColourMove(STILL, 0, 0, 0, **{part: True})(x, rng())
+    changed = x.flip(3) if part == "mirror" else 2 * x.mean(dim=(2, 3), keepdim=True) - x
+    is_same = ((moved - x).abs() < 1e-4).all(dim=(1, 2, 3))
+    is_changed = ((moved - changed).abs() < 1e-4).all(dim=(1, 2, 3))
+    assert (is_same ^ is_changed).all()
+    assert 0.4 < is_changed.float().mean() < 0.6
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((3, 32, 32), ColourMove), ((1, 32, 32), AffineMove)])
+def test_colour_is_the_default_for_three_channels(shape, kind):
+    rows = np.zeros((1, int(np.prod(shape))))
+    assert isinstance(resolve_augmentation("auto", rows, shape), kind)
+    assert isinstance(resolve_augmentation("affine", rows, shape), AffineMove)
+
+
+def test_colour_of_a_table_is_refused():
+    with pytest.raises(ValueError, match="augmentation='colour' needs images"):
+        BInfoGANTransformer(augmentation="colour").fit(np.random.default_rng(0).random((30, 4)))
+
+
+def test_a_saved_model_keeps_its_colour_move(tmp_path):
+    X = noise_images(16, 16)
+    gan = BInfoGANTransformer(image_shape=(16, 16, 3), **BUDGET).fit(X)
+    save(gan, tmp_path / "model.safetensors")
+    again = load(tmp_path / "model.safetensors")
+    assert again._net.settings.augment == gan._net.settings.augment
+    np.testing.assert_array_equal(again.transform(X), gan.transform(X))
+    assert again.diagnostics_["code_information"] == gan.diagnostics_["code_information"]
