@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
 from ._codes import CodeSpec
-from ._layout import is_large_image
+from ._layout import is_colour_image, is_large_image
 from ._networks import (
     ConvGenerator,
     DenseGenerator,
     Discriminator,
     Encoder,
+    LocalContrast,
     conv_stack,
     dense_stack,
     elu,
@@ -105,6 +106,7 @@ class ConvArchitecture:
     n_heads: int = 6
     n_fine_heads: int = 2
     category_activation: Callable[[], nn.Module] = elu
+    local_contrast: bool = False  # whether that is what categories are read from
     learning_rate: float = 2e-3
     warmup_rate: float = 0.5  # of the consistency phase, relative to that
     n_noise: int = 16
@@ -117,9 +119,12 @@ class ConvArchitecture:
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for images of shape (C, H, W)."""
         activation = self.category_activation
+        seen = (1, *shape[1:]) if self.local_contrast else shape
         category, width = conv_stack(
-            shape, self.category_channels, self.category_strides, "batch", activation
+            seen, self.category_channels, self.category_strides, "batch", activation
         )
+        if self.local_contrast:
+            category.insert(0, LocalContrast())
         category.extend(dense_stack([width, self.category_dense], activation, batch_norm=True))
         style, width = conv_stack(shape, self.style_channels, (2, 2), "group")
         style.extend(dense_stack([width, self.style_dense]))
@@ -280,6 +285,9 @@ CONV_LARGE = ConvArchitecture(
     game_share=0.75,
 )
 
+# Light and colour are what differs most between photographs, and seldom what they are of.
+CONV_COLOUR = replace(CONV_LARGE, local_contrast=True)
+
 ARCHITECTURES: dict[str, MLPArchitecture | ConvArchitecture | PaperArchitecture] = {
     "mlp": MLPArchitecture(),
     "conv": ConvArchitecture(),
@@ -314,7 +322,9 @@ def resolve_architecture(architecture: Any, shape: tuple[int, ...]) -> Architect
         )
     if name != "mlp" and not is_image:
         raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
-    return CONV_LARGE if name == "conv" and is_large_image(shape) else ARCHITECTURES[name]
+    if name == "conv" and is_large_image(shape):
+        return CONV_COLOUR if is_colour_image(shape) else CONV_LARGE
+    return ARCHITECTURES[name]
 
 
 def preset_recipe(

@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._layout import is_large_image
+from ._layout import is_colour_image, is_large_image
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -34,6 +34,9 @@ class AffineMove:
     warp : float
         Largest local shift, likewise; it is drawn on a coarse grid and smooth between, as in the
         elastic distortions of Simard et al. 2003. 0 for none.
+    reflect : bool
+        Whether the mirrored image comes in from outside; else zeros do, which suit images on a
+        black ground. On a photograph they would be an edge that no photograph has.
     """
 
     rotation: float = 0.3
@@ -41,6 +44,7 @@ class AffineMove:
     shear: float = 0.3
     shift: float = 0.16
     warp: float = 0.0
+    reflect: bool = False
 
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Move images (n, C, H, W), drawing every parameter from `rng`."""
@@ -54,7 +58,8 @@ class AffineMove:
         grid = F.affine_grid(torch.stack([top, bottom], dim=1), list(x.shape), align_corners=False)
         if self.warp > 0:
             grid = grid + self._local_shifts(x, rng)
-        return F.grid_sample(x, grid, align_corners=False)
+        padding = "reflection" if self.reflect else "zeros"
+        return F.grid_sample(x, grid, padding_mode=padding, align_corners=False)
 
     def _local_shifts(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Draw a shift for each pixel, (n, H, W, 2), that changes smoothly over the image."""
@@ -149,7 +154,6 @@ def identity(x: Tensor, rng: torch.Generator) -> Tensor:
 
 
 AUGMENTATIONS = ("affine", "colour", "noise")
-N_COLOURS = 3  # channels of an image whose light may be changed
 
 
 def resolve_augmentation(
@@ -183,7 +187,8 @@ def resolve_augmentation(
         return GaussianNoise.from_neighbours(scaled)
     if not is_image:
         raise ValueError(f"augmentation={name!r} needs images: set image_shape, or use 'noise'.")
-    move = AffineMove(warp=0.12 if is_large_image(shape) else 0.0)
+    warp = 0.12 if is_large_image(shape) else 0.0
+    move = AffineMove(warp=warp, reflect=is_colour_image(shape))
     return move if name == "affine" else ColourMove(move)
 
 
@@ -191,4 +196,4 @@ def _automatic(shape: tuple[int, ...]) -> str:
     """Name for "auto": what the data's shape suggests."""
     if len(shape) != 3:
         return "noise"
-    return "colour" if shape[0] == N_COLOURS else "affine"
+    return "colour" if is_colour_image(shape) else "affine"

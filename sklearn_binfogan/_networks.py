@@ -8,10 +8,12 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ._codes import CodeSpec
 
 FINE_RATIO = 4
+TINY = 1e-6
 DenseLayers = Callable[[Sequence[int]], nn.Module]
 
 
@@ -151,6 +153,34 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
     if name == "none":
         return []
     return [nn.BatchNorm2d(channels) if name == "batch" else nn.GroupNorm(4, channels)]
+
+
+class LocalContrast(nn.Module):
+    """How far each pixel lies from its neighbourhood's mean, whatever the light, colour and sign.
+
+    Each channel's distances are taken relative to their root mean square over the image, and
+    joined over the channels by the root of the sum of squares. A local contrast normalisation as
+    in Jarrett et al. 2009, rectified.
+
+    Parameters
+    ----------
+    side : int
+        Side of the neighbourhood, in pixels; odd.
+    floor : float
+        Added to that root mean square, so that an even surface's noise isn't blown up.
+    """
+
+    def __init__(self, side: int = 9, floor: float = 0.05) -> None:
+        super().__init__()
+        self.side, self.floor = side, floor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Contrast (n, 1, H, W) of images (n, C, H, W)."""
+        around = F.avg_pool2d(x, self.side, 1, self.side // 2, count_include_pad=False)
+        squares = (x - around).square()
+        usual = (squares.mean(dim=(2, 3), keepdim=True) + TINY).sqrt() + self.floor
+        # The root of 0 would have no finite gradient.
+        return ((squares / usual.square()).sum(dim=1, keepdim=True) + TINY).sqrt()
 
 
 class NoOutput(nn.Module):

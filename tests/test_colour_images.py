@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove, load, save
+from sklearn_binfogan._architectures import resolve_architecture
 from sklearn_binfogan._augmentation import resolve_augmentation
+from sklearn_binfogan._codes import CodeSpec
+from sklearn_binfogan._networks import LocalContrast
 
 BUDGET = {"n_clusters": (3, 2), "warmup_iter": 2, "max_iter": 2, "batch_size": 8, "random_state": 0}
 
@@ -126,3 +129,59 @@ def test_a_saved_model_keeps_its_colour_move(tmp_path):
     assert again._net.settings.augment == gan._net.settings.augment
     np.testing.assert_array_equal(again.transform(X), gan.transform(X))
     assert again.diagnostics_["code_information"] == gan.diagnostics_["code_information"]
+
+
+# -- local contrast --------------------------------------------------------------------------------
+
+
+def square_on(ground, ink):
+    """Colour image (1, 3, 32, 32) of a square of one colour on another."""
+    image = torch.tensor(ground)[None, :, None, None].expand(1, 3, 32, 32).clone()
+    image[:, :, 12:20, 10:18] = torch.tensor(ink)[None, :, None, None]
+    return image
+
+
+def test_local_contrast_sees_form_alone():
+    """Light, colour and sign may change: only the floor lets a little of them through."""
+    seen = [
+        LocalContrast(floor=0.0)(square_on(*colours))
+        for colours in (
+            ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+            ((1.0, 1.0, 1.0), (0.2, 0.2, 0.2)),
+            ((0.7, 0.2, 0.5), (0.1, 0.4, 0.9)),
+        )
+    ]
+    assert seen[0].shape == (1, 1, 32, 32)
+    for other in seen[1:]:
+        np.testing.assert_allclose(other, seen[0], atol=0.02)
+    assert seen[0][0, 0, 16, 10] > 10 * seen[0][0, 0, 2, 2]
+
+
+def test_local_contrast_of_an_even_image_is_finite_with_its_gradient():
+    x = torch.full((2, 3, 9, 13), 0.5, requires_grad=True)
+    seen = LocalContrast()(x)
+    seen.sum().backward()
+    assert seen.max() < 0.01
+    assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "local_contrast"), [((3, 16, 16), True), ((3, 15, 32), False), ((1, 32, 32), False)]
+)
+def test_categories_of_large_colour_images_are_read_from_it(shape, local_contrast):
+    networks = resolve_architecture("auto", shape).build(CodeSpec((4,), 1, 2), shape)
+    kinds = [type(module) for module in networks.encoder.category_trunk]
+    assert (LocalContrast in kinds) == local_contrast
+    assert LocalContrast not in [type(module) for module in networks.encoder.style_trunk]
+
+
+def test_reflection_brings_nothing_black_into_an_image():
+    x = torch.full((50, 3, 16, 16), 0.6)
+    np.testing.assert_allclose(AffineMove(reflect=True)(x, rng()), x, atol=1e-5)
+    assert AffineMove()(x, rng()).min() == 0
+
+
+def test_photographs_are_reflected_by_default():
+    rows = np.zeros((1, 3072))
+    assert resolve_augmentation("auto", rows, (3, 32, 32)).move.reflect
+    assert not resolve_augmentation("affine", rows[:, :1024], (1, 32, 32)).reflect
