@@ -1,6 +1,6 @@
 """Disentangled codes from unlabelled data: the Bidirectional-InfoGAN for scikit-learn."""
 
-from ._augmentation import AffineMove, GaussianNoise
+from ._augmentation import AffineMove, ColourMove, GaussianNoise
 from ._classifier import BInfoGANClassifier
 from ._transformer import BInfoGANTransformer
 from .persistence import load, save
@@ -11,6 +11,7 @@ __all__ = [
     "AffineMove",
     "BInfoGANClassifier",
     "BInfoGANTransformer",
+    "ColourMove",
     "GaussianNoise",
     "__version__",
     "load",

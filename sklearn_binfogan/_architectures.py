@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
 from ._codes import CodeSpec
-from ._layout import is_large_image
+from ._layout import is_colour_image, is_large_image
 from ._networks import (
     ConvGenerator,
     DenseGenerator,
     Discriminator,
     Encoder,
+    LocalContrast,
     conv_stack,
     dense_stack,
     elu,
@@ -105,6 +106,7 @@ class ConvArchitecture:
     n_heads: int = 6
     n_fine_heads: int = 2
     category_activation: Callable[[], nn.Module] = elu
+    local_contrast: bool = False  # whether that is what categories are read from
     learning_rate: float = 2e-3
     warmup_rate: float = 0.5  # of the consistency phase, relative to that
     n_noise: int = 16
@@ -117,9 +119,12 @@ class ConvArchitecture:
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for images of shape (C, H, W)."""
         activation = self.category_activation
+        seen = (1, *shape[1:]) if self.local_contrast else shape
         category, width = conv_stack(
-            shape, self.category_channels, self.category_strides, "batch", activation
+            seen, self.category_channels, self.category_strides, "batch", activation
         )
+        if self.local_contrast:
+            category.insert(0, LocalContrast())
         category.extend(dense_stack([width, self.category_dense], activation, batch_norm=True))
         style, width = conv_stack(shape, self.style_channels, (2, 2), "group")
         style.extend(dense_stack([width, self.style_dense]))
@@ -161,26 +166,37 @@ class ConvArchitecture:
 
 @dataclass(frozen=True)
 class PaperArchitecture:
-    """The paper's networks and training for MNIST (Hinz & Wermter 2018, supplement).
+    """The paper's networks and training (Hinz & Wermter 2018, supplement); by default for MNIST.
 
     Encoder and generator have one entry per convolution, as the supplement's tables do.
     """
 
     generator_channels: tuple[int, ...] = (64, 128, 64)
     generator_strides: tuple[int, ...] = (2, 1, 2)
+    generator_kernels: tuple[int, ...] = ()  # none: 4 each
     encoder_channels: tuple[int, ...] = (32, 64, 128)
     encoder_strides: tuple[int, ...] = (1, 2, 2)
     encoder_dense: int = 1024
     discriminator_channels: tuple[int, ...] = (64, 128)
+    discriminator_kernel: int = 3
     discriminator_dense: int = 512
     discriminator_code: tuple[int, ...] = (64, 128)
     discriminator_joint: int = 1024
     noise: tuple[float, ...] = (0.3, 0.5, 0.5)  # after the layers of D's trunks
+    n_noise: int = 16
+    max_iter: int = 30_000
+    batch_size: int = 128
+    learning_rate: float = 5e-4  # D's is 1e-4
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for images of shape (C, H, W)."""
         generator = ConvGenerator(
-            spec, shape, self.generator_channels, "batch", self.generator_strides
+            spec,
+            shape,
+            self.generator_channels,
+            "batch",
+            self.generator_strides,
+            self.generator_kernels,
         )
         initialise_truncated(generator)
         return Networks(self._encoder(spec, shape), generator, self._discriminator(spec, shape))
@@ -194,8 +210,15 @@ class PaperArchitecture:
         return Encoder(spec, trunk, width, trunk, width, style_reads_categories=False)
 
     def _discriminator(self, spec: CodeSpec, shape: tuple[int, ...]) -> Discriminator:
+        channels = self.discriminator_channels
         data, width = conv_stack(
-            shape, self.discriminator_channels, (2, 2), "batch", padding=0, noise=self.noise
+            shape,
+            channels,
+            (2,) * len(channels),
+            "batch",
+            padding=0,
+            noise=self.noise,
+            kernel=self.discriminator_kernel,
         )
         dense = partial(dense_stack, batch_norm=True)
         data.extend(dense([width, self.discriminator_dense], noise=self.noise[2:]))
@@ -213,11 +236,11 @@ class PaperArchitecture:
     def recipe(self, n_rows: int) -> dict[str, Any]:
         """Budget, rates and terms of the paper's objective, whatever the number of rows."""
         return {
-            "n_noise": 16,
+            "n_noise": self.n_noise,
             "warmup_iter": 0,
-            "max_iter": 30_000,
-            "batch_size": 128,
-            "learning_rate": 5e-4,
+            "max_iter": self.max_iter,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
             "discriminator_learning_rate": 1e-4,
             "consistency_weight": 0.0,
             "cycle_weight": 0.0,
@@ -227,6 +250,26 @@ class PaperArchitecture:
             "rate_floor": 0.2,
         }
 
+
+# The supplement's system for SVHN and CelebA. The strides that it prints for G end at 8 x 8: the
+# two doublings that are missing go to the next two layers, of 128 and 64. Without padding, as for
+# MNIST, E's convolutions end at 2 x 2 x 512, from which G starts.
+PAPER_32X32 = PaperArchitecture(
+    generator_channels=(512, 512, 256, 128, 64, 32),
+    generator_strides=(2, 2, 2, 2, 1, 1),
+    generator_kernels=(5, 5, 5, 5, 5, 4),
+    encoder_channels=(32, 64, 128, 256, 512),
+    encoder_strides=(1, 2, 1, 2, 2),
+    discriminator_channels=(64, 128, 256),
+    discriminator_kernel=4,
+    discriminator_dense=1024,
+    discriminator_code=(64, 128, 256),
+    noise=(),
+    n_noise=64,
+    max_iter=300_000,
+    batch_size=32,
+    learning_rate=1e-4,
+)
 
 CONV_LARGE = ConvArchitecture(
     category_channels=(16, 32, 64),
@@ -242,10 +285,14 @@ CONV_LARGE = ConvArchitecture(
     game_share=0.75,
 )
 
+# Light and colour are what differs most between photographs, and seldom what they are of.
+CONV_COLOUR = replace(CONV_LARGE, local_contrast=True)
+
 ARCHITECTURES: dict[str, MLPArchitecture | ConvArchitecture | PaperArchitecture] = {
     "mlp": MLPArchitecture(),
     "conv": ConvArchitecture(),
     "paper-mnist": PaperArchitecture(),
+    "paper-32x32": PAPER_32X32,
 }
 
 
@@ -275,7 +322,9 @@ def resolve_architecture(architecture: Any, shape: tuple[int, ...]) -> Architect
         )
     if name != "mlp" and not is_image:
         raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
-    return CONV_LARGE if name == "conv" and is_large_image(shape) else ARCHITECTURES[name]
+    if name == "conv" and is_large_image(shape):
+        return CONV_COLOUR if is_colour_image(shape) else CONV_LARGE
+    return ARCHITECTURES[name]
 
 
 def preset_recipe(

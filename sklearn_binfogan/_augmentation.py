@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._layout import is_large_image
+from ._layout import is_colour_image, is_large_image
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -36,6 +36,9 @@ class AffineMove:
     warp : float, default=0.0
         Largest local shift, likewise; it is drawn on a coarse grid and smooth between, as in the
         elastic distortions of Simard et al. 2003. 0 for none.
+    reflect : bool, default=False
+        Whether the mirrored image comes in from outside; else zeros do, which suit images on a
+        black ground. On a photograph they would be an edge that no photograph has.
 
     Examples
     --------
@@ -57,6 +60,7 @@ class AffineMove:
     shear: float = 0.3
     shift: float = 0.16
     warp: float = 0.0
+    reflect: bool = False
 
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Move images (n, C, H, W), drawing every parameter from `rng`."""
@@ -70,7 +74,8 @@ class AffineMove:
         grid = F.affine_grid(torch.stack([top, bottom], dim=1), list(x.shape), align_corners=False)
         if self.warp > 0:
             grid = grid + self._local_shifts(x, rng)
-        return F.grid_sample(x, grid, align_corners=False)
+        padding = "reflection" if self.reflect else "zeros"
+        return F.grid_sample(x, grid, padding_mode=padding, align_corners=False)
 
     def _local_shifts(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Draw a shift for each pixel, (n, H, W, 2), that changes smoothly over the image."""
@@ -85,6 +90,51 @@ def _bicubic(size: int, like: Tensor) -> Tensor:
     cells = torch.eye(WARP_CELLS, dtype=like.dtype, device=like.device)[None, :, None]
     smooth = F.interpolate(cells, (1, size), mode="bicubic", align_corners=True)
     return smooth[0, :, 0].T
+
+
+@dataclass(frozen=True)
+class ColourMove:
+    """An affine move, then a random contrast, brightness and colour cast of each image of a batch.
+
+    What is left to tell categories by is the form of things, not their light. Values may leave
+    [0, 1]: cut off, they would say how bright an image was.
+
+    Parameters
+    ----------
+    move : AffineMove
+    contrast : float
+        Largest change of the logarithm of the contrast, around each channel's mean.
+    brightness : float
+        Largest shift of all channels, where the whole range is 1.
+    cast : float
+        Largest further change of each channel by itself, of either kind.
+    mirror : bool
+        Whether half of the images are turned left to right.
+    invert : bool
+        Whether half of the images become negatives.
+    """
+
+    move: AffineMove = AffineMove()
+    contrast: float = 0.3
+    brightness: float = 0.2
+    cast: float = 0.1
+    mirror: bool = False
+    invert: bool = False
+
+    def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Change images (n, C, H, W), drawing every parameter from `rng`."""
+        x = self.move(x, rng)
+        shape = (2, len(x), 1 + x.shape[1])
+        u = torch.rand(shape, generator=rng, device=x.device, dtype=x.dtype) * 2 - 1
+        gain = (self.contrast * u[0, :, :1] + self.cast * u[0, :, 1:]).exp()
+        lift = self.brightness * u[1, :, :1] + self.cast * u[1, :, 1:]
+        coins = torch.rand((2, len(x)), generator=rng, device=x.device, dtype=x.dtype) < 0.5
+        if self.invert:
+            gain = torch.where(coins[0, :, None], -gain, gain)
+        if self.mirror:
+            x = torch.where(coins[1, :, None, None, None], x.flip(3), x)
+        mean = x.mean(dim=(2, 3), keepdim=True)
+        return mean + (x - mean) * gain[:, :, None, None] + lift[:, :, None, None]
 
 
 @dataclass(frozen=True)
@@ -141,7 +191,7 @@ def identity(x: Tensor, rng: torch.Generator) -> Tensor:
     return x
 
 
-AUGMENTATIONS = ("affine", "noise")
+AUGMENTATIONS = ("affine", "colour", "noise")
 
 
 def resolve_augmentation(
@@ -160,19 +210,28 @@ def resolve_augmentation(
     Raises
     ------
     ValueError
-        If the name is unknown, or "affine" is asked of a table.
+        If the name is unknown, or one for images is asked of a table.
     """
     if augmentation is None:
         return identity
     if callable(augmentation):
         return augmentation
     is_image = len(shape) == 3
-    name = ("affine" if is_image else "noise") if augmentation == "auto" else augmentation
+    name = _automatic(shape) if augmentation == "auto" else augmentation
     if name not in AUGMENTATIONS:
         known = ", ".join(map(repr, ["auto", *AUGMENTATIONS]))
         raise ValueError(f"Unknown augmentation {augmentation!r}: use {known}, a callable or None.")
-    if name == "affine" and not is_image:
-        raise ValueError("augmentation='affine' needs images: set image_shape, or use 'noise'.")
     if name == "noise":
         return GaussianNoise.from_neighbours(scaled)
-    return AffineMove(warp=0.12 if is_large_image(shape) else 0.0)
+    if not is_image:
+        raise ValueError(f"augmentation={name!r} needs images: set image_shape, or use 'noise'.")
+    warp = 0.12 if is_large_image(shape) else 0.0
+    move = AffineMove(warp=warp, reflect=is_colour_image(shape))
+    return move if name == "affine" else ColourMove(move)
+
+
+def _automatic(shape: tuple[int, ...]) -> str:
+    """Name for "auto": what the data's shape suggests."""
+    if len(shape) != 3:
+        return "noise"
+    return "colour" if is_colour_image(shape) else "affine"

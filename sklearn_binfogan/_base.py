@@ -41,6 +41,7 @@ from ._training import (
     train,
     train_start,
 )
+from .metrics import code_information
 
 AUTO = StrOptions({"auto"})
 POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -65,7 +66,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         "architecture": [StrOptions({"auto", *ARCHITECTURES}), HasMethods(["build"])],
         "mi_weight": [NOT_NEGATIVE],
         "consistency_weight": [NOT_NEGATIVE, AUTO],
-        "augmentation": [StrOptions({"auto", "affine", "noise"}), callable, None],
+        "augmentation": [StrOptions({"auto", "affine", "colour", "noise"}), callable, None],
         "cycle_weight": [NOT_NEGATIVE, AUTO],
         "adversarial_loss": [StrOptions({"auto", "nonsaturating", "relativistic"})],
         "cluster_prior": [StrOptions({"uniform", "learned"}), "array-like"],
@@ -277,6 +278,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             "cluster_sizes": sizes[0] if len(sizes) == 1 else sizes,
             "findings": findings(self._evidence(rows)),
         }
+        if len(sizes) > 1:
+            self.diagnostics_["code_information"] = code_information(labels).tolist()
 
     def _evidence(self, X: np.ndarray) -> Evidence:
         """Gather what the signs of collapse are read from; the same draws at every call."""

@@ -47,28 +47,31 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Number of continuous codes, at least 0.
     n_noise : int or "auto", default="auto"
         Size of the noise z, at least 0; "auto" is 8 for tables, 16 for images, and 32 for those
-        from 16 x 16 pixels on.
+        from 16 x 16 pixels on; 16 and 64 with the paper's presets for MNIST and for 32 x 32.
     include_noise : bool, default=False
         Whether `transform` appends the encoding of z.
     image_shape : tuple of int or None, default=None
         (H, W) or (H, W, C) of images at least 8 x 8 whose flattened channels-last pixels are
         the rows of X; None for tables.
-    architecture : {"auto", "mlp", "conv"} or object, default="auto"
+    architecture : {"auto", "mlp", "conv", "paper-mnist", "paper-32x32"} or object, default="auto"
         Preset of the networks, or an object with ``build(spec, shape)``; "auto" is "conv" for
-        images and "mlp" for tables.
+        images and "mlp" for tables. The paper's presets train the paper's objective, with its
+        rates and numbers of steps; the codes stay those of `n_clusters` and `n_continuous`.
     mi_weight : float, default=1.0
         lambda of the paper, at least 0.
     consistency_weight : float or "auto", default="auto"
         Above 0, the categories are first trained to agree on x and T(x), and kept in the game;
         0 is the paper's own objective, without that phase. "auto" is 1. The value weighs the
         term where it is part of the game, which is with ``warmup_iter=0``.
-    augmentation : {"auto", "affine", "noise"}, callable or None, default="auto"
-        T: small affine moves for images (with a local warp from 16 x 16 on), noise for tables,
-        or ``(x, rng) -> x`` on scaled
-        tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`. None: T(x) = x.
+    augmentation : {"auto", "affine", "colour", "noise"}, callable or None, default="auto"
+        T: "affine" is small affine moves of images, with a local warp from 16 x 16 on; "colour"
+        also changes contrast, brightness and tint; "noise" is for tables. "auto" is "colour" for
+        images of three channels, "affine" for others, "noise" for tables. Or ``(x, rng) -> x`` on
+        scaled tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`; ready ones
+        are `AffineMove`, `ColourMove` and `GaussianNoise`. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
-        Weight of |G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2; 0 in the paper. 0 also switches off the
-        further terms on codes that the preset for images from 16 x 16 on has.
+        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 also switches off
+        the further terms on codes that the preset for images from 16 x 16 on has.
     adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
         "nonsaturating" is the paper's; "auto" is "relativistic".
     cluster_prior : {"labels", "uniform"} or array-like, default="labels"

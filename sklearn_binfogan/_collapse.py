@@ -10,11 +10,13 @@ from itertools import combinations
 import numpy as np
 
 from ._codes import CodeSpec
+from .metrics import code_information
 
 DEAD = 0.1  # a category with less than this part of the rows that its prior promises
 MIN_EXPECTED = 10  # rows that the prior must promise before too few of them mean anything
 MERGED = 0.35  # share of two categories' rows that T moves from one into the other
 UNHEARD = 0.5  # share of a category's samples that E must name rightly
+ALIKE = 0.5  # information that two codes share, relative to the smaller entropy
 FLAT = 0.1  # R2 of a recovered continuous code, and variance of samples relative to that of rows
 SATURATED = 0.05  # a discriminator's loss relative to that of guessing
 
@@ -51,6 +53,7 @@ class Evidence:
 def findings(evidence: Evidence) -> list[str]:
     """Every sign of collapse, a sentence each; empty if there is none."""
     found = [*_dead_categories(evidence), *_merged_categories(evidence)]
+    found += _codes_alike(evidence)
     if not math.isnan(evidence.discriminator_loss):
         found += [*_unheard_categories(evidence), *_unheard_continuous(evidence)]
         found += [*_uniform_samples(evidence), *_saturated_discriminator(evidence)]
@@ -81,6 +84,16 @@ def _merged_categories(evidence: Evidence) -> Iterator[str]:
                     f"{pair} are not told apart: the augmentation moves rows from one into the "
                     "other. Use fewer n_clusters, more warmup_iter, or n_init > 1."
                 )
+
+
+def _codes_alike(evidence: Evidence) -> Iterator[str]:
+    columns = [evidence.posterior[:, p].argmax(axis=1) for p in evidence.spec.category_slices]
+    shared = code_information(np.stack(columns, axis=1))
+    for i, j in zip(*np.nonzero(np.triu(shared > ALIKE, k=1)), strict=True):
+        yield (
+            f"Codes {i} and {j} say much the same: they share {shared[i, j]:.0%} of what the "
+            "smaller tells. Use fewer categorical codes, or more warmup_iter."
+        )
 
 
 def _unheard_categories(evidence: Evidence) -> Iterator[str]:

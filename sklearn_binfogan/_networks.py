@@ -14,6 +14,7 @@ from ._codes import CodeSpec
 
 FINE_RATIO = 4
 FEW_CHANNELS = 3
+TINY = 1e-6
 DenseLayers = Callable[[Sequence[int]], nn.Module]
 
 
@@ -104,8 +105,9 @@ def conv_stack(
     activation: Callable[[], nn.Module] = elu,
     padding: int = 1,
     noise: Sequence[float] = (),
+    kernel: int = 3,
 ) -> tuple[nn.Sequential, int]:
-    """3 x 3 convolutions, flattened at the end.
+    """Square convolutions, flattened at the end.
 
     Parameters
     ----------
@@ -118,21 +120,33 @@ def conv_stack(
     padding : int
     noise : sequence of float
         Deviation of the noise after each layer; empty for none.
+    kernel : int
+        Side of the convolutions, in pixels.
 
     Returns
     -------
     layers : Sequential
     width : int
         Number of features of the flattened output.
+
+    Raises
+    ------
+    ValueError
+        If the images are so small that nothing is left of them.
     """
     n_in, height, width = shape
     layers: list[nn.Module] = []
     for i, (n_out, stride) in enumerate(zip(channels, strides, strict=True)):
-        layers += [nn.Conv2d(n_in, n_out, 3, stride, padding, bias=norm != "batch")]
+        layers += [nn.Conv2d(n_in, n_out, kernel, stride, padding, bias=norm != "batch")]
         layers += [*_norm(norm, n_out), activation()]
         layers += [AdditiveNoise(noise[i])] if noise else []
         n_in = n_out
-        height, width = ((size + 2 * padding - 3) // stride + 1 for size in (height, width))
+        height, width = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
+    if min(height, width) < 1:
+        raise ValueError(
+            f"Images of {shape[1]} x {shape[2]} pixels are too small for this architecture: its "
+            "convolutions leave nothing of them. Use larger images, or architecture='conv'."
+        )
     return nn.Sequential(*layers, nn.Flatten()), n_in * height * width
 
 
@@ -140,6 +154,34 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
     if name == "none":
         return []
     return [nn.BatchNorm2d(channels) if name == "batch" else nn.GroupNorm(4, channels)]
+
+
+class LocalContrast(nn.Module):
+    """How far each pixel lies from its neighbourhood's mean, whatever the light, colour and sign.
+
+    Each channel's distances are taken relative to their root mean square over the image, and
+    joined over the channels by the root of the sum of squares. A local contrast normalisation as
+    in Jarrett et al. 2009, rectified.
+
+    Parameters
+    ----------
+    side : int
+        Side of the neighbourhood, in pixels; odd.
+    floor : float
+        Added to that root mean square, so that an even surface's noise isn't blown up.
+    """
+
+    def __init__(self, side: int = 9, floor: float = 0.05) -> None:
+        super().__init__()
+        self.side, self.floor = side, floor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Contrast (n, 1, H, W) of images (n, C, H, W)."""
+        around = F.avg_pool2d(x, self.side, 1, self.side // 2, count_include_pad=False)
+        squares = (x - around).square()
+        usual = (squares.mean(dim=(2, 3), keepdim=True) + TINY).sqrt() + self.floor
+        # The root of 0 would have no finite gradient.
+        return ((squares / usual.square()).sum(dim=1, keepdim=True) + TINY).sqrt()
 
 
 class NoOutput(nn.Module):
@@ -278,7 +320,7 @@ class DenseGenerator(nn.Module):
 
 
 class ConvGenerator(nn.Module):
-    """G(Z) for images in [0, 1]: dense, then 4 x 4 transposed convolutions.
+    """G(Z) for images in [0, 1]: dense, then transposed convolutions.
 
     Parameters
     ----------
@@ -290,6 +332,8 @@ class ConvGenerator(nn.Module):
     norm : {"none", "batch", "group"}
     strides : sequence of int or None
         1 or 2 for each layer; None: all 2.
+    kernels : sequence of int or None
+        Side of each layer's kernel, at least 2; None: all 4.
     """
 
     def __init__(
@@ -299,10 +343,12 @@ class ConvGenerator(nn.Module):
         channels: Sequence[int],
         norm: str,
         strides: Sequence[int] | None = None,
+        kernels: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         image_channels, self.height, self.width = shape
         strides = strides or (2,) * len(channels)
+        kernels = kernels or (4,) * len(channels)
         factor = math.prod(strides)
         base = (channels[0], math.ceil(self.height / factor), math.ceil(self.width / factor))
         self.project = nn.Sequential(
@@ -312,10 +358,12 @@ class ConvGenerator(nn.Module):
             elu(),
         )
         layers: list[nn.Module] = []
-        for n_in, n_out, stride in zip(channels, channels[1:], strides, strict=False):
-            layers += [_transposed(n_in, n_out, stride, bias=norm != "batch")]
+        for n_in, n_out, stride, kernel in zip(
+            channels, channels[1:], strides, kernels, strict=False
+        ):
+            layers += [_transposed(n_in, n_out, stride, kernel, bias=norm != "batch")]
             layers += [*_norm(norm, n_out), elu()]
-        pixels = _transposed(channels[-1], image_channels, strides[-1], bias=True)
+        pixels = _transposed(channels[-1], image_channels, strides[-1], kernels[-1], bias=True)
         self.layers = nn.Sequential(*layers, pixels, nn.Sigmoid())
         initialise(self)
 
@@ -325,13 +373,16 @@ class ConvGenerator(nn.Module):
         return images[:, :, : self.height, : self.width]
 
 
-def _transposed(n_in: int, n_out: int, stride: int, bias: bool) -> nn.Module:
-    """4 x 4 transposed convolution whose output is `stride` times as large."""
+def _transposed(n_in: int, n_out: int, stride: int, kernel: int, bias: bool) -> nn.Module:
+    """Square transposed convolution whose output is `stride` times as large; stride 1 or 2."""
+    before, after = (kernel - 1) // 2, kernel // 2
     if stride == 1:
         # With stride 1 it is a convolution with the kernel turned round, which can pad unevenly.
-        return nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(n_in, n_out, 4, bias=bias))
+        padding = nn.ZeroPad2d((before, after, before, after))
+        return nn.Sequential(padding, nn.Conv2d(n_in, n_out, kernel, bias=bias))
     layer = FoldedTransposed if n_out <= FEW_CHANNELS else nn.ConvTranspose2d
-    return layer(n_in, n_out, 4, stride, padding=1, bias=bias)
+    surplus = kernel % 2  # an odd kernel would end a pixel short
+    return layer(n_in, n_out, kernel, stride, before, surplus, bias=bias)
 
 
 class FoldedTransposed(nn.ConvTranspose2d):

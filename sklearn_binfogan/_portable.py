@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from ._architectures import ConvArchitecture, MLPArchitecture, PaperArchitecture
-from ._augmentation import AffineMove, GaussianNoise, identity
+from ._augmentation import AffineMove, ColourMove, GaussianNoise, identity
 from ._codes import CodeSpec, Prior
 from ._layout import Layout
 from ._losses import ADVERSARIAL_LOSSES
@@ -30,7 +30,16 @@ Arrays = dict[str, np.ndarray]
 ARCHITECTURES = (MLPArchitecture, ConvArchitecture, PaperArchitecture)
 RECORDS = {
     cls.__name__: cls
-    for cls in (*ARCHITECTURES, AffineMove, GaussianNoise, CodeSpec, Layout, Recipe, Settings)
+    for cls in (
+        *ARCHITECTURES,
+        AffineMove,
+        ColourMove,
+        GaussianNoise,
+        CodeSpec,
+        Layout,
+        Recipe,
+        Settings,
+    )
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "identity": identity,
@@ -263,7 +272,10 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     require(type(settings.architecture) in ARCHITECTURES, "the architecture is not valid")
     augment = settings.augment
     fits = isinstance(augment, GaussianNoise) or augment is identity
-    require(fits or (isinstance(augment, AffineMove) and is_image), "the augmentation is not valid")
+    require(
+        fits or (isinstance(augment, AffineMove | ColourMove) and is_image),
+        "the augmentation is not valid",
+    )
     require(recipe.adversarial_loss in ADVERSARIAL_LOSSES, "the adversarial loss is not valid")
     require(recipe.batch_size >= 1, "the batch size is 0")
     require(recipe.precision in PRECISIONS, "the precision is not valid")

@@ -7,18 +7,21 @@ import hashlib
 import math
 import os
 import zlib
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.datasets import fetch_openml
-from sklearn.utils import Bunch
+from sklearn.datasets import fetch_openml, load_sample_images
+from sklearn.utils import Bunch, check_random_state, check_scalar
 
+from . import _photos
+from ._celeba import load_celeba
+from ._files import candidate_folders, find, require, require_whole
 from ._shapes import make_shapes
+from ._svhn import load_svhn
 
-__all__ = ["load_mnist", "make_shapes"]
-
-_VARIABLE = "SKLEARN_BINFOGAN_DATA"
+__all__ = ["load_celeba", "load_mnist", "load_svhn", "make_mnist_on_photos", "make_shapes"]
 
 
 class _IdxFile(NamedTuple):
@@ -123,36 +126,135 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
     >>> mnist.X_train.shape, mnist.image_shape  # doctest: +SKIP
     ((60000, 784), (28, 28))
     """
-    folders = _folders(data_dir, "mnist")
+    folders = candidate_folders(data_dir, "mnist")
     arrays = _read_mnist(folders) if folders else _fetch_mnist()
     return Bunch(**arrays, image_shape=_MNIST["X_train"].shape[1:], DESCR=_MNIST_DESCR)
 
 
-def _folders(data_dir: str | os.PathLike[str] | None, name: str) -> list[Path]:
-    """Return the folders that may hold the data set `name`; none if the user gave none."""
-    if data_dir is not None:
-        return [Path(data_dir)]
-    root = os.environ.get(_VARIABLE)
-    return [Path(root), Path(root, name)] if root else []
+_PHOTOS_DESCR = """\
+MNIST on photographs: colour images of 32 x 32 pixels, each a patch of one of the two photographs
+that come with scikit-learn, from which a digit of MNIST is subtracted, as |patch - contrast *
+colour * ink|. All factors but the digit are drawn uniformly and independently of each other:
+
+digit     0 to 9
+photo     0 or 1: which photograph
+top       row of the patch's upper edge in the photograph
+left      column of the patch's left edge
+contrast  how much of the digit is subtracted
+colour    0 white, 1 red, 2 green, 3 blue, 4 yellow, 5 cyan, 6 magenta
+
+Made after MNIST-M: Y. Ganin and V. Lempitsky, "Unsupervised Domain Adaptation by Backpropagation",
+ICML 2015. MNIST is CC BY-SA 3.0; the photographs are CC BY 2.0, their authors are named beside them
+in scikit-learn's datasets/images/README.txt.
+"""
 
 
-def _find(folders: list[Path], name: str) -> Path:
-    """Return the first file called `name`, with ``.idx`` or ``-idx``, plain or gzip."""
-    spellings = [name, name.replace("-idx", ".idx")]
-    names = [spelling + suffix for spelling in spellings for suffix in ("", ".gz")]
-    for path in (folder / each for folder in folders for each in names):
-        if path.is_file():
-            return path
-    # A download in its stead would surprise whoever named a folder.
-    raise FileNotFoundError(
-        f"Looked for {', '.join(names)} in {' and '.join(map(str, folders))}; found none. The "
-        f"folder comes from data_dir or, without it, from the environment variable {_VARIABLE}."
+def make_mnist_on_photos(
+    n_samples: int | None = None,
+    *,
+    subset: str = "train",
+    contrast: tuple[float, float] = (0.6, 1.0),
+    data_dir: str | os.PathLike[str] | None = None,
+    random_state: Any = None,
+) -> Bunch:
+    """Subtract MNIST's digits from patches of photographs, with known factors.
+
+    The construction of MNIST-M [1]_, with the photographs of
+    :func:`sklearn.datasets.load_sample_images`, which need Pillow
+    (``pip install sklearn-binfogan[images]``), and with digits of seven colours.
+
+    Parameters
+    ----------
+    n_samples : int or None, default=None
+        Number of images, at least 1; each is of another digit image. None: all of the subset.
+    subset : {"train", "test"}, default="train"
+        Which digit images to take, 60 000 or 10 000.
+    contrast : tuple of two floats, default=(0.6, 1.0)
+        Lowest and highest contrast, in [0, 1].
+    data_dir : str or Path, default=None
+        Where MNIST lies, as for :func:`load_mnist`.
+    random_state : int, RandomState or None, default=None
+        Draws images and factors.
+
+    Returns
+    -------
+    photos : Bunch
+        X : ndarray of uint8, shape (n_samples, 3072)
+            Flattened channels-last images as rows.
+        y : ndarray of int64, shape (n_samples,)
+            The digits.
+        factors : ndarray of float64, shape (n_samples, 6)
+            In this order: digit, photo (0 or 1), top and left of the patch in pixels, contrast,
+            colour (0 white, 1 red, 2 green, 3 blue, 4 yellow, 5 cyan, 6 magenta).
+        factor_names : list of str
+        image_shape : tuple
+            ``(32, 32, 3)``
+        DESCR : str
+            Description and source.
+
+    Raises
+    ------
+    TypeError
+        If `n_samples` is no int.
+    ValueError
+        If a parameter is out of its range.
+    ImportError
+        If Pillow is missing.
+    FileNotFoundError, ValueError, OSError
+        As :func:`load_mnist`.
+
+    References
+    ----------
+    .. [1] Y. Ganin, V. Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", ICML 2015.
+
+    Examples
+    --------
+    >>> from sklearn_binfogan.datasets import make_mnist_on_photos
+    >>> photos = make_mnist_on_photos(100, random_state=0)  # doctest: +SKIP
+    >>> photos.X.shape, photos.factors.shape  # doctest: +SKIP
+    ((100, 3072), (100, 6))
+    """
+    _check_photos(n_samples, subset, contrast)
+    rng = check_random_state(random_state)
+    mnist, images = load_mnist(data_dir), load_sample_images().images
+    ink, digits = mnist[f"X_{subset}"], mnist[f"y_{subset}"]
+    if n_samples is not None:
+        check_scalar(n_samples, "n_samples", Integral, min_val=1, max_val=len(ink))
+        chosen = rng.permutation(len(ink))[:n_samples]
+        ink, digits = ink[chosen], digits[chosen]
+    factors = _photos.draw_factors(digits, images, contrast, rng)
+    return Bunch(
+        X=_photos.subtract_digits(ink.reshape(-1, *mnist.image_shape), images, factors),
+        y=digits,
+        factors=factors,
+        factor_names=list(_photos.FACTORS),
+        image_shape=(_photos.SIDE, _photos.SIDE, 3),
+        DESCR=_PHOTOS_DESCR,
     )
+
+
+def _check_photos(n_samples: Any, subset: Any, contrast: Any) -> None:
+    """Raise an error for what can be seen to be wrong before anything is loaded."""
+    if n_samples is not None:
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+    if subset not in ("train", "test"):
+        raise ValueError(f"subset must be 'train' or 'test'; got {subset!r}.")
+    numbers = isinstance(contrast, tuple | list) and all(isinstance(c, Real) for c in contrast)
+    if not numbers or len(contrast) != 2 or not 0 <= contrast[0] <= contrast[1] <= 1:
+        raise ValueError(
+            f"contrast must be two numbers in rising order, in [0, 1]; got {contrast!r}."
+        )
+
+
+def _spellings(name: str) -> list[str]:
+    """Names that a file goes by: with ``.idx`` or ``-idx``, plain or gzip."""
+    spellings = [name, name.replace("-idx", ".idx")]
+    return [spelling + suffix for spelling in spellings for suffix in ("", ".gz")]
 
 
 def _read_mnist(folders: list[Path]) -> dict[str, np.ndarray]:
     """Read the four files; images become rows."""
-    paths = {key: _find(folders, file.name) for key, file in _MNIST.items()}
+    paths = {key: find(folders, _spellings(file.name)) for key, file in _MNIST.items()}
     arrays = {key: _read_idx(paths[key], file) for key, file in _MNIST.items()}
     return {
         key: values.astype(np.int64) if values.ndim == 1 else values.reshape(len(values), -1)
@@ -168,14 +270,14 @@ def _read_idx(path: Path, file: _IdxFile) -> np.ndarray:
     content = _read_bytes(path, file.n_bytes + 1)
     n_numbers = min(file.n_header_bytes, len(content)) // 4
     magic, *sizes = np.frombuffer(content, ">u4", n_numbers).tolist() or [None]
-    _require(path, "the magic number", magic, file.magic)
-    _require(path, "the shape in the header", tuple(sizes), file.shape)
+    require(path, "the magic number", magic, file.magic)
+    require(path, "the shape in the header", tuple(sizes), file.shape)
     n_bytes = f"more than {file.n_bytes}" if len(content) > file.n_bytes else len(content)
-    _require(path, "the number of bytes", n_bytes, file.n_bytes)
+    require(path, "the number of bytes", n_bytes, file.n_bytes)
     values = np.frombuffer(content, np.uint8, offset=file.n_header_bytes).reshape(file.shape)
-    _require_whole(path, values, file.largest)
+    require_whole(path, values, file.largest)
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    _require(path, "the MD5 checksum of the unpacked file", md5, file.md5)
+    require(path, "the MD5 checksum of the unpacked file", md5, file.md5)
     return values.copy()  # the buffer is read-only
 
 
@@ -195,11 +297,11 @@ def _fetch_mnist() -> dict[str, np.ndarray]:
     X, y = fetch_openml("mnist_784", version=1, return_X_y=True, as_frame=False, parser="liac-arff")
     n_train, *image_shape = _MNIST["X_train"].shape
     n_rows = n_train + _MNIST["X_test"].shape[0]
-    _require(source, "the shape of the images", X.shape, (n_rows, math.prod(image_shape)))
-    _require(source, "the shape of the labels", y.shape, (n_rows,))
+    require(source, "the shape of the images", X.shape, (n_rows, math.prod(image_shape)))
+    require(source, "the shape of the labels", y.shape, (n_rows,))
     y = y.astype(np.float64)  # the digits come as str
-    _require_whole(source, X, _MNIST["X_train"].largest)
-    _require_whole(source, y, _MNIST["y_train"].largest)
+    require_whole(source, X, _MNIST["X_train"].largest)
+    require_whole(source, y, _MNIST["y_train"].largest)
     X, y = X.astype(np.uint8, order="C"), y.astype(np.int64)
     return {
         "X_train": X[:n_train],
@@ -207,19 +309,3 @@ def _fetch_mnist() -> dict[str, np.ndarray]:
         "X_test": X[n_train:],
         "y_test": y[n_train:],
     }
-
-
-def _require(source: Path | str, what: str, found: Any, allowed: Any) -> None:
-    """Raise an error that quotes both unless what was found is what is allowed."""
-    if found != allowed:
-        raise ValueError(f"{source}: {what} is {found}; allowed is only {allowed}.")
-
-
-def _require_whole(source: Path | str, values: np.ndarray, largest: int) -> None:
-    """Raise an error that quotes the first value that isn't a whole number in 0 to `largest`."""
-    allowed = (values >= 0) & (values <= largest) & (values == np.floor(values))
-    if not allowed.all():
-        raise ValueError(
-            f"{source}: found the value {values[~allowed][0]}; allowed are only the whole "
-            f"numbers 0 to {largest}."
-        )

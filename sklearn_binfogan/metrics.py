@@ -1,6 +1,7 @@
 """Measures that need labels or known factors; NumPy, SciPy and scikit-learn only.
 
-Clusters are compared with classes by :func:`match_clusters` and :func:`cluster_accuracy`.
+Clusters are compared with classes by :func:`match_clusters` and :func:`cluster_accuracy`, several
+categorical codes with each other by :func:`code_information`.
 
 Codes are compared with known factors by :func:`mutual_information_gap`, :func:`factor_vae_score`,
 :func:`dci` and :func:`sap`. These take two matrices with a row for each sample: ``factors``, (n,
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import combinations
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -95,6 +97,52 @@ def cluster_accuracy(y: Any, labels: Any) -> float:
     0.75
     """
     return match_clusters(y, labels)[1]
+
+
+def code_information(labels: Any) -> np.ndarray:
+    """Mutual information of each pair of categorical codes, relative to the smaller entropy.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n, n_codes)
+        Categories of the codes, as ``predict`` gives them for several codes.
+
+    Returns
+    -------
+    information : ndarray of float64, shape (n_codes, n_codes)
+        I(c_i; c_j) / min(H(c_i), H(c_j)), in [0, 1] and symmetric, 1 on the diagonal. 0: the two
+        codes are independent; 1: they are the same partition, or one is a refinement of the other.
+        A code of one category only has 0 with all others.
+
+    Raises
+    ------
+    ValueError
+        If `labels` isn't 2-D, not empty and finite.
+
+    Notes
+    -----
+    Estimated from counts, which finds a little information by chance: about
+    ``(K - 1) * (L - 1) / (2 * n)`` nats for codes of K and L categories (Miller 1955).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_binfogan.metrics import code_information
+    >>> code_information([[0, 0], [0, 1], [1, 0], [1, 1]])
+    array([[1., 0.],
+           [0., 1.]])
+    >>> code_information([[0, 3], [0, 3], [1, 2], [1, 2]])
+    array([[1., 1.],
+           [1., 1.]])
+    """
+    columns = [_classes(column) for column in _check_matrix(labels, "labels").T]
+    entropies = np.array([mutual_info_score(c, c) for c in columns])
+    shared = np.eye(len(columns))
+    for i, j in combinations(range(len(columns)), 2):
+        smaller = min(entropies[i], entropies[j])
+        information = mutual_info_score(columns[i], columns[j]) / smaller if smaller > 0 else 0.0
+        shared[i, j] = shared[j, i] = min(max(information, 0.0), 1.0)
+    return shared
 
 
 def cluster_accuracy_scorer(estimator: Any, X: Any, y: Any) -> float:

@@ -26,7 +26,8 @@ LAYERS = [
     ["_layout"],
     ["_codes"],
     ["datasets", "metrics", "_container"],
-    ["_shapes"],
+    ["_celeba", "_photos", "_shapes", "_svhn"],
+    ["_files"],
 ]
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
 

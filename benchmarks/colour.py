@@ -1,0 +1,258 @@
+"""Colour images: the paper's four categorical and four continuous codes, seed by seed.
+
+    python benchmarks/colour.py            # real faces, seeds 100 to 102 -> colour_faces.json
+    python benchmarks/colour.py --photos   # MNIST on photographs -> colour_photos.json
+    python benchmarks/colour.py --steps    # seconds of a step -> colour_steps.json
+    python benchmarks/colour.py --paper    # the paper's preset on faces -> colour_paper.json
+
+All in `benchmarks/results/`. A run that was cut off goes on where it stopped; `--paper` stops after
+`--minutes` and says how far it came. Every fit uses one thread. No labels are used to fit. The code
+that tells a property is chosen, and its categories are given their values, on the training split;
+every measure is of the test split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import joblib
+import numpy as np
+from _classifiers import few_labels_accuracy
+from _faces import IMAGE_SHAPE, as_numbers, auc, correlation, load_faces
+from _report import QUICK, Row, environment, output_path, parser, print_table, run, summary, write
+from digits import r2
+from mnist import StepTimes, numbers_only, pixels, timed_fit
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.utils import Bunch
+from threadpoolctl import threadpool_limits
+
+from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan.datasets import make_mnist_on_photos
+from sklearn_binfogan.metrics import cluster_accuracy, code_columns
+
+SEEDS = range(100, 103)
+N_CLUSTERS, N_CONTINUOUS = (10, 10, 10, 10), 4  # the paper's, for CelebA and SVHN
+N_CODES = sum(N_CLUSTERS) + N_CONTINUOUS
+N_LABELS = 200
+PROPERTIES = {"male": auc, "child": auc, "skin": correlation, "background": correlation}
+N_KMEANS = 10_000  # rows, of 3072 pixels
+BATCH_SIZES = {"paper-32x32": 32, "conv": 128}
+N_STEPS, N_SKIPPED = 12, 3
+N_STEP_ROWS = 256  # few: a fit ends by encoding them all
+
+
+def new_model(seed: int, quick: bool, **parameters: Any) -> BInfoGANTransformer:
+    """The paper's codes; a quick run overrules the budget."""
+    return BInfoGANTransformer(
+        n_clusters=N_CLUSTERS,
+        n_continuous=N_CONTINUOUS,
+        image_shape=IMAGE_SHAPE,
+        include_noise=True,
+        random_state=seed,
+        **{**parameters, **(QUICK if quick else {})},
+    )
+
+
+def single_codes(gan: BInfoGANTransformer, X: np.ndarray) -> np.ndarray:
+    """Numbers of categories and continuous codes, (n, 8), without the noise."""
+    return code_columns(gan, X)[:, : len(N_CLUSTERS) + N_CONTINUOUS]
+
+
+def largest_overlap(gan: BInfoGANTransformer) -> float:
+    """Information that two categorical codes share at most, relative to the smaller entropy."""
+    shared = np.array(gan.diagnostics_["code_information"])
+    return float(np.max(shared - np.eye(len(shared))))
+
+
+# -- faces ---------------------------------------------------------------------------------------
+
+
+def faces(quick: bool) -> Bunch:
+    """The faces, or a few of them to try the script."""
+    data = load_faces()
+    return Bunch(**{k: v[: 600 if quick else None] for k, v in data.items()})
+
+
+def told_by_one_code(train: np.ndarray, test: np.ndarray, data: Bunch) -> Row:
+    """For each property the code that tells most of it, and how much."""
+    found: Row = {}
+    for name, measure in PROPERTIES.items():
+        target, test_target = data[f"{name}_train"], data[f"{name}_test"]
+        numbers = as_numbers(train, len(N_CLUSTERS), target, train)
+        on_training = [measure(target, column) for column in numbers.T]
+        best = int(np.argmax(on_training))
+        test_numbers = as_numbers(train, len(N_CLUSTERS), target, test)
+        on_test = [measure(test_target, column) for column in test_numbers.T]
+        found[f"{name}_{measure.__name__}"] = on_test[best]
+        found[f"{name}_code"] = best  # 0 to 3 categorical, 4 to 7 continuous
+        found[f"{name}_all_codes"] = on_test
+    return found
+
+
+def few_labels(train_codes: np.ndarray, test_codes: np.ndarray, data: Bunch, seed: int) -> Row:
+    """Logistic regression for `male` on 200 labels: on codes and on as many components."""
+    train, test = pixels(data.X_train), pixels(data.X_test)
+    pca = PCA(N_CODES, random_state=seed).fit(train)
+    features = {
+        "codes": (train_codes[:, :N_CODES], test_codes[:, :N_CODES]),
+        "pca": (pca.transform(train), pca.transform(test)),
+    }
+    labels = data.male_train, data.male_test
+    return {
+        f"male_{N_LABELS}_labels_{name}": few_labels_accuracy(
+            pair, *labels, N_LABELS, seed, scale=True
+        )
+        for name, pair in features.items()
+    }
+
+
+def measure_faces(seed: int, quick: bool) -> Row:
+    """Every measure of one fit on faces."""
+    data = faces(quick)
+    gan = new_model(seed, quick)
+    seconds = timed_fit(gan, data.X_train)
+    return {"seconds": seconds, **measures_of_faces(gan, data, seed)}
+
+
+def measures_of_faces(gan: BInfoGANTransformer, data: Bunch, seed: int) -> Row:
+    """Every measure of a fitted model but the seconds."""
+    train, test = gan.transform(data.X_train), gan.transform(data.X_test)
+    return {
+        **told_by_one_code(single_codes(gan, data.X_train), single_codes(gan, data.X_test), data),
+        **few_labels(train, test, data, seed),
+        "r2": r2(data.X_test, gan.inverse_transform(test)),
+        "largest_overlap": largest_overlap(gan),
+        "agreement": gan.diagnostics_["agreement"],
+        "score": float(gan.score(data.X_test)),
+    }
+
+
+# -- MNIST on photographs --------------------------------------------------------------------------
+
+
+def photos(quick: bool) -> tuple[Bunch, Bunch]:
+    """Training and test images; the same for every seed."""
+    sizes = (600, 300) if quick else (None, None)
+    return tuple(
+        make_mnist_on_photos(n, subset=subset, random_state=i)
+        for i, (n, subset) in enumerate(zip(sizes, ("train", "test"), strict=True))
+    )
+
+
+def measure_photos(seed: int, quick: bool) -> Row:
+    """Accuracy of the categorical code that tells most of the digit, and of k-means."""
+    train, test = photos(quick)
+    gan = new_model(seed, quick)
+    seconds = timed_fit(gan, train.X)
+    on_training = [cluster_accuracy(train.y, labels) for labels in gan.labels_.T]
+    on_test = [cluster_accuracy(test.y, labels) for labels in gan.predict(test.X).T]
+    kmeans = KMeans(10, n_init=3, random_state=seed).fit(pixels(train.X[:N_KMEANS]))
+    return {
+        "test_accuracy": on_test[int(np.argmax(on_training))],
+        "kmeans_accuracy": cluster_accuracy(test.y, kmeans.predict(pixels(test.X))),
+        "accuracies": on_test,
+        "r2": r2(test.X, gan.inverse_transform(gan.transform(test.X))),
+        "largest_overlap": largest_overlap(gan),
+        "seconds": seconds,
+    }
+
+
+# -- seconds of a step -----------------------------------------------------------------------------
+
+
+def measure_step(seed: int, quick: bool) -> Row:
+    """Median seconds of a step of the game of both architectures, one after the other."""
+    X = load_faces().X_train[:N_STEP_ROWS]
+    row: Row = {}
+    for architecture, batch_size in BATCH_SIZES.items():
+        times = StepTimes()
+        BInfoGANTransformer(
+            n_clusters=N_CLUSTERS,
+            n_continuous=N_CONTINUOUS,
+            image_shape=IMAGE_SHAPE,
+            architecture=architecture,
+            warmup_iter=0,
+            max_iter=N_SKIPPED + (2 if quick else N_STEPS),
+            batch_size=batch_size,
+            random_state=seed,
+            callbacks=[times],
+        ).fit(X)
+        seconds = float(np.median(np.diff(times.times_[N_SKIPPED - 1 :])))
+        row[f"{architecture}_step_seconds"] = seconds
+        row[f"{architecture}_row_milliseconds"] = 1000 * seconds / batch_size
+    return row
+
+
+# -- the paper's preset, as far as the time goes ---------------------------------------------------
+
+
+def run_paper(options: argparse.Namespace) -> None:
+    """The paper's own networks and objective on faces, for `--minutes` in all."""
+    seed = (options.seeds or SEEDS)[0]
+    path = output_path(options, "colour_paper")
+    state = path.with_suffix(".joblib")
+    data = faces(options.quick)
+    new = BInfoGANTransformer(
+        n_clusters=N_CLUSTERS,
+        n_continuous=N_CONTINUOUS,
+        image_shape=IMAGE_SHAPE,
+        architecture="paper-32x32",
+        include_noise=True,
+        random_state=seed,
+    )
+    gan, seconds = joblib.load(state) if state.exists() else (new, 0.0)
+    with threadpool_limits(1):
+        while seconds < 60 * options.minutes:
+            start = time.perf_counter()
+            gan.partial_fit(data.X_train[: 64 if options.quick else None])
+            seconds += time.perf_counter() - start
+            joblib.dump((gan, seconds), state)
+            print(f"step {gan.n_iter_}, {seconds / 60:.1f} minutes", flush=True)
+        row = {
+            "seed": seed,
+            "steps": gan.n_iter_,
+            "steps_in_the_paper": 500_000,
+            "seconds": seconds,
+            **measures_of_faces(gan, data, seed),
+        }
+    write(path, {"environment": environment(), "quick": options.quick, "rows": [row]})
+    print_table(numbers_only([row]))
+
+
+# -- from the command line -------------------------------------------------------------------------
+
+
+def run_study(name: str, measure: Callable[..., Row], options: argparse.Namespace) -> None:
+    """Measure every seed and print a column for each."""
+    cases = [{"seed": seed} for seed in options.seeds or SEEDS]
+    rows = run(name, partial(measure, quick=options.quick), cases, options)
+    lines = numbers_only(rows) + summary(rows, by="seed")
+    measures = [key for key in numbers_only(rows)[0] if key != "seed"]
+    print_table(
+        [{"measure": m, **{str(line["seed"]): line.get(m, "") for line in lines}} for m in measures]
+    )
+
+
+def main() -> None:
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--minutes", type=float, default=60, help="for --paper, in all")
+    studies = {
+        "photos": partial(run_study, "colour_photos", measure_photos),
+        "steps": partial(run_study, "colour_steps", measure_step),
+        "paper": run_paper,
+    }
+    group = options.add_mutually_exclusive_group()
+    for name, study in studies.items():
+        group.add_argument(f"--{name}", dest="study", action="store_const", const=study)
+    options.set_defaults(study=partial(run_study, "colour_faces", measure_faces))
+    options = options.parse_args()
+    options.study(options)
+
+
+if __name__ == "__main__":
+    main()

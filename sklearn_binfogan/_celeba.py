@@ -1,0 +1,223 @@
+"""Reader of CelebA in its original folder: aligned JPEGs, attributes and the official split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Bunch, check_scalar
+from tqdm.auto import tqdm
+
+from ._files import candidate_folders, find, require
+
+_WIDTH, _HEIGHT = 178, 218  # of the aligned images
+_SPLIT = {"train": 0, "valid": 1, "test": 2}
+_N_ATTRIBUTES = 40
+
+_DESCR = """\
+CelebA: photographs of the faces of celebrities, aligned, and 40 attributes such as "Male" and
+"Eyeglasses" that are there or not. 162 770 images for training, 19 867 for validation and 19 962
+for testing. Here the centre of each image is cut out and made smaller.
+
+Source: Z. Liu, P. Luo, X. Wang and X. Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015,
+https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
+Terms: for non-commercial research only.
+"""
+
+
+def load_celeba(
+    data_dir: str | os.PathLike[str] | None = None,
+    size: int = 32,
+    *,
+    crop: int = 148,
+    memory_map: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Bunch:
+    """Load CelebA's aligned faces [1]_ as small square images, with attributes and split.
+
+    Images are read one after the other into one array or file. Nothing is downloaded. Needs
+    Pillow: ``pip install sklearn-binfogan[images]``.
+
+    Parameters
+    ----------
+    data_dir : str or Path, default=None
+        Folder with ``img_align_celeba/000001.jpg`` and so on, ``list_attr_celeba.txt`` and
+        ``list_eval_partition.txt``; also as they were published, in the subfolders ``Img``,
+        ``Anno`` and ``Eval``. If None, the folder that the environment variable
+        ``SKLEARN_BINFOGAN_DATA`` names, or its subfolder ``celeba``.
+    size : int, default=32
+        Height and width of the images that come out, 8 to `crop` pixels.
+    crop : int, default=148
+        Side of the square that is cut from the centre of an image first, 8 to 178 pixels.
+    memory_map : str or Path, default=None
+        File to write the images to, in NumPy's format ``.npy``; `X` is then a read-only memory
+        map of it. Whatever lies there is replaced once all images are read. None: an array in
+        memory, about 620 MB for all images at 32 x 32.
+    progress : bool, default=True
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    celeba : Bunch
+        X : ndarray or memmap of uint8, shape (n, size * size * 3)
+            Flattened channels-last images as rows: those for training, for validation, for testing.
+        X_train, X_valid, X_test : the same, as parts of X
+        attributes, attributes_train, attributes_valid, attributes_test : ndarray of bool, (n, 40)
+            Which attributes an image has.
+        attribute_names : list of str
+        image_shape : tuple
+            ``(size, size, 3)``
+        DESCR : str
+            Description, source and terms.
+
+    Raises
+    ------
+    ImportError
+        If Pillow is missing.
+    FileNotFoundError
+        If a list or an image that it names is missing.
+    TypeError, ValueError
+        If `size` or `crop` is out of its range; if a list is damaged or the two don't name the same
+        images; if an image is damaged, no JPEG or not of 178 x 218 pixels.
+
+    References
+    ----------
+    .. [1] Z. Liu, P. Luo, X. Wang, X. Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015,
+       https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
+
+    Examples
+    --------
+    >>> from sklearn_binfogan.datasets import load_celeba
+    >>> celeba = load_celeba("data/celeba", memory_map="celeba32.npy")  # doctest: +SKIP
+    >>> celeba.X_train.shape  # doctest: +SKIP
+    (162770, 3072)
+    """
+    check_scalar(crop, "crop", Integral, min_val=8, max_val=_WIDTH)
+    check_scalar(size, "size", Integral, min_val=8, max_val=crop)
+    _pillow()
+    folders = candidate_folders(data_dir, "celeba")
+    folders = [each for folder in folders for each in (folder, *_published(folder))]
+    names, attribute_names, attributes = _read_attributes(find(folders, ["list_attr_celeba.txt"]))
+    parts = _read_split(find(folders, ["list_eval_partition.txt"]), names)
+    images = find(folders, ["img_align_celeba"])
+    order = np.argsort(parts, kind="stable")
+    paths = [images / names[i] for i in order]
+    _require_all(images, paths)
+    with _rows(memory_map, (len(paths), size * size * 3)) as X:
+        for row, path in zip(X, tqdm(paths, unit="image", disable=not progress), strict=True):
+            row[:] = _read_image(path, crop, size).ravel()
+    X = X if memory_map is None else np.load(memory_map, mmap_mode="r")
+    return _bunch(X, attributes[order], parts[order], attribute_names, size)
+
+
+def _published(folder: Path) -> Sequence[Path]:
+    """Subfolders in which the lists and images lie where they are published."""
+    return [folder / name for name in ("Anno", "Eval", "Img")]
+
+
+def _bunch(
+    X: np.ndarray, attributes: np.ndarray, parts: np.ndarray, names: list[str], size: int
+) -> Bunch:
+    """Name the parts of rows that are sorted by split."""
+    edges = {k: np.searchsorted(parts, [part, part + 1]) for k, part in _SPLIT.items()}
+    return Bunch(
+        X=X,
+        attributes=attributes,
+        attribute_names=names,
+        image_shape=(size, size, 3),
+        DESCR=_DESCR,
+        **{f"X_{k}": X[start:stop] for k, (start, stop) in edges.items()},
+        **{f"attributes_{k}": attributes[start:stop] for k, (start, stop) in edges.items()},
+    )
+
+
+def _read_attributes(path: Path) -> tuple[list[str], list[str], np.ndarray]:
+    """Return file names, names of the attributes, and the attributes as bool (n, 40)."""
+    lines = [line.split() for line in _text(path).splitlines()]
+    header = lines[:2]
+    n_images = header[0][0] if header and len(header[0]) == 1 else None
+    require(path, "the number of images in line 1", n_images, str(len(lines) - 2))
+    require(path, "the number of attributes in line 2", len(header[1]), _N_ATTRIBUTES)
+    for number, line in enumerate(lines[2:], 3):
+        require(path, f"the number of columns of line {number}", len(line), 1 + _N_ATTRIBUTES)
+    values = np.array([line[1:] for line in lines[2:]])
+    foreign = values[(values != "1") & (values != "-1")]
+    if len(foreign):
+        raise ValueError(f"{path}: found the value {foreign[0]}; allowed are only 1 and -1.")
+    return [line[0] for line in lines[2:]], header[1], values == "1"
+
+
+def _read_split(path: Path, names: list[str]) -> np.ndarray:
+    """Return the part of each of the named images: 0 train, 1 valid, 2 test."""
+    lines = [line.split() for line in _text(path).splitlines()]
+    parts = {str(part): part for part in _SPLIT.values()}
+    for number, line in enumerate(lines, 1):
+        fits = len(line) == 2 and line[1] in parts
+        require(path, f"line {number}", " ".join(line), " ".join(line) if fits else "NAME 0|1|2")
+    part_of = {name: parts[part] for name, part in lines}
+    missing = [name for name in names if name not in part_of]
+    if missing:
+        raise ValueError(f"{path}: says nothing of {missing[0]}, which the attributes list.")
+    require(path, "the number of images", len(lines), len(names))
+    return np.array([part_of[name] for name in names], dtype=np.int64)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text file: {error}") from error
+
+
+def _require_all(folder: Path, paths: list[Path]) -> None:
+    """Find out that an image is missing before minutes are spent on the others."""
+    present = set(os.listdir(folder))
+    missing = [path.name for path in paths if path.name not in present]
+    if missing:
+        raise FileNotFoundError(
+            f"{folder} lacks {len(missing)} of {len(paths)} images, {missing[0]} among them."
+        )
+
+
+@contextmanager
+def _rows(memory_map: str | os.PathLike[str] | None, shape: tuple[int, int]) -> Iterator[Any]:
+    """Give an array to fill; as a file it takes its name only once it is full."""
+    if memory_map is None:
+        yield np.empty(shape, np.uint8)
+        return
+    part = Path(f"{os.fspath(memory_map)}.part")
+    try:
+        rows = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+        yield rows
+        rows.flush()
+        part.replace(memory_map)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _read_image(path: Path, crop: int, size: int) -> np.ndarray:
+    """Return the centre of an image made smaller, uint8 (size, size, 3)."""
+    image_module = _pillow()
+    left, top = (_WIDTH - crop) // 2, (_HEIGHT - crop) // 2
+    try:
+        with image_module.open(path, formats=["JPEG"]) as image:
+            require(path, "the size", image.size, (_WIDTH, _HEIGHT))
+            square = image.convert("RGB").crop((left, top, left + crop, top + crop))
+    except (OSError, SyntaxError) as error:  # Pillow's errors on foreign and damaged files
+        raise ValueError(f"{path} is no intact JPEG: {error}") from error
+    return np.asarray(square.resize((size, size), image_module.Resampling.LANCZOS))
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError(
+            "Reading images needs Pillow: pip install 'sklearn-binfogan[images]'."
+        ) from error
+    return Image

@@ -1,0 +1,349 @@
+"""SVHN, CelebA and MNIST on photographs: small files in their formats, and damaged ones."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+from sklearn.datasets import load_sample_images
+from sklearn.utils import Bunch
+
+from sklearn_binfogan import datasets
+from sklearn_binfogan.datasets import load_celeba, load_svhn, make_mnist_on_photos
+
+Image = pytest.importorskip("PIL.Image", reason="Pillow is an optional dependency")
+VARIABLE = "SKLEARN_BINFOGAN_DATA"
+RNG = np.random.default_rng(0)
+
+
+# -- SVHN ------------------------------------------------------------------------------------------
+
+SVHN = {
+    "train": (RNG.integers(256, size=(32, 32, 3, 12), dtype=np.uint8), np.r_[1:11, 3, 10]),
+    "test": (RNG.integers(256, size=(32, 32, 3, 5), dtype=np.uint8), np.r_[10, 9, 8, 1, 2]),
+}
+
+
+def write_svhn(folder):
+    """Write what MATLAB wrote: the last axis counts images, labels are a column of bytes."""
+    for part, (X, y) in SVHN.items():
+        content = {"X": X, "y": y.astype(np.uint8)[:, None]}
+        savemat(folder / f"{part}_32x32.mat", content, do_compression=True)
+    return folder
+
+
+def test_svhn(tmp_path):
+    svhn = load_svhn(write_svhn(tmp_path))
+    for part, (X, y) in SVHN.items():
+        rows, digits = svhn[f"X_{part}"], svhn[f"y_{part}"]
+        assert (rows.dtype, rows.flags.c_contiguous) == (np.uint8, True)
+        np.testing.assert_array_equal(rows.reshape(-1, 32, 32, 3)[4], X[:, :, :, 4])
+        np.testing.assert_array_equal(digits, np.where(y == 10, 0, y))
+        assert digits.dtype == np.int64
+    assert svhn.image_shape == (32, 32, 3)
+    assert "ufldl.stanford.edu" in svhn.DESCR
+
+
+def test_svhn_from_the_environment(tmp_path, monkeypatch):
+    folder = tmp_path / "svhn"
+    folder.mkdir()
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=re.escape(str(folder))):
+        load_svhn()
+    write_svhn(folder)
+    assert len(load_svhn().X_train) == 12
+
+
+def test_svhn_without_any_folder(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with pytest.raises(FileNotFoundError, match=f"no folder.*{VARIABLE}"):
+        load_svhn()
+
+
+def test_svhn_lacks_a_file(tmp_path):
+    (write_svhn(tmp_path) / "test_32x32.mat").unlink()
+    with pytest.raises(FileNotFoundError, match=r"test_32x32\.mat in "):
+        load_svhn(tmp_path)
+
+
+X_TEST, Y_TEST = SVHN["test"][0], SVHN["test"][1][:, None].astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"X": X_TEST}, "list of variables is ['X']; allowed is only ['X', 'y']"),
+        ({"images": X_TEST, "y": Y_TEST}, "list of variables is ['images', 'y']"),
+        ({"X": X_TEST.transpose(3, 0, 1, 2), "y": Y_TEST}, "((5, 32, 32, 3), 'uint8')"),
+        ({"X": X_TEST.astype(float), "y": Y_TEST}, "((32, 32, 3, 5), 'double')"),
+        ({"X": X_TEST, "y": Y_TEST[:4]}, "shape of y is (4, 1); allowed is only (5, 1)"),
+        ({"X": X_TEST, "y": Y_TEST - 1}, "found the value 0; allowed are only the whole numbers 1"),
+        ({"X": X_TEST, "y": Y_TEST + 1}, "found the value 11"),
+    ],
+)
+def test_foreign_svhn(tmp_path, content, message):
+    path = write_svhn(tmp_path) / "test_32x32.mat"
+    savemat(path, content)
+    with pytest.raises(ValueError, match=re.escape(f"{path}: ") + ".*" + re.escape(message)):
+        load_svhn(tmp_path)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 60, 130, 1000, 15_000])
+def test_truncated_svhn(tmp_path, n_bytes):
+    path = write_svhn(tmp_path) / "test_32x32.mat"
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    with pytest.raises(ValueError, match=re.escape(f"{path}")):
+        load_svhn(tmp_path)
+
+
+def test_svhn_file_of_another_kind(tmp_path):
+    path = write_svhn(tmp_path) / "train_32x32.mat"
+    path.write_bytes(b"<html>not found</html>" * 100)
+    with pytest.raises(ValueError, match=re.escape(f"{path} is no intact MATLAB 5 file")):
+        load_svhn(tmp_path)
+
+
+# -- CelebA ----------------------------------------------------------------------------------------
+
+ATTRIBUTES = [f"Attribute_{i}" for i in range(40)]
+VALUES = RNG.choice([-1, 1], size=(8, 40))
+PARTS = [0, 0, 2, 0, 1, 0, 2, 0]  # not in order, as a subset of one's own may be
+SHADES = np.arange(8) * 30 + 10
+
+
+def name(i):
+    return f"{i + 1:06}.jpg"
+
+
+def face(shade):
+    """An image whose centre of 148 x 148 is one grey, framed in white."""
+    pixels = np.full((218, 178, 3), 255, np.uint8)
+    pixels[35:183, 15:163] = shade
+    return Image.fromarray(pixels)
+
+
+def write_celeba(folder, anno="", part="", images=""):
+    for each in (anno, part, f"{images}/img_align_celeba".lstrip("/")):
+        (folder / each).mkdir(parents=True, exist_ok=True)
+    rows = [f"{name(i)} " + " ".join(f"{v:2}" for v in VALUES[i]) for i in range(8)]
+    text = "\n".join(["8", " ".join(ATTRIBUTES) + " ", *rows]) + "\n"
+    (folder / anno / "list_attr_celeba.txt").write_text(text)
+    lines = [f"{name(i)} {PARTS[i]}\n" for i in range(8)]
+    (folder / part / "list_eval_partition.txt").write_text("".join(lines))
+    for i, shade in enumerate(SHADES):
+        face(int(shade)).save(folder / images / "img_align_celeba" / name(i), quality=95)
+    return folder
+
+
+@pytest.fixture
+def celeba(tmp_path):
+    return write_celeba(tmp_path / "celeba")
+
+
+def read(folder, **options):
+    return load_celeba(folder, progress=False, **options)
+
+
+ORDER = [0, 1, 3, 5, 7, 4, 2, 6]  # train, valid, test
+
+
+@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("memory_map", [False, True])
+def test_celeba(tmp_path, published, memory_map):
+    folder = write_celeba(tmp_path, *(("Anno", "Eval", "Img") if published else ()))
+    path = tmp_path / "celeba.npy" if memory_map else None
+    found = read(folder, memory_map=path)
+
+    assert isinstance(found.X, np.memmap) == memory_map
+    assert (found.X.dtype, found.X.shape) == (np.uint8, (8, 32 * 32 * 3))
+    images = found.X.reshape(-1, 32, 32, 3).astype(int)
+    # Nothing of the white frame is left; a JPEG is not exact.
+    assert np.abs(images - SHADES[ORDER][:, None, None, None])[:, 2:-2, 2:-2].max() <= 3
+    np.testing.assert_array_equal(found.attributes, VALUES[ORDER] == 1)
+    assert found.attribute_names == ATTRIBUTES
+    assert found.image_shape == (32, 32, 3)
+    assert [len(found[f"X_{part}"]) for part in ("train", "valid", "test")] == [5, 1, 2]
+    np.testing.assert_array_equal(found.X_test, found.X[6:])
+    np.testing.assert_array_equal(found.attributes_valid, found.attributes[5:6])
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_celeba_keeps_channels_and_place(celeba):
+    pixels = np.zeros((218, 178, 3), np.uint8)
+    pixels[:109, :, 0], pixels[:, :89, 2] = 200, 200
+    Image.fromarray(pixels).save(celeba / "img_align_celeba" / name(0), quality=95)
+    image = read(celeba, size=16).X[0].reshape(16, 16, 3)
+    assert image[:7, :, 0].min() > 150 > 50 > image[9:, :, 0].max()
+    assert image[:, :7, 2].min() > 150 > 50 > image[:, 9:, 2].max()
+
+
+def test_celeba_crop(celeba):
+    assert read(celeba, size=64, crop=178).X[0].reshape(64, 64, 3)[:4].min() > 200  # the frame
+
+
+def test_celeba_shows_progress(celeba, capsys):
+    load_celeba(celeba)
+    assert "8/8" in capsys.readouterr().err
+    read(celeba)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"size": 7}, "size == 7"), ({"crop": 179}, "crop == 179")]
+)
+def test_celeba_options_out_of_range(celeba, options, message):
+    with pytest.raises(ValueError, match=message):
+        read(celeba, **options)
+
+
+@pytest.mark.parametrize("missing", ["list_attr_celeba.txt", "list_eval_partition.txt"])
+def test_celeba_lacks_a_list(celeba, missing):
+    (celeba / missing).unlink()
+    with pytest.raises(FileNotFoundError, match=missing):
+        read(celeba)
+
+
+def test_celeba_lacks_an_image(celeba):
+    (celeba / "img_align_celeba" / name(3)).unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks 1 of 8 images, 000004\.jpg among them"):
+        read(celeba)
+
+
+def damaged(content):
+    return content[: len(content) // 2]
+
+
+def as_png(content):
+    import io
+
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(content)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (damaged, "is no intact JPEG: image file is truncated"),
+        (as_png, "is no intact JPEG: cannot identify image file"),
+        (lambda content: b"", "is no intact JPEG"),
+    ],
+)
+@pytest.mark.parametrize("memory_map", [False, True])
+def test_damaged_image(celeba, tmp_path, change, message, memory_map):
+    path = celeba / "img_align_celeba" / name(7)
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ValueError, match=re.escape(str(path)) + f" {message}"):
+        read(celeba, memory_map=tmp_path / "faces.npy" if memory_map else None)
+    assert not list(tmp_path.glob("faces.npy*"))
+
+
+def test_image_of_another_size(celeba):
+    path = celeba / "img_align_celeba" / name(7)
+    face(0).resize((100, 100)).save(path)
+    with pytest.raises(ValueError, match=r"the size is \(100, 100\); allowed is only \(178, 218\)"):
+        read(celeba)
+
+
+@pytest.mark.parametrize(
+    ("which", "old", "new", "message"),
+    [
+        ("list_attr_celeba.txt", "8\n", "9\n", "number of images in line 1 is 9"),
+        ("list_attr_celeba.txt", "8\n", "", "number of images in line 1 is None"),
+        ("list_attr_celeba.txt", "Attribute_7 ", "", "number of attributes in line 2 is 39"),
+        ("list_attr_celeba.txt", "000003.jpg ", "", "number of columns of line 5 is 40"),
+        ("list_attr_celeba.txt", " -1\n", " 0\n", "found the value 0; allowed are only 1 and -1"),
+        ("list_eval_partition.txt", "000002.jpg 0", "000002.jpg 3", "line 2 is 000002.jpg 3"),
+        ("list_eval_partition.txt", "000002.jpg 0\n", "", r"says nothing of 000002\.jpg"),
+        ("list_eval_partition.txt", "000008.jpg 0", "000008.jpg 0\n000009.jpg 0", "images is 9"),
+    ],
+)
+def test_damaged_list(celeba, which, old, new, message):
+    path = celeba / which
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(ValueError, match=message):
+        read(celeba)
+
+
+def test_list_that_is_no_text(celeba):
+    (celeba / "list_attr_celeba.txt").write_bytes(bytes(range(256)))
+    with pytest.raises(ValueError, match="is no text file"):
+        read(celeba)
+
+
+# -- MNIST on photographs --------------------------------------------------------------------------
+
+INK = np.zeros((20, 784), np.uint8)
+INK.reshape(-1, 28, 28)[:, 10:18, 10:18] = 255
+DIGITS = np.arange(20) % 10
+
+
+@pytest.fixture
+def squares(monkeypatch):
+    """Stand-ins for MNIST: each digit is a square."""
+    mnist = Bunch(
+        X_train=INK, y_train=DIGITS, X_test=INK[:5], y_test=DIGITS[:5], image_shape=(28, 28)
+    )
+    monkeypatch.setattr(datasets, "load_mnist", lambda data_dir: mnist)
+
+
+def test_digits_are_subtracted_from_patches(squares):
+    photos = make_mnist_on_photos(random_state=0)
+    assert photos.factor_names == ["digit", "photo", "top", "left", "contrast", "colour"]
+    np.testing.assert_array_equal(np.sort(photos.y), np.sort(DIGITS))
+    np.testing.assert_array_equal(photos.factors[:, 0], photos.y)
+    tints = {0: (1, 1, 1), 1: (1, 1 / 3, 1 / 3), 4: (1, 1, 1 / 3)}
+    images = load_sample_images().images
+    checked = set()
+    for row, factors in zip(photos.X.reshape(-1, 32, 32, 3), photos.factors, strict=True):
+        _, photo, top, left = factors[:4].astype(int)
+        patch = images[photo][top : top + 32, left : left + 32].astype(float)
+        inside = np.zeros((32, 32), bool)
+        inside[12:20, 12:20] = True
+        np.testing.assert_array_equal(row[~inside], patch[~inside])
+        if int(factors[5]) in tints:
+            expected = np.abs(patch - 255 * factors[4] * np.array(tints[int(factors[5])]))
+            np.testing.assert_allclose(row[inside], expected[inside], atol=0.51)
+            checked.add(int(factors[5]))
+    assert checked
+
+
+def test_factors_cover_their_ranges():
+    from sklearn_binfogan._photos import draw_factors
+
+    photos = [np.zeros((40, 50, 3), np.uint8), np.zeros((33, 32, 3), np.uint8)]
+    rng = np.random.RandomState(0)
+    factors = draw_factors(np.zeros(5000, int), photos, (0.5, 0.75), rng)
+    first = factors[factors[:, 1] == 0]
+    assert (set(first[:, 2]), set(first[:, 3])) == (set(range(9)), set(range(19)))
+    second = factors[factors[:, 1] == 1]
+    assert (set(second[:, 2]), set(second[:, 3])) == ({0, 1}, {0})
+    assert 0.5 <= factors[:, 4].min() < 0.51 < 0.74 < factors[:, 4].max() <= 0.75
+    assert set(factors[:, 5]) == set(range(7))
+
+
+def test_photos_are_reproducible_and_of_different_digits(squares):
+    first, again, other = (make_mnist_on_photos(10, random_state=s) for s in (0, 0, 1))
+    np.testing.assert_array_equal(first.X, again.X)
+    assert (first.X != other.X).any()
+    assert (first.X.shape, first.X.dtype, first.y.shape) == ((10, 3072), np.uint8, (10,))
+    assert make_mnist_on_photos(subset="test", random_state=0).X.shape == (5, 3072)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_samples": 0}, ValueError, "n_samples == 0"),
+        ({"n_samples": 21}, ValueError, "n_samples == 21"),
+        ({"n_samples": 1.5}, TypeError, "n_samples"),
+        ({"subset": "extra"}, ValueError, "'train' or 'test'; got 'extra'"),
+        ({"contrast": (0.8, 0.2)}, ValueError, r"rising order.*got \(0.8, 0.2\)"),
+        ({"contrast": 0.5}, ValueError, "two numbers"),
+        ({"contrast": (0, 2)}, ValueError, r"in \[0, 1\]"),
+    ],
+)
+def test_photos_options_out_of_range(squares, options, error, message):
+    with pytest.raises(error, match=message):
+        make_mnist_on_photos(**options)
