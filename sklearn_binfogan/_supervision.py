@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torch.nn import functional as F
 
 from ._codes import CodeSpec, Prior
 from ._networks import Encoder
@@ -22,6 +21,7 @@ BATCH_SHARE = 1 / 4  # labelled rows of a step, relative to its other rows
 MAX_BINDING = 10_000  # labelled rows that decide which category a class gets
 BLOCK = 1000
 TINY = 1e-6
+WRONG_SHARE = 0.1  # of the labels, as taken for granted
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +84,12 @@ class LabelledBatch(NamedTuple):
 
 
 def label_nll(spec: CodeSpec, logits: Tensor, labelled: LabelledBatch) -> Tensor:
-    """-E[log q(c | x)] of labelled rows in the first code, summed over candidate heads.
+    """-E[log((1 - e) q(c | x) + e / K)] of labelled rows in the first code, summed over heads.
 
-    Rows drawn evenly over classes are to teach the posterior under the classes' own frequencies:
-    logits enter without the log of those (logit adjustment, Menon et al. 2021).
+    With e, `WRONG_SHARE`, of the labels taken to be wrong, a label against which all other rows
+    speak is let go (forward correction, Patrini et al. 2017). Rows drawn evenly over classes are
+    to teach the posterior under the classes' own frequencies: logits enter without the log of
+    those (logit adjustment, Menon et al. 2021).
 
     Parameters
     ----------
@@ -96,8 +98,9 @@ def label_nll(spec: CodeSpec, logits: Tensor, labelled: LabelledBatch) -> Tensor
     labelled : LabelledBatch
     """
     adjusted = spec.split(logits)[0] - labelled.log_prior[:, None]
-    nll = F.cross_entropy(adjusted.flatten(0, 1), labelled.categories.flatten())
-    return nll * len(logits)
+    q = adjusted.softmax(dim=-1).gather(-1, labelled.categories[..., None])
+    given = (1 - WRONG_SHARE) * q + WRONG_SHARE / adjusted.shape[-1]
+    return -given.log().mean(dim=1).sum()
 
 
 class Supervision:

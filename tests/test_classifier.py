@@ -457,15 +457,29 @@ def test_heads_are_judged_by_labelled_rows():
     np.testing.assert_allclose(nll, expected, rtol=1e-5)
 
 
-def test_label_nll_is_cross_entropy_over_the_heads():
+def test_label_nll_is_cross_entropy_over_the_heads_that_lets_a_tenth_be_wrong():
     spec = CodeSpec((3, 2), 0, 0)
     logits = torch.randn((2, 5, 5), generator=torch.Generator().manual_seed(0))
     categories = torch.tensor([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
     uniform = LabelledBatch(torch.empty(0), categories, torch.zeros(2, 3))
 
-    expected = sum(F.cross_entropy(logits[h, :, :3], categories[h]) for h in range(2))
+    q = 0.9 * logits[:, :, :3].softmax(dim=-1) + 0.1 / 3
+    expected = sum(F.nll_loss(q[h].log(), categories[h]) for h in range(2))
 
     torch.testing.assert_close(label_nll(spec, logits, uniform), expected)
+
+
+def test_a_label_against_all_evidence_is_let_go():
+    """Gradient by the logit of the given category: that of cross-entropy would be -q(other)."""
+    pulls = []
+    for evidence in (0.0, 12.0):
+        logits = torch.tensor([[[0.0, evidence]]], requires_grad=True)
+        batch = LabelledBatch(torch.empty(0), torch.tensor([[0]]), torch.zeros(1, 2))
+        (gradient,) = torch.autograd.grad(label_nll(CodeSpec((2,), 0, 0), logits, batch), logits)
+        pulls.append(-gradient[0, 0, 0].item())
+
+    assert pulls[0] > 0.4
+    assert 0 < pulls[1] < 0.001
 
 
 def test_label_nll_of_balanced_rows_teaches_the_posterior_under_the_prior():
