@@ -7,7 +7,8 @@
 
 Each fit runs in a process of its own, on one thread, on the 60 000 training images. Accuracy is
 one-to-one, by the best match of clusters and classes; HDBSCAN's outliers count as one more cluster.
-Test accuracy is given where a method can label new rows.
+Test accuracy is given where a method can label new rows. ClustPy imports torchvision, which has to
+be a CPU build where torch is one.
 """
 
 from __future__ import annotations
