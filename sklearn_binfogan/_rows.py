@@ -116,6 +116,8 @@ class Batches:
         Numbers of the rows to draw from.
     batch_size, n_steps, steps_per_epoch : int
     rng : torch.Generator
+    position : int or None
+        Where in `index` the next batch begins; None: shuffle first.
     """
 
     def __init__(
@@ -126,11 +128,12 @@ class Batches:
         n_steps: int,
         steps_per_epoch: int,
         rng: torch.Generator,
+        position: int | None = None,
     ) -> None:
         self.rows, self.index, self.rng = rows, index, rng
         self.batch_size = min(batch_size, len(index))
         self.remaining, self.steps_per_epoch = n_steps, steps_per_epoch
-        self.position = len(index)
+        self.position = len(index) if position is None else position
 
     @property
     def n_next(self) -> int:
