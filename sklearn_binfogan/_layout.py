@@ -55,7 +55,8 @@ class Layout:
         scaler = StandardScaler()
         for block in row_blocks(X):
             check_magnitude(block)
-            scaler.partial_fit(block)
+            # Sums depend in their last bit on the order in memory.
+            scaler.partial_fit(np.ascontiguousarray(block))
         constant = (scaler.scale_ == 1) & (scaler.var_ != 1)
         # What rounding leaves of a large constant is not to look like a value.
         least = np.where(constant, ROUNDING * np.abs(scaler.mean_), 0)
@@ -94,7 +95,7 @@ class Layout:
         Rows that lie absurdly far from those of `fit` are moved closer: they would overflow.
         """
         with np.errstate(over="ignore"):  # infinity is moved closer too
-            scaled = (X - self.center) / self.scale
+            scaled = np.subtract(X, self.center, order="C") / self.scale
         return np.clip(scaled, -FARTHEST, FARTHEST, out=scaled).astype(dtype, copy=False)
 
     def scaled_bytes(self, rows: Tensor) -> Tensor:

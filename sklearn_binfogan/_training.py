@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,15 +37,40 @@ MAX_JUDGED = 10_000  # rows that choose among candidate heads
 AVERAGE_DECAY = {CONSISTENCY: 0.99, GAME: 0.995}
 
 
+class _ThreadCount:
+    """How many threads torch had before the first of its users came; it is the process's."""
+
+    def __init__(self) -> None:
+        self.n_users, self.found = 0, 1
+        self.renew_lock()
+        if hasattr(os, "register_at_fork"):  # another thread may hold the lock at that moment
+            os.register_at_fork(after_in_child=self.renew_lock)
+
+    def renew_lock(self) -> None:
+        self.lock = threading.Lock()
+
+
+_THREADS = _ThreadCount()
+
+
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Run torch on one thread, so that results do not depend on how many there are."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Run torch on one thread, so that results do not depend on how many there are.
+
+    Of users in several threads the last one to leave puts the count back.
+    """
+    with _THREADS.lock:
+        if _THREADS.n_users == 0:
+            _THREADS.found = torch.get_num_threads()
+        _THREADS.n_users += 1
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(n_threads)
+        with _THREADS.lock:
+            _THREADS.n_users -= 1
+            if _THREADS.n_users == 0:
+                torch.set_num_threads(_THREADS.found)
 
 
 class Players(nn.Module):
