@@ -38,10 +38,14 @@ AVERAGE_DECAY = {CONSISTENCY: 0.99, GAME: 0.995}
 
 
 class _ThreadCount:
-    """How many threads torch had before the first of its users came; it is the process's."""
+    """How many threads torch had before the first of its users came.
+
+    Each thread of Python has a count of its own, and new ones take the count that was set last,
+    in any of them.
+    """
 
     def __init__(self) -> None:
-        self.n_users, self.found = 0, 1
+        self.n_users, self.found, self.own = 0, 1, threading.local()
         self.renew_lock()
         if hasattr(os, "register_at_fork"):  # another thread may hold the lock at that moment
             os.register_at_fork(after_in_child=self.renew_lock)
@@ -49,28 +53,33 @@ class _ThreadCount:
     def renew_lock(self) -> None:
         self.lock = threading.Lock()
 
+    def enter(self) -> None:
+        with self.lock:
+            if self.n_users == 0:
+                self.found = torch.get_num_threads()
+            self.n_users += 1
+            self.own.depth = getattr(self.own, "depth", 0) + 1
+            torch.set_num_threads(1)
+
+    def leave(self) -> None:
+        with self.lock:
+            self.n_users -= 1
+            self.own.depth -= 1
+            if self.own.depth == 0:
+                torch.set_num_threads(self.found)
+
 
 _THREADS = _ThreadCount()
 
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Run torch on one thread, so that results do not depend on how many there are.
-
-    Of users in several threads the last one to leave puts the count back.
-    """
-    with _THREADS.lock:
-        if _THREADS.n_users == 0:
-            _THREADS.found = torch.get_num_threads()
-        _THREADS.n_users += 1
-        torch.set_num_threads(1)
+    """Run torch on one thread, so that results do not depend on how many there are."""
+    _THREADS.enter()
     try:
         yield
     finally:
-        with _THREADS.lock:
-            _THREADS.n_users -= 1
-            if _THREADS.n_users == 0:
-                torch.set_num_threads(_THREADS.found)
+        _THREADS.leave()
 
 
 class Players(nn.Module):
