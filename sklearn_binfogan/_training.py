@@ -339,7 +339,8 @@ class AdversarialNet(NeuralNet):
         with self._extra_callbacks(sum(budget.values())):
             for phase, n_steps in budget.items():
                 if begun is not None:
-                    self._bind(begun.binding)
+                    if self.supervision_ is not None and begun.binding is not None:
+                        self.supervision_.bind_as(begun.binding)
                     order = torch.from_numpy(begun.order).to(self.device)
                     self.train_phase(phase, n_steps, order, begun.position)
                     begun = None
@@ -347,11 +348,6 @@ class AdversarialNet(NeuralNet):
                     self.train_phase(phase, n_steps, self.train_index_)
             if self.steps_[GAME]:
                 self.fit_aggregate()
-
-    def _bind(self, binding: np.ndarray | None) -> None:
-        """Take over which categories stand for which classes."""
-        if self.supervision_ is not None and binding is not None:
-            self.supervision_.binding = torch.from_numpy(binding).to(self.device)
 
     @contextmanager
     def _extra_callbacks(self, n_steps: int) -> Iterator[None]:
@@ -802,7 +798,8 @@ def _check_checkpoint(net: AdversarialNet, state: dict[str, Any]) -> None:
         encoder, spec = net.module_.encoder, net.settings.spec
         n_classes = 0 if supervision is None else supervision.labels.n_classes
         fits = binding.shape == (encoder.n_heads, n_classes)
-        if not fits or binding.min() < 0 or binding.max() >= spec.categories[0]:
+        fits = fits and binding.min() >= 0 and binding.max() < spec.categories[0]
+        if not fits or any(len(set(row)) < n_classes for row in binding.tolist()):
             raise ValueError("The checkpoint binds its categories to other classes.")
 
 
