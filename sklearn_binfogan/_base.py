@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from numbers import Integral, Real
@@ -25,6 +26,7 @@ from torch import Tensor
 from ._architectures import ARCHITECTURES, preset_recipe, resolve_architecture
 from ._augmentation import resolve_augmentation
 from ._callbacks import CallbackSupportMixin, FitTasks
+from ._checkpoints import Checkpoints
 from ._codes import CodeSpec, Prior, is_count
 from ._collapse import Evidence, findings
 from ._layout import Layout, row_blocks
@@ -35,11 +37,13 @@ from ._supervision import Labels
 from ._training import (
     CONSISTENCY,
     GAME,
+    PHASES,
     AdversarialNet,
     Start,
     single_thread,
     train,
     train_start,
+    usable,
 )
 from .metrics import code_information
 
@@ -82,6 +86,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         "compile": ["boolean"],
         "callbacks": [list, None],
         "verbose": ["verbose"],
+        "checkpoint_dir": [str, os.PathLike, None],
+        "checkpoint_every": [POSITIVE_COUNT],
         "random_state": ["random_state"],
     }
 
@@ -112,6 +118,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         compile: bool = False,
         callbacks: Any = None,
         verbose: int = 0,
+        checkpoint_dir: Any = None,
+        checkpoint_every: int = 500,
         random_state: Any = None,
     ) -> None:
         self.n_clusters = n_clusters
@@ -138,6 +146,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         self.compile = compile
         self.callbacks = callbacks
         self.verbose = verbose
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
         self.random_state = random_state
 
     # The HTML repr of notebooks links to this page.
@@ -204,13 +214,57 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         """How categories are drawn, as a recipe has it."""
         return spec.parse_prior(self.cluster_prior)
 
+    def _fit_best(
+        self,
+        X: Source,
+        order: Callable[[np.ndarray], list[list[int]]],
+        tasks: FitTasks | None,
+        labels: Labels | None = None,
+    ) -> BaseException | None:
+        """Train, and become the model; `order` numbers its clusters, from the net's labels of X.
+
+        If training is stopped, become the model of the last good state, if there is one, and give
+        the error to raise.
+        """
+
+        def become(net: AdversarialNet) -> None:
+            self._net = net
+            self._column_order = np.arange(self._spec.n_categorical)
+            own = self._labels(X)
+            self._describe(X, self._numbered(own, order(own)))
+
+        device = resolve_device(self.device)
+        checkpoints = Checkpoints(self.checkpoint_dir, self.checkpoint_every)
+        settings = self._starts(X, checkpoints)
+        checkpoints.open(settings, X, labels, device)
+        try:
+            become(self._best_start(settings, X, device, tasks, labels, checkpoints))
+        except BaseException as error:
+            start = checkpoints.last_good()
+            if start is None:
+                raise
+            try:
+                become(usable(start, X, device, self.callbacks, labels))
+            except Exception:  # what stopped the fit makes the state useless too
+                raise error from None
+            return error
+        checkpoints.remove()
+        return None
+
+    def _starts(self, X: Source, checkpoints: Checkpoints) -> list[Settings]:
+        """Give the settings of each start; without a random_state an unfinished fit gives seeds."""
+        drawn = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_init)
+        seeds = checkpoints.seeds(drawn) if self.random_state is None else drawn
+        return [self._settings(X, int(seed)) for seed in seeds]
+
     def _best_start(
         self,
         settings: Sequence[Settings],
         X: Source,
         device: str,
-        tasks: FitTasks | None = None,
-        labels: Labels | None = None,
+        tasks: FitTasks | None,
+        labels: Labels | None,
+        checkpoints: Checkpoints,
     ) -> AdversarialNet:
         """Train one net per settings and keep the one of highest label-free score.
 
@@ -220,20 +274,34 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         common = (X, device, self.callbacks, bool(self.verbose))
         if len(settings) == 1:
             callbacks = self.callbacks if tasks is None else [tasks, *(self.callbacks or [])]
-            return train(settings[0], X, device, callbacks, bool(self.verbose), labels=labels)
+            keeper = checkpoints.keeper(Start(settings[0]), PHASES)
+            return train(
+                settings[0], X, device, callbacks, bool(self.verbose), labels=labels, keeper=keeper
+            )
         starts = [Start(s) for s in settings]
         recipe = settings[0].recipe
         if recipe.warmup_iter > 0 and recipe.max_iter > 0:
-            starts = self._side_by_side(starts, *common, (CONSISTENCY,), labels)
+            starts = self._side_by_side(checkpoints, starts, (CONSISTENCY,), labels, *common)
             starts.sort(key=lambda start: start.consistency, reverse=True)
-            starts = self._side_by_side(starts[: -(-len(starts) // 2)], *common, (GAME,), labels)
+            better = starts[: -(-len(starts) // 2)]
+            starts = self._side_by_side(checkpoints, better, (GAME,), labels, *common)
         else:
-            starts = self._side_by_side(starts, *common, (CONSISTENCY, GAME), labels)
+            starts = self._side_by_side(checkpoints, starts, PHASES, labels, *common)
         best = max(starts, key=lambda start: start.score)
         return self._restored(best.settings, best.state)
 
-    def _side_by_side(self, starts: Sequence[Start], *arguments: Any) -> list[Start]:
-        return Parallel(n_jobs=self.n_jobs)(delayed(train_start)(s, *arguments) for s in starts)
+    def _side_by_side(
+        self,
+        checkpoints: Checkpoints,
+        starts: Sequence[Start],
+        phases: Sequence[str],
+        labels: Labels | None,
+        *common: Any,
+    ) -> list[Start]:
+        return Parallel(n_jobs=self.n_jobs)(
+            delayed(train_start)(start, *common, phases, labels, checkpoints.keeper(start, phases))
+            for start in starts
+        )
 
     def _restored(self, settings: Settings, state: dict[str, Any]) -> AdversarialNet:
         try:

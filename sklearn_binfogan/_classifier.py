@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
 
-from ._base import NOT_NEGATIVE, POSITIVE_COUNT, _BInfoGAN, resolve_device
+from ._base import NOT_NEGATIVE, POSITIVE_COUNT, _BInfoGAN
 from ._callbacks import FitTasks
 from ._codes import CodeSpec, Prior, is_count
 from ._rows import Source, checked_rows
@@ -104,6 +104,10 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Called as in skorch; an epoch is 50 steps.
     verbose : int, default=0
         1 shows a progress bar.
+    checkpoint_dir : str, path-like or None, default=None
+        Folder for the checkpoints of one fit, as in `BInfoGANTransformer`.
+    checkpoint_every : int, default=500
+        Steps after which a checkpoint is due.
     random_state : int, RandomState instance or None, default=None
         Seed of everything that is drawn.
 
@@ -192,6 +196,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         compile: bool = False,
         callbacks: Any = None,
         verbose: int = 0,
+        checkpoint_dir: Any = None,
+        checkpoint_every: int = 500,
         random_state: Any = None,
     ) -> None:
         super().__init__(
@@ -219,6 +225,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             compile=compile,
             callbacks=callbacks,
             verbose=verbose,
+            checkpoint_dir=checkpoint_dir,
+            checkpoint_every=checkpoint_every,
             random_state=random_state,
         )
         self.label_weight = label_weight
@@ -227,7 +235,11 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any) -> BInfoGANClassifier:
-        """Train on X, some rows of which have a label; an error leaves the estimator as it was.
+        """Train on X, some rows of which have a label.
+
+        An error or Ctrl-C during training is raised again. Before that the estimator becomes the
+        model of the last whole epoch of 50 steps; where there is none, or on an error before
+        training, it stays as it was.
 
         Parameters
         ----------
@@ -243,9 +255,13 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X, y or a parameter is not as documented, or if no row has a label.
+            If X, y or a parameter is not as documented, or if no row has a label, or if
+            `checkpoint_dir` holds an unfinished fit of other data or parameters, or a damaged
+            checkpoint.
         FloatingPointError
-            If a loss becomes NaN or infinite.
+            If a loss or a weight becomes NaN or infinite.
+        OSError
+            If a checkpoint can't be written; the one before it stays.
 
         Warns
         -----
@@ -257,13 +273,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             X = checked_rows(self, X, reset=True)
             self.classes_, labels = self._parsed_labels(X, y)
             self.class_count_ = np.bincount(labels.classes)
-            device = resolve_device(self.device)
-            seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_init)
-            settings = [self._settings(X, int(s)) for s in seeds]
-            self._net = self._best_start(settings, X, device, tasks, labels)
-            self._column_order = np.arange(self._spec.n_categorical)
-            own = self._labels(X)
-            self._describe(X, self._numbered(own, self._orders_by_class(X, labels, own)))
+            stopped = self._fit_best(X, partial(self._orders_by_class, X, labels), tasks, labels)
+        if stopped is not None:
+            raise stopped
         if tasks is not None:
             tasks.end()
         signs: list[str] = self.diagnostics_["findings"]

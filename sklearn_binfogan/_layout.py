@@ -17,6 +17,9 @@ from ._codes import is_count
 
 LARGE_SIDE = 16  # pixels
 BLOCK = 1024  # rows
+LARGEST = 1e37  # of X: generated rows are float32, and may go beyond the range of X
+FARTHEST = 1e6  # of network input: no z-score is beyond the root of the number of rows
+ROUNDING = 1e-8  # of the mean of a constant column: far above float64's, far below a sample's
 
 
 def row_blocks(X: Any) -> Iterator[Any]:
@@ -42,18 +45,36 @@ class Layout:
 
     @classmethod
     def table(cls, X: Any) -> Layout:
-        """Standardise columns; a constant column is centred only."""
+        """Standardise columns; a constant column is centred only.
+
+        Raises
+        ------
+        ValueError
+            If a value is beyond `LARGEST`.
+        """
         scaler = StandardScaler()
         for block in row_blocks(X):
-            scaler.partial_fit(block)
-        return cls((X.shape[1],), scaler.mean_, scaler.scale_)
+            check_magnitude(block)
+            # Sums depend in their last bit on the order in memory.
+            scaler.partial_fit(np.ascontiguousarray(block))
+        constant = (scaler.scale_ == 1) & (scaler.var_ != 1)
+        # What rounding leaves of a large constant is not to look like a value.
+        least = np.where(constant, ROUNDING * np.abs(scaler.mean_), 0)
+        return cls((X.shape[1],), scaler.mean_, np.maximum(scaler.scale_, least))
 
     @classmethod
     def image(cls, X: Any, image_shape: Any) -> Layout:
-        """Map the data's range to [0, 1]; rows are flattened channels-last images."""
+        """Map the data's range to [0, 1]; rows are flattened channels-last images.
+
+        Raises
+        ------
+        ValueError
+            If `image_shape` is not one of X, or a value is beyond `LARGEST`.
+        """
         height, width, channels = parse_image_shape(image_shape, X.shape[1])
         low = min(float(block.min()) for block in row_blocks(X))
         high = max(float(block.max()) for block in row_blocks(X))
+        check_magnitude(np.array([low, high]))
         span = high - low if high > low else 1.0
         return cls((channels, height, width), np.asarray(low), np.asarray(span))
 
@@ -71,8 +92,11 @@ class Layout:
         """Scale rows; always a new array, so that read-only input stays untouched.
 
         The subtraction runs in float64: a float32 one would lose columns with a large mean.
+        Rows that lie absurdly far from those of `fit` are moved closer: they would overflow.
         """
-        return ((X - self.center) / self.scale).astype(dtype, copy=False)
+        with np.errstate(over="ignore"):  # infinity is moved closer too
+            scaled = np.subtract(X, self.center, order="C") / self.scale
+        return np.clip(scaled, -FARTHEST, FARTHEST, out=scaled).astype(dtype, copy=False)
 
     def scaled_bytes(self, rows: Tensor) -> Tensor:
         """Scale uint8 rows on their device to float32."""
@@ -92,6 +116,16 @@ class Layout:
         if self.is_image:
             output = output.transpose(0, 2, 3, 1).reshape(len(output), -1)
         return (output * self.scale + self.center).astype(output.dtype, copy=False)
+
+
+def check_magnitude(X: np.ndarray) -> None:
+    """Raise ValueError if a value is beyond what samples can hold."""
+    largest = max(float(X.max()), -float(X.min()))
+    if largest > LARGEST:
+        raise ValueError(
+            f"X holds a value of magnitude {largest:.3g}; up to {LARGEST:g} is allowed, since "
+            "samples are float32. Divide X, or the column, by a constant."
+        )
 
 
 def is_large_image(shape: tuple[int, ...]) -> bool:

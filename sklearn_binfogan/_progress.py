@@ -1,7 +1,12 @@
-"""The progress bar of `verbose=1`: one bar over both phases."""
+"""Callbacks of ours: the progress bar, and the last good state of a training."""
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from skorch.callbacks import Callback
@@ -44,3 +49,48 @@ class PhaseProgress(Callback):
     def close(self) -> None:
         """Close the bar, however training ended."""
         self.bar_.close()
+
+
+class LastGood(Callback):
+    """Hold the state after the last whole epoch, for when training is cut off.
+
+    Attributes
+    ----------
+    state : dict or None
+        What `AdversarialNet.export_interim` gave; None before the first epoch's end.
+    """
+
+    def __init__(self) -> None:
+        self.state: dict[str, Any] | None = None
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Take the new state; raise FloatingPointError if it is not finite."""
+        self.state = net.export_interim()
+
+    def unfinished(self, settings: Any) -> dict[str, Any] | None:
+        """State from which a training of these settings goes on; None: from the beginning."""
+        return None
+
+
+@contextmanager
+def noticed_interrupts() -> Iterator[list[int]]:
+    """Collect the user's Ctrl-C, which is raised as ever.
+
+    skorch's callbacks end training by a KeyboardInterrupt too: this tells the two apart. Python
+    hears signals in the main thread only.
+    """
+    caught: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, handler)

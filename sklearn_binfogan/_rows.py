@@ -130,6 +130,8 @@ class Batches:
     share : Share
         Of several processes each draws the same rows, `batch_size` for every one of them, and
         takes its own.
+    position : int or None
+        Where in `index` the next batch begins; None: shuffle first.
     """
 
     def __init__(
@@ -141,11 +143,12 @@ class Batches:
         steps_per_epoch: int,
         rng: torch.Generator,
         share: Share = Share(),  # noqa: B008  # immutable
+        position: int | None = None,
     ) -> None:
         self.rows, self.index, self.rng, self.share = rows, index, rng, share
         self.batch_size = min(batch_size, len(index) // share.n_processes) * share.n_processes
         self.remaining, self.steps_per_epoch = n_steps, steps_per_epoch
-        self.position = len(index)
+        self.position = len(index) if position is None else position
 
     @property
     def n_next(self) -> int:

@@ -122,7 +122,7 @@ class Supervision:
     binding : Tensor of int64, shape (n_heads, n_classes), or None
         Category of each class by candidate head; None before `bind`.
     log_prior : Tensor of shape (n_heads, K)
-        Of the categories of the first code, up to a constant; set by `bind`.
+        Of the categories of the first code, up to a constant; set with `binding`.
     """
 
     def __init__(
@@ -148,6 +148,10 @@ class Supervision:
         if learned:
             labels, posteriors = self._judged(encoder)
             found = np.stack([assigned_categories(p, labels.classes) for p in posteriors])
+        self.bind_as(found)
+
+    def bind_as(self, found: np.ndarray) -> None:
+        """Take over a binding, (n_heads, n_classes)."""
         by_class = self.class_prior[0] if self.class_prior else [1.0] * self.spec.categories[0]
         prior = [self._by_category(bound, by_class) for bound in found.tolist()]
         self.binding = torch.from_numpy(found).to(self.rng.device)

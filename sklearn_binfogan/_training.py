@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -23,13 +25,13 @@ from ._aggregate import AggregatePosterior
 from ._codes import Prior
 from ._consistency import Consistency
 from ._networks import AdditiveNoise, couples_rows
-from ._progress import PhaseProgress
+from ._progress import LastGood, PhaseProgress, noticed_interrupts
 from ._rows import Batches, Rows, Share, Source
 from ._scoring import evaluate
 from ._settings import RATE_FLOOR, STEPS_PER_EPOCH, Settings
 from ._supervision import LabelledBatch, Labels, Supervision, label_nll
 
-CONSISTENCY, GAME = "consistency", "game"
+PHASES = CONSISTENCY, GAME = "consistency", "game"
 UNLABELLED_PART = 1 / 3  # of the consistency phase, before classes get their categories
 
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
@@ -37,15 +39,49 @@ MAX_JUDGED = 10_000  # rows that choose among candidate heads
 AVERAGE_DECAY = {CONSISTENCY: 0.99, GAME: 0.995}
 
 
+class _ThreadCount:
+    """How many threads torch had before the first of its users came.
+
+    Each thread of Python has a count of its own, and new ones take the count that was set last,
+    in any of them.
+    """
+
+    def __init__(self) -> None:
+        self.n_users, self.found, self.own = 0, 1, threading.local()
+        self.renew_lock()
+        if hasattr(os, "register_at_fork"):  # another thread may hold the lock at that moment
+            os.register_at_fork(after_in_child=self.renew_lock)
+
+    def renew_lock(self) -> None:
+        self.lock = threading.Lock()
+
+    def enter(self) -> None:
+        with self.lock:
+            if self.n_users == 0:
+                self.found = torch.get_num_threads()
+            self.n_users += 1
+            self.own.depth = getattr(self.own, "depth", 0) + 1
+            torch.set_num_threads(1)
+
+    def leave(self) -> None:
+        with self.lock:
+            self.n_users -= 1
+            self.own.depth -= 1
+            if self.own.depth == 0:
+                torch.set_num_threads(self.found)
+
+
+_THREADS = _ThreadCount()
+
+
 @contextmanager
 def single_thread() -> Iterator[None]:
     """Run torch on one thread, so that results do not depend on how many there are."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    _THREADS.enter()
     try:
         yield
     finally:
-        torch.set_num_threads(n_threads)
+        _THREADS.leave()
 
 
 class Players(nn.Module):
@@ -125,6 +161,15 @@ class Game(NamedTuple):
     fake_verdict: Tensor  # logits of D(G(Z), Z)
 
 
+class Progress(NamedTuple):
+    """Where a phase stands between two epochs."""
+
+    phase: str
+    order: np.ndarray  # int64: numbers of the rows to train on, as they are dealt out
+    position: int  # in `order`, of the next batch
+    binding: np.ndarray | None  # int64, (n_heads, n_classes): see `Supervision`
+
+
 class AdversarialNet(NeuralNet):
     """Private skorch net: builds the players, trains the phases, records every loss.
 
@@ -135,6 +180,8 @@ class AdversarialNet(NeuralNet):
     callbacks : list of skorch callbacks, or None
     progress : bool
         Whether to show a progress bar.
+    keeper : LastGood or None
+        Sees every epoch last; only while phases are trained.
     """
 
     def __init__(
@@ -143,6 +190,7 @@ class AdversarialNet(NeuralNet):
         device: str = "cpu",
         callbacks: Any = None,
         progress: bool = False,
+        keeper: LastGood | None = None,
     ) -> None:
         # skorch wants a module and a criterion; ours are built in the documented hooks below.
         super().__init__(
@@ -156,6 +204,7 @@ class AdversarialNet(NeuralNet):
         )
         self.settings = settings
         self.progress = progress
+        self.keeper = keeper
 
     share = Share()  # one process takes everything
 
@@ -240,15 +289,33 @@ class AdversarialNet(NeuralNet):
         n = self.steps_[self.phase_] = self.steps_[self.phase_] + 1
         self.module_.follow(min(AVERAGE_DECAY[self.phase_], n / (n + 9)))
         # One transfer for all losses: each would be a synchronisation on a GPU.
-        values = self._agreed(torch.stack([loss.detach() for loss in recorded.values()])).tolist()
+        losses_and_size = torch.stack([*map(Tensor.detach, recorded.values()), self._size()])
+        *values, size = self._agreed(losses_and_size).tolist()
         for name, value in zip(recorded, values, strict=True):
             if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"{name} became {value} at step {n} of the {self.phase_} phase: training "
-                    "stopped. Try a smaller learning_rate, or look for extreme values in X."
-                )
+                raise FloatingPointError(_fault(name, value, self._now()))
             self.history.record_batch(name, value)
+        if not math.isfinite(size):
+            self._require_finite_weights()
         return {"loss": torch.tensor(values[0])}
+
+    def _size(self) -> Tensor:
+        """Sum of the norms of the weights that the running phase trains.
+
+        Infinite or NaN if a weight is; also if finite ones are beyond 1e19.
+        """
+        warmup, *of_game = self._all_optimizers()
+        trained = [warmup] if self.phase_ == CONSISTENCY else of_game
+        weights = [w.detach() for each in trained for w in self._weights(each) if w.numel()]
+        return torch.stack(torch._foreach_norm(weights)).sum()
+
+    def _require_finite_weights(self) -> None:
+        for name, weight in self.module_.named_parameters():
+            if not weight.isfinite().all():
+                raise FloatingPointError(_fault(name, "NaN or infinite", self._now()))
+
+    def _now(self) -> str:
+        return f"step {self.steps_[self.phase_]} of the {self.phase_} phase"
 
     def validation_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
         """1 - score of the averaged networks on the rows to judge by."""
@@ -286,48 +353,71 @@ class AdversarialNet(NeuralNet):
 
     def forget_rows(self) -> None:
         """Let go of the training rows: a fitted model must not hold its data."""
-        del self.rows_, self.train_index_, self.valid_index_, self.batches_
-        self.supervision_ = None
+        for name in ("rows_", "train_index_", "valid_index_", "batches_"):
+            if hasattr(self, name):
+                delattr(self, name)
+        self.keeper = self.supervision_ = None
 
-    def train_phases(self, n_warmup: int, n_game: int) -> None:
-        """Train the consistency phase, then the game; `progress` shows a bar over both."""
-        bar = PhaseProgress(n_warmup + n_game) if self.progress else None
-        if bar is not None:
-            self.callbacks_.append(("progress", bar.initialize()))
+    def train_phases(self, budget: dict[str, int], begun: Progress | None = None) -> None:
+        """Train phases for some steps each, in turn; the first may have begun before.
+
+        The keeper, if any, sees each epoch's end after all other callbacks.
+        """
+        with self._extra_callbacks(sum(budget.values())):
+            for phase, n_steps in budget.items():
+                if begun is not None:
+                    if self.supervision_ is not None and begun.binding is not None:
+                        self.supervision_.bind_as(begun.binding)
+                    order = torch.from_numpy(begun.order).to(self.device)
+                    self.train_phase(phase, n_steps, order, begun.position)
+                    begun = None
+                elif n_steps > 0:
+                    self.train_phase(phase, n_steps, self.train_index_)
+            if self.steps_[GAME]:
+                self.fit_aggregate()
+
+    @contextmanager
+    def _extra_callbacks(self, n_steps: int) -> Iterator[None]:
+        """Show a progress bar and call the keeper, only while phases are trained."""
+        callbacks: list[tuple[str, Any]] = self.callbacks_
+        n_before = len(callbacks)
+        bar = PhaseProgress(n_steps).initialize() if self.progress else None
+        extra = {"progress": bar, "keeper": self.keeper}
+        callbacks += [(name, each) for name, each in extra.items() if each is not None]
         try:
-            self.train_phase(CONSISTENCY, n_warmup)
-            self.train_phase(GAME, n_game)
-            if n_game:
-                self._fit_aggregate()
+            yield
         finally:
+            del callbacks[n_before:]
             if bar is not None:
-                self.callbacks_.pop()
                 bar.close()
 
-    def train_phase(self, phase: str, n_steps: int) -> None:
+    def train_phase(
+        self, phase: str, n_steps: int, order: Tensor, position: int | None = None
+    ) -> None:
         """Train for some steps of one phase; a callback may end the phase early.
 
         skorch's `partial_fit` would also swallow the user's Ctrl-C: here only an interrupt
         that a callback raises, as `EarlyStopping` does, ends the phase quietly.
         """
-        if n_steps == 0:
-            return
         self.phase_, self.stopped_ = phase, False
         batch_size = self.settings.recipe.batch_size
-        source, rng = (self.rows_, self.train_index_), self.rng_
-        self.batches_ = Batches(*source, batch_size, n_steps, STEPS_PER_EPOCH, rng, self.share)
+        source, rng = (self.rows_, order), self.rng_
+        self.batches_ = Batches(
+            *source, batch_size, n_steps, STEPS_PER_EPOCH, rng, self.share, position
+        )
         self._protect_categories()
         self.notify("on_train_begin", X=None, y=None)
-        try:
-            self.fit_loop(None, epochs=math.ceil(n_steps / STEPS_PER_EPOCH))
-        except KeyboardInterrupt:
-            if not self.stopped_:
-                raise
+        with noticed_interrupts() as interrupts:
+            try:
+                self.fit_loop(None, epochs=math.ceil(n_steps / STEPS_PER_EPOCH))
+            except KeyboardInterrupt:
+                if interrupts or not self.stopped_:
+                    raise
         if phase == CONSISTENCY:
-            self._settle_categories()
+            self.settle_categories()
         self.notify("on_train_end", X=None, y=None)
 
-    def _settle_categories(self) -> None:
+    def settle_categories(self) -> None:
         """Fix the head to use from now on, and each category's probability in the game."""
         encoder, blocks = self.module_.averaged_encoder, self._judged_blocks()
         weight, supervision = self.settings.recipe.label_weight, self.supervision_
@@ -344,7 +434,7 @@ class AdversarialNet(NeuralNet):
             self.prior_ = supervision.prior(encoder)
 
     @torch.no_grad()
-    def _fit_aggregate(self) -> None:
+    def fit_aggregate(self) -> None:
         """Find where real data lies in the codes that G now knows."""
         encoder = self.module_.averaged_encoder
         codes = torch.cat([encoder(block) for block in self._judged_blocks()])
@@ -612,6 +702,23 @@ class AdversarialNet(NeuralNet):
             "history": list(self.history),
         }
 
+    def export_interim(self) -> dict[str, Any]:
+        """`export` between two epochs, with where the running phase stands.
+
+        Raises
+        ------
+        FloatingPointError
+            If a weight or a moment of Adam's is NaN or infinite.
+        """
+        state = self.export()
+        _require_finite(state)
+        batches = self.batches_
+        order = _to_numpy(batches.index)
+        bound = self.supervision_.binding if self.supervision_ is not None else None
+        binding = None if bound is None else _to_numpy(bound)
+        progress = Progress(self.phase_, order, batches.position, binding)
+        return {**state, "progress": progress}
+
     def restore(self, state: dict[str, Any]) -> AdversarialNet:
         """Initialise, then take over an exported state."""
         self.initialize()
@@ -622,14 +729,24 @@ class AdversarialNet(NeuralNet):
         self.module_.load_state_dict(tensors["module"])
         for optimizer, saved in zip(self._all_optimizers(), tensors["optimizers"], strict=True):
             optimizer.load_state_dict({**optimizer.state_dict(), "state": saved})
-        if self.rng_.device.type == "cpu" and len(tensors["rng"]) == len(self.rng_.get_state()):
+        # The state of another kind of device is of another length.
+        if len(tensors["rng"]) == len(self.rng_.get_state()):
             self.rng_.set_state(tensors["rng"])
         balance = tensors["balance"]
         self.consistency_.balance = None if balance is None else balance.to(self.device)
         self.steps_ = dict(state["steps"])
         self.prior_ = state["prior"]
         self.history_ = History(state["history"])
+        self._remember_best()
         return self
+
+    def _remember_best(self) -> None:
+        """Go on comparing losses with the best of the restored history."""
+        ours = {name for name, _ in self._default_callbacks}
+        for name, callback in self.callbacks_:
+            if name in ours and callback.lower_is_better:
+                seen = [epoch[name] for epoch in self.history if name in epoch]
+                callback.best_score_ = min(seen, default=math.inf)
 
     def _all_optimizers(self) -> list[torch.optim.Adam]:
         return [self.warmup_optimizer_, self.optimizer_, self.discriminator_optimizer_]
@@ -646,6 +763,25 @@ def _scaled_backward(tensor: Tensor, factors: Callable[[], Tensor]) -> Tensor:
         ones = [1] * (tensor.dim() - 1)
         tensor.register_hook(lambda g: g * factors().reshape(-1, *ones).to(g.dtype))
     return tensor
+
+
+def _require_finite(state: dict[Any, Any] | list[Any], where: str = "") -> None:
+    """Raise FloatingPointError if an array in nested dicts and lists has a NaN or infinity."""
+    items: Iterable[Any] = state.items() if isinstance(state, dict) else enumerate(state)
+    for key, value in items:
+        if isinstance(value, dict | list) and key != "history":
+            _require_finite(value, f"{where}{key}.")
+        elif isinstance(value, np.ndarray) and not np.isfinite(value).all():
+            raise FloatingPointError(
+                _fault(f"{where}{key}", "NaN or infinite", "the end of an epoch")
+            )
+
+
+def _fault(what: str, became: Any, when: str) -> str:
+    return (
+        f"{what} became {became} at {when}: training stopped. Try a smaller learning_rate, or look "
+        "for extreme values in X."
+    )
 
 
 def _to_numpy(tensor: Tensor) -> np.ndarray:
@@ -669,22 +805,48 @@ def train(
     device: str,
     callbacks: Any,
     progress: bool = False,
-    phases: Sequence[str] = (CONSISTENCY, GAME),
+    phases: Sequence[str] = PHASES,
     state: dict[str, Any] | None = None,
     labels: Labels | None = None,
+    keeper: LastGood | None = None,
 ) -> AdversarialNet:
-    """Train a net on rows X, fresh or from an exported state; `measures_` judge it."""
-    net = NET.get()(settings, device, callbacks, progress)
+    """Train a net on rows X; `measures_` judge it.
+
+    It begins afresh, from an exported state, or where the keeper knows an unfinished training.
+    """
+    unfinished = keeper.unfinished(settings) if keeper else None
+    state = unfinished or state
+    net = NET.get()(settings, device, callbacks, progress, keeper)
     net = net.restore(state) if state else net.initialize()
     net.load_rows(X, labels)
-    recipe = settings.recipe
-    net.train_phases(
-        recipe.warmup_iter if CONSISTENCY in phases else 0,
-        recipe.max_iter if GAME in phases else 0,
-    )
+    steps = {CONSISTENCY: settings.recipe.warmup_iter, GAME: settings.recipe.max_iter}
+    begun: Progress | None = None
+    if unfinished is not None:
+        begun = unfinished["progress"]
+        phases = phases[phases.index(begun.phase) :]
+        steps[begun.phase] -= net.steps_[begun.phase]
+        _check_checkpoint(net, unfinished)
+    net.train_phases({phase: steps[phase] for phase in phases}, begun)
     net.measures_ = net.evaluate(net.rows_.take(net.valid_index_))
     net.forget_rows()
     return net
+
+
+def _check_checkpoint(net: AdversarialNet, state: dict[str, Any]) -> None:
+    """Raise ValueError unless a net can go on from a state with the same rows and draws."""
+    order, rows = np.sort(state["progress"].order), np.sort(_to_numpy(net.train_index_))
+    if not np.array_equal(order, rows):
+        raise ValueError("The checkpoint deals out other rows than those to train on.")
+    if len(state["rng"]) != len(net.rng_.get_state()):
+        raise ValueError("The checkpoint holds the random state of another kind of device.")
+    binding, supervision = state["progress"].binding, net.supervision_
+    if binding is not None:
+        encoder, spec = net.module_.encoder, net.settings.spec
+        n_classes = 0 if supervision is None else supervision.labels.n_classes
+        fits = binding.shape == (encoder.n_heads, n_classes)
+        fits = fits and binding.min() >= 0 and binding.max() < spec.categories[0]
+        if not fits or any(len(set(row)) < n_classes for row in binding.tolist()):
+            raise ValueError("The checkpoint binds its categories to other classes.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -697,6 +859,20 @@ class Start:
     score: float = 0.0
 
 
+def usable(
+    start: Start, X: Source, device: str, callbacks: Any, labels: Labels | None
+) -> AdversarialNet:
+    """Net of a start in the midst of training, with what comes after its phase."""
+    net = AdversarialNet(start.settings, device, callbacks).restore(start.state)
+    net.load_rows(X, labels)
+    if "progress" in start.state and start.state["progress"].phase == CONSISTENCY:
+        net.settle_categories()
+    if net.steps_[GAME]:
+        net.fit_aggregate()
+    net.forget_rows()
+    return net
+
+
 def train_start(
     start: Start,
     X: Source,
@@ -704,10 +880,12 @@ def train_start(
     callbacks: Any,
     progress: bool,
     phases: Sequence[str],
-    labels: Labels | None = None,
+    labels: Labels | None,
+    keeper: LastGood,
 ) -> Start:
     """Train some phases of a start, in whatever process joblib runs it."""
+    parts = (callbacks, progress, phases, start.state, labels, keeper)
     with single_thread():
-        net = train(start.settings, X, device, callbacks, progress, phases, start.state, labels)
+        net = train(start.settings, X, device, *parts)
     measures = net.measures_
     return Start(start.settings, net.export(), measures["consistency"], measures["score"])

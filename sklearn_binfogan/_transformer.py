@@ -16,7 +16,7 @@ from ._base import _BInfoGAN, resolve_device
 from ._callbacks import FitTasks
 from ._codes import is_count
 from ._rows import Source, checked_rows
-from ._training import CONSISTENCY, AdversarialNet, single_thread
+from ._training import CONSISTENCY, GAME, AdversarialNet, single_thread
 
 MAX_SCORED = 10_000
 
@@ -95,6 +95,13 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Called as in skorch; an epoch is 50 steps.
     verbose : int, default=0
         1 shows a progress bar.
+    checkpoint_dir : str, path-like or None, default=None
+        Folder for the checkpoints of one fit, made if it is missing. A `fit` with the same data and
+        parameters goes on from there, to the same result to the bit as if it had not been cut off;
+        with others it raises an error. A finished fit removes its checkpoints. None: nothing is
+        written.
+    checkpoint_every : int, default=500
+        Steps after which a checkpoint is due; it is written at the end of that epoch of 50 steps.
     random_state : int, RandomState instance or None, default=None
         Seed of everything that is drawn.
 
@@ -140,7 +147,11 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> BInfoGANTransformer:
-        """Train on X; an error leaves the estimator as it was.
+        """Train on X.
+
+        An error or Ctrl-C during training is raised again. Before that the estimator becomes the
+        model of the last whole epoch of 50 steps; where there is none, or on an error before
+        training, it stays as it was.
 
         Parameters
         ----------
@@ -155,9 +166,12 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X or a parameter is not as documented.
+            If X or a parameter is not as documented, or if `checkpoint_dir` holds an unfinished
+            fit of other data or parameters, or a damaged checkpoint.
         FloatingPointError
-            If a loss becomes NaN or infinite.
+            If a loss or a weight becomes NaN or infinite.
+        OSError
+            If a checkpoint can't be written; the one before it stays.
 
         Warns
         -----
@@ -167,13 +181,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         tasks = FitTasks.of(self, X, y)
         with self._all_or_nothing(), single_thread():
             X = checked_rows(self, X, reset=True)
-            device = resolve_device(self.device)
-            seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_init)
-            settings = [self._settings(X, int(s)) for s in seeds]
-            self._net = self._best_start(settings, X, device, tasks)
-            self._column_order = np.arange(self._spec.n_categorical)
-            labels = self._labels(X)
-            self._describe(X, self._numbered(labels, self._orders_by_size(labels)))
+            stopped = self._fit_best(X, self._orders_by_size, tasks)
+        if stopped is not None:
+            raise stopped
         if tasks is not None:
             tasks.end()
         signs: list[str] = self.diagnostics_["findings"]
@@ -223,7 +233,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         net.load_rows(X)
         n_steps = -(-len(X) // recipe.batch_size)
         n_warmup = min(n_steps, max(recipe.warmup_iter - net.steps_[CONSISTENCY], 0))
-        net.train_phases(n_warmup, n_steps - n_warmup)
+        net.train_phases({CONSISTENCY: n_warmup, GAME: n_steps - n_warmup})
         net.forget_rows()
 
     # -- using a fitted model ------------------------------------------------------------------

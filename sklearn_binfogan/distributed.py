@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ._checkpoints import Keeper
 from ._rows import Share, Source
 from ._settings import Settings
 from ._supervision import Labels
@@ -42,6 +43,8 @@ def data_parallel() -> Iterator[None]:
     ------
     RuntimeError
         If there is no process group and the script was not started by torchrun.
+    ValueError
+        In `fit`, if it has a `checkpoint_dir`, other rows than the first process, or too few.
 
     Examples
     --------
@@ -89,6 +92,11 @@ class ParallelNet(AdversarialNet):
     """The net of one process among several; what the first of them decides holds for all."""
 
     def __init__(self, settings: Settings, *arguments: Any) -> None:
+        if any(isinstance(argument, Keeper) for argument in arguments):
+            raise ValueError(
+                "checkpoint_dir is not for a fit that several processes share: each has random "
+                "numbers of its own. Give checkpoint_dir=None."
+            )
         super().__init__(_from_first(settings), *arguments)
         self.share = Share(dist.get_rank(), dist.get_world_size())
 
@@ -110,9 +118,11 @@ class ParallelNet(AdversarialNet):
                 f"n_samples={n_rows} is too few for {self.share.n_processes} processes."
             )
 
-    def train_phase(self, phase: str, n_steps: int) -> None:
+    def train_phase(
+        self, phase: str, n_steps: int, order: Tensor, position: int | None = None
+    ) -> None:
         """Train one phase; at its end all processes take over the state of the first."""
-        super().train_phase(phase, n_steps)
+        super().train_phase(phase, n_steps, order, position)
         # Decisions at the end of a phase and the statistics of batch norm are each process's own.
         for tensor in self.module_.state_dict().values():
             dist.broadcast(tensor, 0)

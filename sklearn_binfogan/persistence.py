@@ -44,7 +44,8 @@ def save(est: Estimator, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     est : BInfoGANTransformer or BInfoGANClassifier
-        A fitted one. Attributes that the package does not know are not stored.
+        A fitted one. Attributes that the package does not know are not stored, nor is its
+        `checkpoint_dir`.
     path : str or path-like
         The usual suffix is ``.safetensors``. An existing file is replaced.
 
@@ -160,7 +161,8 @@ def _stored(est: Estimator) -> tuple[dict[str, Any], Arrays]:
     state, arrays = est.__getstate__(), Arrays()
     settings, of_net = state["_net"]
     names = state.get("feature_names_in_")
-    parameters = est.get_params(deep=False)
+    # Where a fit writes is a matter of the machine: it must not come from a stranger's file.
+    parameters = est.get_params(deep=False) | {"checkpoint_dir": None}
     document = {
         "parameters": {k: encode(v, k, arrays) for k, v in parameters.items()},
         "settings": encode(settings, "settings", arrays),
@@ -241,6 +243,7 @@ def _checked_parameters(kind: type[Estimator], stored: Any, arrays: Arrays) -> d
     require(fits, "it holds unknown parameters")
     parameters = {name: decode(value, arrays) for name, value in stored.items()}
     require(not parameters.get("callbacks"), "it holds callbacks")
+    require(parameters.get("checkpoint_dir") is None, "it holds a folder to write to")
     kind(**parameters)._validate_params()
     return parameters
 

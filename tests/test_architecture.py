@@ -16,6 +16,7 @@ LAYERS = [
     ["persistence", "inspection", "distributed"],
     ["_transformer", "_classifier"],
     ["_base"],
+    ["_checkpoints"],
     ["_portable"],
     ["_training"],
     ["_consistency", "_scoring", "_progress", "_collapse", "_callbacks"],

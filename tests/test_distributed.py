@@ -9,7 +9,8 @@ import pytest
 from sklearn.datasets import make_blobs
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan.distributed import data_parallel
+from sklearn_binfogan._checkpoints import Keeper
+from sklearn_binfogan.distributed import ParallelNet, data_parallel
 
 X, _ = make_blobs(400, n_features=6, centers=3, random_state=0)
 N_PROCESSES, BATCH = 2, 32
@@ -21,7 +22,8 @@ SCRIPT = """
 import json, os, sys
 import numpy as np
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan.distributed import data_parallel
+from sklearn_binfogan._checkpoints import Keeper
+from sklearn_binfogan.distributed import ParallelNet, data_parallel
 
 folder, parameters, n_rows = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
 rank = int(os.environ["RANK"])
@@ -111,3 +113,10 @@ def test_other_rows_in_another_process_are_refused(tmp_path):
 def test_without_torchrun():
     with pytest.raises(RuntimeError, match="torchrun"), data_parallel():
         pass
+
+
+def test_checkpoints_of_shared_fits_are_refused(tmp_path):
+    keeper = Keeper(tmp_path / "checkpoint.safetensors", 10, {})
+
+    with pytest.raises(ValueError, match="checkpoint_dir=None"):
+        ParallelNet(None, "cpu", None, False, keeper)

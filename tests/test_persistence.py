@@ -532,6 +532,7 @@ EDITS = {
     "absurd parameter": (setting("parameters", "n_init", -1), "n_init"),
     "parameter's type": (setting("parameters", "mi_weight", "one"), "mi_weight"),
     "callbacks": (setting("parameters", "callbacks", [1]), "callbacks"),
+    "folder to write to": (setting("parameters", "checkpoint_dir", "/tmp"), "folder"),
     "unknown function": (
         setting("parameters", "augmentation", {"function": "os.system"}),
         "unknown kind",

@@ -1,0 +1,577 @@
+"""Fits that are cut off: gone on with to the same bits, and a usable model at once."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.exceptions import NotFittedError
+from skorch.callbacks import Callback
+
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, _training
+from sklearn_binfogan import _container as container
+from sklearn_binfogan._architectures import MLPArchitecture, Networks
+from sklearn_binfogan._checkpoints import Checkpoints, describe
+
+TABLE, CLASSES = make_blobs(70, centers=3, n_features=4, random_state=0)
+DIGITS = load_digits().data[:60]
+BUDGET = {"n_clusters": 3, "warmup_iter": 24, "max_iter": 26, "random_state": 0}
+
+
+def model(**params):
+    return BInfoGANTransformer(**{**BUDGET, "batch_size": 16, **params})
+
+
+def assert_same_tree(one, other):
+    if isinstance(one, dict):
+        assert list(one) == list(other)
+        one, other = list(one.values()), list(other.values())
+    if isinstance(one, list | tuple):
+        assert len(one) == len(other)
+        for pair in zip(one, other, strict=True):
+            assert_same_tree(*pair)
+    else:
+        np.testing.assert_array_equal(one, other)
+
+
+def assert_bit_equal(one, other, X=TABLE):
+    assert_same_tree(one.__getstate__()["_net"][1], other.__getstate__()["_net"][1])
+    np.testing.assert_array_equal(one.labels_, other.labels_)
+    np.testing.assert_array_equal(one.transform(X), other.transform(X))
+    assert_same_tree(one.diagnostics_, other.diagnostics_)
+
+
+@pytest.fixture(autouse=True)
+def short_epochs(monkeypatch):
+    """Epochs of 10 steps: what happens between two of them is what counts here."""
+    monkeypatch.setattr(_training, "STEPS_PER_EPOCH", 10)
+
+
+class Cut(Exception):
+    """Stands for whatever ends a process."""
+
+
+@dataclass
+class CutAfter(Callback):
+    """Raise when so many steps have been taken."""
+
+    n_steps: int
+    error: type = Cut
+
+    def initialize(self):
+        return self
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.n_steps -= training
+        if self.n_steps < 0:
+            raise self.error
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def cut_off(folder, n_steps, X=TABLE, **params):
+    with pytest.raises(Cut):
+        model(checkpoint_dir=folder, callbacks=[CutAfter(n_steps)], **params).fit(X)
+
+
+# -- going on ---------------------------------------------------
+
+CASES = {
+    "consistency phase": (TABLE, 14, {}),
+    "end of the phase": (TABLE, 24, {}),
+    "game": (TABLE, 36, {}),
+    "end of the game": (TABLE, 49, {}),
+    "consistency in the game": (TABLE, 18, {"warmup_iter": 0}),
+    "no game": (TABLE, 18, {"max_iter": 0}),
+    "learned prior": (TABLE, 32, {"cluster_prior": "learned"}),
+    "several codes": (TABLE, 32, {"n_clusters": (2, 3)}),
+    "float32": (TABLE.astype(np.float32), 32, {}),
+    "starts": (TABLE, 38, {"n_init": 2}),
+    "starts in the game": (TABLE, 60, {"n_init": 2}),
+    "images": (DIGITS, 32, {"image_shape": (8, 8)}),
+    "uint8": (DIGITS.astype(np.uint8), 32, {"image_shape": (8, 8)}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_fit_goes_on_to_the_same_bits(case, tmp_path):
+    X, n_steps, params = CASES[case]
+    cut_off(tmp_path, n_steps, X, **params, checkpoint_every=1)
+    steps = []
+
+    class Count(Callback):
+        def on_batch_begin(self, net, training=False, **kwargs):
+            steps.append(training)
+
+    assert files(tmp_path)
+    resumed = model(checkpoint_dir=tmp_path, callbacks=[Count()], checkpoint_every=1, **params)
+    resumed.fit(X)
+    straight = model(**params).fit(X)
+
+    assert_bit_equal(resumed, straight, X)
+    assert sum(steps) <= params.get("n_init", 1) * 50 - n_steps + 10
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("n_steps", [14, 34])
+@pytest.mark.parametrize("n_init", [1, 2])
+def test_a_classifier_goes_on_to_the_same_bits(n_steps, n_init, tmp_path):
+    y = np.where(np.arange(len(TABLE)) < 20, CLASSES, -1)
+
+    def classifier(**params):
+        budget = {**BUDGET, "n_clusters": 4, "n_init": n_init, "batch_size": 16}
+        return BInfoGANClassifier(**budget, **params)
+
+    cut = classifier(checkpoint_dir=tmp_path, checkpoint_every=1, callbacks=[CutAfter(n_steps)])
+    with pytest.raises(Cut):
+        cut.fit(TABLE, y)
+    with pytest.raises(ValueError, match="SHA-256 of y"):
+        classifier(checkpoint_dir=tmp_path).fit(TABLE, y[::-1])
+
+    resumed, straight = (
+        classifier(checkpoint_dir=tmp_path).fit(TABLE, y),
+        classifier().fit(TABLE, y),
+    )
+
+    assert_bit_equal(resumed, straight)
+    np.testing.assert_array_equal(resumed.predict(TABLE), straight.predict(TABLE))
+
+
+def test_a_fit_cut_off_twice(tmp_path):
+    for n_steps in (12, 24):
+        cut_off(tmp_path, n_steps, checkpoint_every=10)
+
+    assert_bit_equal(model(checkpoint_dir=tmp_path).fit(TABLE), model().fit(TABLE))
+
+
+def test_the_model_of_a_fit_cut_off_when_labelling(tmp_path, monkeypatch):
+    def fail(*args):
+        raise Cut
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BInfoGANTransformer, "_describe", fail)
+        with pytest.raises(Cut):
+            model(checkpoint_dir=tmp_path).fit(TABLE)
+
+    assert_bit_equal(model(checkpoint_dir=tmp_path).fit(TABLE), model().fit(TABLE))
+
+
+@pytest.mark.nightly
+def test_starts_side_by_side_go_on(tmp_path):
+    # Epochs in the workers are of 50 steps.
+    budget = {"warmup_iter": 120, "n_init": 2, "n_jobs": 2}
+    cut_off(tmp_path, 70, **budget, checkpoint_every=50)
+
+    resumed = model(checkpoint_dir=tmp_path, **budget).fit(TABLE)
+
+    assert_bit_equal(resumed, model(**budget).fit(TABLE))
+
+
+def test_random_state_none_takes_the_seed_of_the_unfinished_fit(tmp_path):
+    cut_off(tmp_path, 12, random_state=None, checkpoint_every=10)
+    resumed = model(checkpoint_dir=tmp_path, random_state=None).fit(TABLE)
+
+    assert len(resumed.history_) == len(model().fit(TABLE).history_)
+    assert files(tmp_path) == []
+
+
+class Own:
+    """Networks of a user's own; no dataclass, and nothing that a file could hold."""
+
+    def build(self, spec, shape):
+        return Networks(*MLPArchitecture((8,), (8,), (8,), (8,), n_heads=2).build(spec, shape))
+
+
+def shake(x, rng):
+    return x + 0.1 * torch.randn(x.shape, generator=rng)
+
+
+def test_code_of_the_user(tmp_path):
+    params = {"architecture": Own(), "augmentation": shake}
+    cut_off(tmp_path, 32, **params, checkpoint_every=10)
+
+    assert_bit_equal(
+        model(checkpoint_dir=tmp_path, **params).fit(TABLE), model(**params).fit(TABLE)
+    )
+
+
+def test_how_often_files_are_written(tmp_path, monkeypatch):
+    written = []
+    real = container.write
+    monkeypatch.setattr(container, "write", lambda *args: (written.append(args), real(*args)))
+
+    model(checkpoint_dir=tmp_path / "new" / "folder", checkpoint_every=20).fit(TABLE)
+
+    # Of 24 + 26 steps in epochs of 10: at 20, the end of the phase, at 44 and the end.
+    steps = [sum(document["steps"]["dict"].values()) for _, _, document, _ in written]
+    assert steps == [20, 24, 44, 50]
+
+
+def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(container, "write", None)
+
+    model().fit(TABLE)
+
+    assert files(tmp_path) == []
+
+
+def test_partial_fit_writes_none(tmp_path):
+    folder = tmp_path / "folder"
+    gan = model(checkpoint_dir=folder)
+    gan.partial_fit(TABLE)
+    assert not folder.exists()
+
+
+# -- mismatches -------------------------------------------------
+
+
+def changed(X):
+    X = X.copy()
+    X[3, 2] += 1e-9
+    return X
+
+
+@pytest.mark.parametrize(
+    ("X", "params", "words"),
+    [
+        (TABLE, {"max_iter": 27}, ["max_iter was 26 and is 27"]),
+        (TABLE, {"n_clusters": 4}, ["n_clusters was (3) and is (4)"]),
+        (TABLE, {"random_state": 1}, ["random_state"]),
+        (TABLE, {"n_init": 2}, ["n_init was 1 and is 2"]),
+        (TABLE, {"random_state": None, "n_init": 2}, ["n_init was 1 and is 2"]),
+        (
+            TABLE,
+            {"mi_weight": 0.5, "batch_size": 8},
+            ["mi_weight was 1.0 and is 0.5", "batch_size"],
+        ),
+        (TABLE, {"augmentation": None}, ["augmentation was GaussianNoise", "is identity"]),
+        (TABLE, {"architecture": MLPArchitecture((8,), (8,), (8,), (8,))}, ["architecture"]),
+        (TABLE, {"cluster_prior": [0.5, 0.3, 0.2]}, ["cluster_prior was uniform and is ((0.5"]),
+        (TABLE[:-1], {}, ["shape of X was (70, 4) and is (69, 4)"]),
+        (changed(TABLE), {}, ["SHA-256 of X"]),
+        (TABLE[::-1], {}, ["SHA-256 of X"]),
+        (TABLE.astype(np.float32), {}, ["dtype of X was float64 and is float32"]),
+    ],
+)
+def test_a_mismatch_says_what_differs(X, params, words, tmp_path):
+    cut_off(tmp_path, 12, checkpoint_every=10)
+    before = files(tmp_path)
+    other = model(checkpoint_dir=tmp_path, **params)
+
+    with pytest.raises(ValueError, match="unfinished fit") as refused:
+        other.fit(X)
+
+    assert not [word for word in words if word not in str(refused.value)]
+    assert files(tmp_path) == before
+    with pytest.raises(NotFittedError):
+        other.predict(TABLE)
+
+
+def test_equal_parameters_are_described_equally():
+    def description():
+        gan = BInfoGANTransformer(3, image_shape=(8, 8))
+        return describe([gan._settings(DIGITS, 0)], DIGITS, None, "cpu")
+
+    assert description() == description()
+    assert " at 0x" not in str(description())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-1],
+        lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+        lambda data: b"",
+        lambda data: b"no checkpoint" * 50,
+    ],
+)
+def test_a_damaged_checkpoint_is_refused(damage, tmp_path):
+    cut_off(tmp_path, 12, checkpoint_every=10)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(damage(path.read_bytes()))
+
+    with pytest.raises(ValueError, match="Remove it to begin"):
+        model(checkpoint_dir=tmp_path).fit(TABLE)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("phase", "none"),
+        ("phase", []),
+        ("position", -1),
+        ("position", 1.5),
+        ("position", 71),
+        ("seeds", []),
+        ("seeds", [-1]),
+        ("description", []),
+        ("steps", 3),
+        ("steps", {"dict": {"consistency": 25, "game": 0}}),
+        ("order", np.zeros(70, np.int64)),
+        ("order", np.arange(5)),
+        ("order", np.arange(1, 71)),
+        ("rng", np.zeros(3, np.uint8)),
+        ("extra", np.zeros(3)),
+    ],
+)
+def test_a_forged_checkpoint_is_refused(name, value, tmp_path):
+    cut_off(tmp_path, 12, checkpoint_every=10)
+    (path,) = map(str, tmp_path.iterdir())
+    document, arrays = container.read(path, [1])
+    (arrays if isinstance(value, np.ndarray) else document)[name] = value
+    container.write(path, 1, document, arrays)
+
+    with pytest.raises(ValueError, match="checkpoint"):
+        model(checkpoint_dir=tmp_path).fit(TABLE)
+
+
+def test_other_files_are_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    leftover = tmp_path / ".sklearn_binfogan-0123456789abcdef.tmp"
+    leftover.write_bytes(b"of a killed fit")
+
+    model(checkpoint_dir=tmp_path).fit(TABLE)
+
+    assert files(tmp_path) == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("checkpoint_dir", 3), ("checkpoint_every", 0), ("checkpoint_every", 1.5)]
+)
+def test_bad_parameters(name, value):
+    with pytest.raises(ValueError, match=name):
+        model(**{name: value}).fit(TABLE)
+
+
+def test_a_folder_that_can_not_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError):  # noqa: PT011  # which one differs between systems
+        model(checkpoint_dir=tmp_path / "file").fit(TABLE)
+
+
+# -- SIGKILL ----------------------------------------------------
+
+WORKER = """
+import sys
+from sklearn.datasets import make_blobs
+from sklearn_binfogan import BInfoGANTransformer, save
+X, _ = make_blobs(70, centers=3, n_features=4, random_state=0)
+gan = BInfoGANTransformer(
+    3, warmup_iter=600, max_iter=600, batch_size=16, random_state=0, checkpoint_every=50,
+    checkpoint_dir=sys.argv[1],
+)
+print("begin", flush=True)
+save(gan.fit(X), sys.argv[2])
+"""
+
+
+def finish(folder, result):
+    """Run the worker to its end; give the seconds that its fit took."""
+    command = [sys.executable, "-c", WORKER, str(folder), str(result)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        start = time.perf_counter()
+        assert process.wait() == 0
+        return time.perf_counter() - start
+
+
+def kill(folder, result, seconds):
+    """Run the worker, and kill it so many seconds into its fit."""
+    command = [sys.executable, "-c", WORKER, str(folder), str(result)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        time.sleep(seconds)
+        process.kill()
+
+
+def killed_and_resumed(folder, n_moments, seed):
+    """Kill a fit at random moments of its time; give the moments whose finals are bit-equal."""
+    whole = folder / "whole.safetensors"
+    duration = finish(folder / "whole", whole)
+    moments = np.random.default_rng(seed).uniform(0.05, 0.9, n_moments) * duration
+    equal = []
+    for number, seconds in enumerate(moments):
+        checkpoints, result = folder / str(number), folder / f"{number}.safetensors"
+        kill(checkpoints, result, seconds)
+        assert not result.exists()
+        finish(checkpoints, result)
+        equal += [seconds] if result.read_bytes() == whole.read_bytes() else []
+    return equal
+
+
+@pytest.mark.parametrize(
+    "n_moments", [2, pytest.param(10, marks=pytest.mark.nightly)], ids=["two", "ten"]
+)
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on this system")
+def test_killed_and_resumed_gives_the_same_file(n_moments, tmp_path):
+    assert len(killed_and_resumed(tmp_path, n_moments, seed=n_moments)) == n_moments
+
+
+# -- Ctrl-C and errors ------------------------------------------
+
+
+class PressCtrlC(Callback):
+    """Send this process an interrupt, as the terminal does."""
+
+    def __init__(self, n_steps, event="on_batch_end"):
+        self.n_steps, self.event = n_steps, event
+
+    def notify(self, event):
+        self.n_steps -= event == self.event
+        if event == self.event and self.n_steps == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training:
+            self.notify("on_batch_end")
+
+    def on_epoch_end(self, net, **kwargs):
+        self.notify("on_epoch_end")
+
+
+def assert_usable(gan, n_steps, X=TABLE):
+    assert gan.n_iter_ == n_steps
+    assert np.isfinite(gan.transform(X)).all()
+    np.testing.assert_array_equal(gan.predict(X), gan.labels_)
+    assert np.isfinite(gan.sample(5, random_state=0)[0]).all()
+    assert 0 <= gan.score(X) <= 1
+    assert len(gan.history_) == -(-n_steps // 10)
+    assert all("train_loss" in epoch for epoch in gan.history_)
+
+
+@pytest.mark.parametrize(
+    ("pressed", "kept", "params"),
+    [
+        (14, 10, {}),
+        (30, 24, {}),
+        (49, 44, {}),
+        (26, 20, {"cluster_prior": "learned", "warmup_iter": 40}),
+        (60, 34, {"n_init": 2}),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process on this system")
+def test_ctrl_c_leaves_the_last_whole_epoch(pressed, kept, params):
+    gan = model(callbacks=[PressCtrlC(pressed)], **params)
+
+    with pytest.raises(KeyboardInterrupt):
+        gan.fit(TABLE)
+
+    assert_usable(gan, kept)
+    gan.partial_fit(TABLE)
+    assert gan.n_iter_ == kept + 5
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process on this system")
+def test_ctrl_c_within_a_callback_is_no_early_stopping():
+    gan = model(callbacks=[PressCtrlC(2, "on_epoch_end")])
+    handler = signal.getsignal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        gan.fit(TABLE)
+
+    assert_usable(gan, 10)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_before_the_first_epoch_nothing_is_left():
+    gan = model(callbacks=[CutAfter(4)])
+    state = dict(vars(gan))
+
+    with pytest.raises(Cut):
+        gan.fit(TABLE)
+
+    assert vars(gan) == state
+
+
+def test_the_model_before_stays_until_the_first_epoch():
+    gan = model().fit(TABLE)
+    codes = gan.transform(TABLE)
+
+    with pytest.raises(Cut):
+        gan.set_params(callbacks=[CutAfter(4)]).fit(TABLE * 2)
+
+    np.testing.assert_array_equal(gan.transform(TABLE), codes)
+
+
+def test_a_second_ctrl_c_gives_up(monkeypatch):
+    gan = model(callbacks=[CutAfter(20)])
+    state = dict(vars(gan))
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BInfoGANTransformer, "_labels", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        gan.fit(TABLE)
+
+    assert vars(gan) == state
+
+
+def test_ctrl_c_when_labelling_leaves_the_finished_model(monkeypatch):
+    gan, calls = model(), []
+    real = BInfoGANTransformer._labels
+
+    def interrupt_once(self, X):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return real(self, X)
+
+    monkeypatch.setattr(BInfoGANTransformer, "_labels", interrupt_once)
+    with pytest.raises(KeyboardInterrupt):
+        gan.fit(TABLE)
+
+    assert_bit_equal(gan, model().fit(TABLE))
+
+
+# -- a full disk ------------------------------------------------
+
+
+def test_a_full_disk_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+    gan = model(checkpoint_dir=tmp_path, checkpoint_every=10)
+    calls, real = [], os.fsync
+
+    def full(stream):
+        calls.append(1)
+        if len(calls) > 4:  # two to each file
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(stream)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space") as stopped:
+            gan.fit(TABLE)
+
+    assert stopped.value.errno == errno.ENOSPC
+    assert "checkpoint before it is whole" in stopped.value.__notes__[0]
+    assert files(tmp_path) == ["checkpoint-0-game.safetensors"]
+    assert_usable(gan, 24)  # of the epoch whose checkpoint failed
+    assert Checkpoints(tmp_path, 50).found[0]["steps"] == {"dict": {"consistency": 20, "game": 0}}
+    assert_bit_equal(model(checkpoint_dir=tmp_path).fit(TABLE), model().fit(TABLE))
+
+
+def test_a_disk_full_from_the_start(tmp_path):
+    resource = pytest.importorskip("resource", reason="not on Windows")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    gan = model(checkpoint_dir=tmp_path, checkpoint_every=10)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            gan.fit(TABLE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert files(tmp_path) == []
+    assert_usable(gan, 10)

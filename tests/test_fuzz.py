@@ -1,0 +1,191 @@
+"""Damaged and forged files: ValueError or a sound model; no hang, and memory within bounds."""
+
+import gzip
+import os
+import struct
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sklearn_binfogan import _container as container
+from sklearn_binfogan import datasets, load
+from sklearn_binfogan._checkpoints import read as read_checkpoint
+from sklearn_binfogan.persistence import FORMAT_VERSION
+
+GOLDEN = Path(__file__).parent / "golden" / "v1.safetensors"
+N_QUICK = 150  # of each kind
+N_LONG = int(os.environ.get("BINFOGAN_MUTATIONS", "100000"))
+MAX_SECONDS = 10  # of one file, on a busy machine
+MAX_MEMORY = 500 * 2**20
+
+
+def mutated_bytes(data, rng):
+    """Flip, cut, insert, repeat or overwrite some bytes."""
+    data = bytearray(data)
+    for _ in range(rng.integers(1, 4)):
+        at, n = int(rng.integers(len(data) + 1)), int(rng.integers(1, 40))
+        if rng.random() < 0.3:  # near the beginning, where headers are
+            at = int(rng.integers(min(len(data), 64) + 1))
+        match rng.integers(6):
+            case 0:
+                data[at : at + 1] = [b ^ 1 << int(rng.integers(8)) for b in data[at : at + 1]]
+            case 1:
+                del data[at:]
+            case 2:
+                del data[at : at + n]
+            case 3:
+                data[at:at] = rng.bytes(n)
+            case 4:
+                data[at:at] = data[at : at + n]
+            case 5:
+                data[at : at + n] = bytes([int(rng.choice([0, 127, 255]))]) * n
+    return bytes(data)
+
+
+# -- model files -----------------------------------------------------------------------------------
+
+STRANGE = [None, True, -1, 0, 1, 2, 3, 2**31, 2**62, 2**64, 10**30, 0.5, -1e308, "", "auto", "\0"]
+STRANGE += [[], {}, [[]], {"tuple": []}, {"array": "rng"}, {"dict": {}}, {"float": "nan"}]
+STRANGE += [{"AffineMove": {}}, {"ConvArchitecture": {}}, {"function": "elu"}, {"Settings": {}}]
+STRANGE += [{"tuple": [2**40]}, {"tuple": [1] * 2000}, {"float": "inf"}, "x" * 10**5]
+
+
+def places(tree, here=()):
+    """Places of all values in nested dicts and lists."""
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        yield (*here, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*here, key))
+
+
+def forge(document, arrays, rng):
+    """Change values of the document, or an array, to something else that parses."""
+    for _ in range(rng.integers(1, 4)):
+        if rng.random() < 0.6:
+            found = list(places(document))
+            *parents, last = found[rng.integers(len(found))]
+            place = document
+            for key in parents:
+                place = place[key]
+            place[last] = STRANGE[rng.integers(len(STRANGE))]
+        else:
+            name = list(arrays)[rng.integers(len(arrays))]
+            arrays[name] = forged_array(arrays[name], rng)
+
+
+def forged_array(array, rng):
+    """Give one with another number, dtype or shape."""
+    array = array.copy()
+    match rng.integers(4):
+        case 0:
+            return array.reshape(-1)[: rng.integers(array.size + 1)]
+        case 1:
+            return array.astype([np.float64, np.float32, np.int64, np.uint8][rng.integers(4)])
+        case 2:
+            return array[None]
+    numbers = [0, 1, 255, -1, 2**31, np.nan, np.inf, 1e30]
+    with np.errstate(all="ignore"):
+        strange = np.array(numbers[rng.integers(8)]).astype(array.dtype)
+    if array.size:
+        array.reshape(-1)[rng.integers(array.size)] = strange
+    return array
+
+
+def use(model):
+    """A file that loads has to make a model that works."""
+    assert model.sample(2, random_state=0)[0].shape == (2, model.n_features_in_)
+    assert len(model.transform(np.zeros((2, model.n_features_in_)))) == 2
+
+
+def damaged_model(path, rng):
+    path.write_bytes(mutated_bytes(GOLDEN.read_bytes(), rng))
+    load(path)
+
+
+def forged_model(path, rng):
+    document, arrays = container.read(str(GOLDEN), [FORMAT_VERSION])
+    forge(document, arrays, rng)
+    container.write(str(path), FORMAT_VERSION, document, arrays)
+    use(load(path))
+
+
+def damaged_checkpoint(path, rng):
+    path.write_bytes(mutated_bytes(GOLDEN.read_bytes(), rng))
+    read_checkpoint(path)
+
+
+# -- data sets -------------------------------------------------------------------------------------
+
+SMALL = datasets._IdxFile("images", (30, 8, 8), 255, "")
+IMAGES = struct.pack(">4I", 2051, 30, 8, 8) + bytes(range(64)) * 30
+
+
+def damaged_idx(path, rng):
+    path.write_bytes(mutated_bytes(IMAGES, rng))
+    datasets._read_idx(path, SMALL)
+
+
+def damaged_gzip(path, rng):
+    path = path.with_suffix(".gz")
+    data = gzip.compress(IMAGES if rng.random() < 0.9 else bytes(2**22), mtime=0)
+    path.write_bytes(mutated_bytes(data, rng))
+    datasets._read_idx(path, SMALL)
+
+
+KINDS = [damaged_model, forged_model, damaged_checkpoint, damaged_idx, damaged_gzip]
+
+
+def peak_memory():
+    """Most bytes that this process has ever held."""
+    resource = pytest.importorskip("resource", reason="not on Windows")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def tried(kind, path, numbers):
+    """Try a file for each number; give how many were refused, and what went wrong."""
+    refused, wrong = 0, []
+    for number in numbers:
+        start = time.perf_counter()
+        try:
+            kind(path, np.random.default_rng(number))
+        except ValueError:
+            refused += 1
+        except Exception as error:
+            wrong.append((number, repr(error)))
+        if time.perf_counter() - start > MAX_SECONDS:
+            wrong.append((number, "too slow"))
+    return refused, wrong
+
+
+@pytest.mark.parametrize(
+    "n_files", [N_QUICK, pytest.param(N_LONG // len(KINDS), marks=pytest.mark.nightly)]
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_mutated_files(kind, n_files, tmp_path):
+    load(GOLDEN)  # the first one imports parts of torch
+    before = peak_memory()
+
+    refused, wrong = tried(kind, tmp_path / "file", range(n_files))
+
+    assert wrong == []
+    assert peak_memory() - before < MAX_MEMORY
+    assert refused > 0.5 * n_files
+
+
+def test_a_bomb_is_not_unpacked(tmp_path):
+    path = tmp_path / "images.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(600):
+            file.write(bytes(2**20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"images\.gz"):
+            datasets._read_idx(path, SMALL)
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
