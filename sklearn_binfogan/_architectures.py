@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
 from ._codes import CodeSpec
-from ._layout import is_colour_image, is_large_image
+from ._layout import is_large_image
 from ._networks import (
     ConvGenerator,
     DenseGenerator,
@@ -285,9 +285,6 @@ CONV_LARGE = ConvArchitecture(
     game_share=0.75,
 )
 
-# Light and colour are what differs most between photographs, and seldom what they are of.
-CONV_COLOUR = replace(CONV_LARGE, local_contrast=True)
-
 ARCHITECTURES: dict[str, MLPArchitecture | ConvArchitecture | PaperArchitecture] = {
     "mlp": MLPArchitecture(),
     "conv": ConvArchitecture(),
@@ -322,9 +319,7 @@ def resolve_architecture(architecture: Any, shape: tuple[int, ...]) -> Architect
         )
     if name != "mlp" and not is_image:
         raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
-    if name == "conv" and is_large_image(shape):
-        return CONV_COLOUR if is_colour_image(shape) else CONV_LARGE
-    return ARCHITECTURES[name]
+    return CONV_LARGE if name == "conv" and is_large_image(shape) else ARCHITECTURES[name]
 
 
 def preset_recipe(

@@ -102,19 +102,34 @@ class ColourMove:
     Parameters
     ----------
     move : AffineMove
-    contrast : float
+    contrast : float, default=0.3
         Largest change of the logarithm of the contrast, around each channel's mean.
-    brightness : float
+    brightness : float, default=0.2
         Largest shift of all channels, where the whole range is 1.
-    cast : float
+    cast : float, default=0.1
         Largest further change of each channel by itself, of either kind.
-    mirror : bool
+    mirror : bool, default=False
         Whether half of the images are turned left to right.
-    invert : bool
+    invert : bool, default=False
         Whether half of the images become negatives.
+
+    Examples
+    --------
+    Faces look alike from both sides, and lie in the middle of their images:
+
+    >>> from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove
+    >>> gentle = AffineMove(rotation=0.2, shear=0.15, shift=0.12, warp=0.06, reflect=True)
+    >>> of_faces = ColourMove(gentle, mirror=True)
+    >>> gan = BInfoGANTransformer(image_shape=(32, 32, 3), augmentation=of_faces)
+
+    It changes batches of images, (n, C, H, W):
+
+    >>> import torch
+    >>> of_faces(torch.zeros(5, 3, 32, 32), torch.Generator().manual_seed(0)).shape
+    torch.Size([5, 3, 32, 32])
     """
 
-    move: AffineMove = AffineMove()
+    move: AffineMove
     contrast: float = 0.3
     brightness: float = 0.2
     cast: float = 0.1
