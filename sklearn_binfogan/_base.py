@@ -33,18 +33,10 @@ from ._layout import Layout, row_blocks
 from ._rows import Source, checked_rows
 from ._scoring import evaluate
 from ._settings import PRECISIONS, Recipe, Settings
+from ._starts import Start, train, train_start, usable
 from ._supervision import Labels
-from ._training import (
-    CONSISTENCY,
-    GAME,
-    PHASES,
-    AdversarialNet,
-    Start,
-    single_thread,
-    train,
-    train_start,
-    usable,
-)
+from ._threads import single_thread
+from ._training import CONSISTENCY, GAME, PHASES, AdversarialNet
 from .metrics import code_information
 
 AUTO = StrOptions({"auto"})

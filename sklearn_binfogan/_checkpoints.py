@@ -17,8 +17,9 @@ from ._portable import Arrays, decode_state, encode_state, require, take
 from ._progress import LastGood
 from ._rows import Source
 from ._settings import Settings
+from ._starts import Start
 from ._supervision import Labels
-from ._training import PHASES, Progress, Start
+from ._training import PHASES, Progress
 
 # A change of what a checkpoint holds takes a new number; older ones are then refused.
 CHECKPOINT_VERSION = 1

@@ -18,7 +18,7 @@ from ._callbacks import FitTasks
 from ._codes import CodeSpec, Prior, is_count
 from ._rows import Source, checked_rows
 from ._supervision import Labels, assigned_categories
-from ._training import single_thread
+from ._threads import single_thread
 
 UNLABELLED = -1
 PRIOR_ROWS = 10  # of each class, as if labelled, where frequencies are estimated

@@ -22,8 +22,9 @@ from ._codes import CodeSpec, Prior
 from ._layout import Layout
 from ._losses import ADVERSARIAL_LOSSES
 from ._networks import elu, leaky_relu
+from ._players import Players
 from ._settings import PRECISIONS, Recipe, Settings
-from ._training import CONSISTENCY, GAME, Players
+from ._training import CONSISTENCY, GAME
 
 Arrays = dict[str, np.ndarray]
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
-import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,10 +16,10 @@ from skorch.history import History
 from torch import Tensor, nn
 
 from . import _losses as losses
-from ._aggregate import AggregatePosterior
 from ._codes import Prior
 from ._consistency import Consistency
-from ._networks import AdditiveNoise, couples_rows
+from ._networks import AdditiveNoise
+from ._players import Players
 from ._progress import LastGood, PhaseProgress, noticed_interrupts
 from ._rows import Batches, Rows, Share, Source
 from ._scoring import evaluate
@@ -37,114 +32,6 @@ UNLABELLED_PART = 1 / 3  # of the consistency phase, before classes get their ca
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
 MAX_JUDGED = 10_000  # rows that choose among candidate heads
 AVERAGE_DECAY = {CONSISTENCY: 0.99, GAME: 0.995}
-
-
-class _ThreadCount:
-    """How many threads torch had before the first of its users came.
-
-    Each thread of Python has a count of its own, and new ones take the count that was set last,
-    in any of them.
-    """
-
-    def __init__(self) -> None:
-        self.n_users, self.found, self.own = 0, 1, threading.local()
-        self.renew_lock()
-        if hasattr(os, "register_at_fork"):  # another thread may hold the lock at that moment
-            os.register_at_fork(after_in_child=self.renew_lock)
-
-    def renew_lock(self) -> None:
-        self.lock = threading.Lock()
-
-    def enter(self) -> None:
-        with self.lock:
-            if self.n_users == 0:
-                self.found = torch.get_num_threads()
-            self.n_users += 1
-            self.own.depth = getattr(self.own, "depth", 0) + 1
-            torch.set_num_threads(1)
-
-    def leave(self) -> None:
-        with self.lock:
-            self.n_users -= 1
-            self.own.depth -= 1
-            if self.own.depth == 0:
-                torch.set_num_threads(self.found)
-
-
-_THREADS = _ThreadCount()
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """Run torch on one thread, so that results do not depend on how many there are."""
-    _THREADS.enter()
-    try:
-        yield
-    finally:
-        _THREADS.leave()
-
-
-class Players(nn.Module):
-    """Encoder, generator, discriminator, the running averages that users see, where E(x) lies."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__()
-        networks = settings.architecture.build(settings.spec, settings.layout.shape)
-        self.encoder, self.generator, self.discriminator = networks
-        self.discriminator_couples_rows = couples_rows(self.discriminator)
-        self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
-        self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False).eval()
-        self.aggregate = AggregatePosterior(settings.spec)
-
-    def train(self, mode: bool = True) -> Players:
-        """Set the mode of the players; the averages are only ever evaluated."""
-        super().train(mode)
-        self.averaged_encoder.eval()
-        self.averaged_generator.eval()
-        return self
-
-    def compile_players(self) -> None:
-        """Compile what a step spends its time in; losses and their ratios stay as they are.
-
-        Two gradients of one graph, which a discriminator with batch norm takes, do not compile.
-        """
-        encoder = self.encoder
-        for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
-            network.compile()
-        if not self.discriminator_couples_rows:
-            self.discriminator.compile()
-
-    def by_optimizer(self) -> list[list[nn.Parameter]]:
-        """Weights of each optimizer: E's categories on real data, (E, G) in the game, and D."""
-        return [
-            list(self.encoder.category_parameters()),
-            [*self.encoder.parameters(), *self.generator.parameters()],
-            list(self.discriminator.parameters()),
-        ]
-
-    def follow(self, decay: float) -> None:
-        """Move the averages towards the players by 1 - decay."""
-        with torch.no_grad():
-            torch._foreach_lerp_(self._averages, self._sources, 1 - decay)
-
-    def link(self) -> None:
-        """Pair every weight and statistic with its average; call after moving devices."""
-        pairs = [
-            (average, source)
-            for averaged, player in (
-                (self.averaged_encoder, self.encoder),
-                (self.averaged_generator, self.generator),
-            )
-            for average, source in zip(_tensors(averaged), _tensors(player), strict=True)
-        ]
-        self._averages = [average for average, _ in pairs]
-        self._sources = [source for _, source in pairs]
-
-
-def _tensors(module: nn.Module) -> list[Tensor]:
-    """Floating-point parameters and buffers of a module."""
-    tensors = [*module.parameters(), *module.buffers()]
-    return [t.detach() for t in tensors if t.is_floating_point()]
 
 
 class Game(NamedTuple):
@@ -752,10 +639,6 @@ class AdversarialNet(NeuralNet):
         return [self.warmup_optimizer_, self.optimizer_, self.discriminator_optimizer_]
 
 
-# The net that a fit trains; `distributed.data_parallel` puts another one here for a while.
-NET: ContextVar[type[AdversarialNet]] = ContextVar("NET", default=AdversarialNet)
-
-
 def _scaled_backward(tensor: Tensor, factors: Callable[[], Tensor]) -> Tensor:
     """Give the same tensor, of which each row's gradient is multiplied by a factor."""
     tensor = tensor.view_as(tensor)
@@ -797,95 +680,3 @@ def _mapped(tree: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
     if isinstance(tree, list | tuple):
         return type(tree)(_mapped(value, kind, convert) for value in tree)
     return tree
-
-
-def train(
-    settings: Settings,
-    X: Source,
-    device: str,
-    callbacks: Any,
-    progress: bool = False,
-    phases: Sequence[str] = PHASES,
-    state: dict[str, Any] | None = None,
-    labels: Labels | None = None,
-    keeper: LastGood | None = None,
-) -> AdversarialNet:
-    """Train a net on rows X; `measures_` judge it.
-
-    It begins afresh, from an exported state, or where the keeper knows an unfinished training.
-    """
-    unfinished = keeper.unfinished(settings) if keeper else None
-    state = unfinished or state
-    net = NET.get()(settings, device, callbacks, progress, keeper)
-    net = net.restore(state) if state else net.initialize()
-    net.load_rows(X, labels)
-    steps = {CONSISTENCY: settings.recipe.warmup_iter, GAME: settings.recipe.max_iter}
-    begun: Progress | None = None
-    if unfinished is not None:
-        begun = unfinished["progress"]
-        phases = phases[phases.index(begun.phase) :]
-        steps[begun.phase] -= net.steps_[begun.phase]
-        _check_checkpoint(net, unfinished)
-    net.train_phases({phase: steps[phase] for phase in phases}, begun)
-    net.measures_ = net.evaluate(net.rows_.take(net.valid_index_))
-    net.forget_rows()
-    return net
-
-
-def _check_checkpoint(net: AdversarialNet, state: dict[str, Any]) -> None:
-    """Raise ValueError unless a net can go on from a state with the same rows and draws."""
-    order, rows = np.sort(state["progress"].order), np.sort(_to_numpy(net.train_index_))
-    if not np.array_equal(order, rows):
-        raise ValueError("The checkpoint deals out other rows than those to train on.")
-    if len(state["rng"]) != len(net.rng_.get_state()):
-        raise ValueError("The checkpoint holds the random state of another kind of device.")
-    binding, supervision = state["progress"].binding, net.supervision_
-    if binding is not None:
-        encoder, spec = net.module_.encoder, net.settings.spec
-        n_classes = 0 if supervision is None else supervision.labels.n_classes
-        fits = binding.shape == (encoder.n_heads, n_classes)
-        fits = fits and binding.min() >= 0 and binding.max() < spec.categories[0]
-        if not fits or any(len(set(row)) < n_classes for row in binding.tolist()):
-            raise ValueError("The checkpoint binds its categories to other classes.")
-
-
-@dataclass(frozen=True, eq=False)
-class Start:
-    """One of several starts, as it travels between processes."""
-
-    settings: Settings
-    state: dict[str, Any] = field(default_factory=dict)  # empty: nothing trained yet
-    consistency: float = 0.0
-    score: float = 0.0
-
-
-def usable(
-    start: Start, X: Source, device: str, callbacks: Any, labels: Labels | None
-) -> AdversarialNet:
-    """Net of a start in the midst of training, with what comes after its phase."""
-    net = AdversarialNet(start.settings, device, callbacks).restore(start.state)
-    net.load_rows(X, labels)
-    if "progress" in start.state and start.state["progress"].phase == CONSISTENCY:
-        net.settle_categories()
-    if net.steps_[GAME]:
-        net.fit_aggregate()
-    net.forget_rows()
-    return net
-
-
-def train_start(
-    start: Start,
-    X: Source,
-    device: str,
-    callbacks: Any,
-    progress: bool,
-    phases: Sequence[str],
-    labels: Labels | None,
-    keeper: LastGood,
-) -> Start:
-    """Train some phases of a start, in whatever process joblib runs it."""
-    parts = (callbacks, progress, phases, start.state, labels, keeper)
-    with single_thread():
-        net = train(start.settings, X, device, *parts)
-    measures = net.measures_
-    return Start(start.settings, net.export(), measures["consistency"], measures["score"])

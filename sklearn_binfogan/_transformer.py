@@ -16,7 +16,8 @@ from ._base import _BInfoGAN, resolve_device
 from ._callbacks import FitTasks
 from ._codes import is_count
 from ._rows import Source, checked_rows
-from ._training import CONSISTENCY, GAME, AdversarialNet, single_thread
+from ._threads import single_thread
+from ._training import CONSISTENCY, GAME, AdversarialNet
 
 MAX_SCORED = 10_000
 

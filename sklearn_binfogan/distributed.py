@@ -20,8 +20,9 @@ from torch.nn.parallel import DistributedDataParallel
 from ._checkpoints import Keeper
 from ._rows import Share, Source
 from ._settings import Settings
+from ._starts import NET
 from ._supervision import Labels
-from ._training import NET, AdversarialNet
+from ._training import AdversarialNet
 
 __all__ = ["data_parallel"]
 

@@ -21,7 +21,8 @@ from torch import nn
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise
 from sklearn_binfogan._architectures import Networks
 from sklearn_binfogan._networks import DenseGenerator, Discriminator, Encoder, dense_stack
-from sklearn_binfogan._training import single_thread, train
+from sklearn_binfogan._starts import train
+from sklearn_binfogan._threads import single_thread
 
 TABLE, CENTERS = make_blobs(60, centers=3, n_features=4, random_state=0)
 DIGITS = load_digits().data[:100]

@@ -1,0 +1,75 @@
+"""The networks of one model: the players, and what users see of them."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from ._aggregate import AggregatePosterior
+from ._networks import couples_rows
+from ._settings import Settings
+
+
+class Players(nn.Module):
+    """Encoder, generator, discriminator, the running averages that users see, where E(x) lies."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        networks = settings.architecture.build(settings.spec, settings.layout.shape)
+        self.encoder, self.generator, self.discriminator = networks
+        self.discriminator_couples_rows = couples_rows(self.discriminator)
+        self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
+        self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False).eval()
+        self.aggregate = AggregatePosterior(settings.spec)
+
+    def train(self, mode: bool = True) -> Players:
+        """Set the mode of the players; the averages are only ever evaluated."""
+        super().train(mode)
+        self.averaged_encoder.eval()
+        self.averaged_generator.eval()
+        return self
+
+    def compile_players(self) -> None:
+        """Compile what a step spends its time in; losses and their ratios stay as they are.
+
+        Two gradients of one graph, which a discriminator with batch norm takes, do not compile.
+        """
+        encoder = self.encoder
+        for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
+            network.compile()
+        if not self.discriminator_couples_rows:
+            self.discriminator.compile()
+
+    def by_optimizer(self) -> list[list[nn.Parameter]]:
+        """Weights of each optimizer: E's categories on real data, (E, G) in the game, and D."""
+        return [
+            list(self.encoder.category_parameters()),
+            [*self.encoder.parameters(), *self.generator.parameters()],
+            list(self.discriminator.parameters()),
+        ]
+
+    def follow(self, decay: float) -> None:
+        """Move the averages towards the players by 1 - decay."""
+        with torch.no_grad():
+            torch._foreach_lerp_(self._averages, self._sources, 1 - decay)
+
+    def link(self) -> None:
+        """Pair every weight and statistic with its average; call after moving devices."""
+        pairs = [
+            (average, source)
+            for averaged, player in (
+                (self.averaged_encoder, self.encoder),
+                (self.averaged_generator, self.generator),
+            )
+            for average, source in zip(_tensors(averaged), _tensors(player), strict=True)
+        ]
+        self._averages = [average for average, _ in pairs]
+        self._sources = [source for _, source in pairs]
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    """Floating-point parameters and buffers of a module."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return [t.detach() for t in tensors if t.is_floating_point()]
