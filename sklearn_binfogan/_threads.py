@@ -1,4 +1,4 @@
-"""One thread for torch, and then as many as before."""
+"""What threads of Python share in torch: its number of threads, and its global generator."""
 
 from __future__ import annotations
 
@@ -10,6 +10,24 @@ from contextlib import contextmanager
 import torch
 
 
+class _Lock:
+    """A lock that is free in a forked process: another thread may hold it at that moment."""
+
+    def __init__(self) -> None:
+        self.renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self.lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def __exit__(self, *exception: object) -> None:
+        self.lock.release()
+
+
 class _ThreadCount:
     """How many threads torch had before the first of its users came.
 
@@ -18,13 +36,7 @@ class _ThreadCount:
     """
 
     def __init__(self) -> None:
-        self.n_users, self.found, self.own = 0, 1, threading.local()
-        self.renew_lock()
-        if hasattr(os, "register_at_fork"):  # another thread may hold the lock at that moment
-            os.register_at_fork(after_in_child=self.renew_lock)
-
-    def renew_lock(self) -> None:
-        self.lock = threading.Lock()
+        self.n_users, self.found, self.own, self.lock = 0, 1, threading.local(), _Lock()
 
     def enter(self) -> None:
         with self.lock:
@@ -43,6 +55,7 @@ class _ThreadCount:
 
 
 _THREADS = _ThreadCount()
+_GENERATOR = _Lock()
 
 
 @contextmanager
@@ -53,3 +66,14 @@ def single_thread() -> Iterator[None]:
         yield
     finally:
         _THREADS.leave()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from torch's global generator, which new layers use, and leave it as found.
+
+    One thread at a time, or it would draw what is another one's.
+    """
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

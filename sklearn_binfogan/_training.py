@@ -25,6 +25,7 @@ from ._rows import Batches, Rows, Share, Source
 from ._scoring import evaluate
 from ._settings import RATE_FLOOR, STEPS_PER_EPOCH, Settings
 from ._supervision import LabelledBatch, Labels, Supervision, label_nll
+from ._threads import seeded
 
 PHASES = CONSISTENCY, GAME = "consistency", "game"
 UNLABELLED_PART = 1 / 3  # of the consistency phase, before classes get their categories
@@ -110,8 +111,7 @@ class AdversarialNet(NeuralNet):
 
     def initialize_module(self) -> AdversarialNet:
         """Build the players from the seed, leaving torch's global generator as found."""
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self.settings.seed)
+        with seeded(self.settings.seed):
             self.module_ = Players(self.settings).float()
         if self.settings.recipe.compile:
             self.module_.compile_players()

@@ -48,6 +48,14 @@ def assert_bit_equal(one, other, X=TABLE):
     assert_same_tree(one.diagnostics_, other.diagnostics_)
 
 
+@pytest.fixture
+def hears_ctrl_c():
+    """A shell starts what runs in its background with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(autouse=True)
 def short_epochs(monkeypatch):
     """Epochs of 10 steps: what happens between two of them is what counts here."""
@@ -460,6 +468,7 @@ def assert_usable(gan, n_steps, X=TABLE):
         (60, 34, {"n_init": 2}),
     ],
 )
+@pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process on this system")
 def test_ctrl_c_leaves_the_last_whole_epoch(pressed, kept, params):
     gan = model(callbacks=[PressCtrlC(pressed)], **params)
@@ -472,6 +481,7 @@ def test_ctrl_c_leaves_the_last_whole_epoch(pressed, kept, params):
     assert gan.n_iter_ == kept + 5
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process on this system")
 def test_ctrl_c_within_a_callback_is_no_early_stopping():
     gan = model(callbacks=[PressCtrlC(2, "on_epoch_end")])
