@@ -26,8 +26,8 @@ from hypothesis import given, settings
 
 def kills(folder: Path, n: int) -> Row:
     """Fits killed by SIGKILL at random moments, and those that went on to equal files."""
-    equal = test_checkpoints.killed_and_resumed(folder, n, seed=n)
-    return {"kills": n, "bit_equal": len(equal)}
+    n_checkpoints, n_equal = test_checkpoints.killed_and_resumed(folder, n, seed=n)
+    return {"kills": n, "with_a_checkpoint": n_checkpoints, "bit_equal": n_equal}
 
 
 def mutations(folder: Path, n: int) -> Row:
