@@ -140,7 +140,7 @@ def test_global_state_is_left_as_found(X, params, n_init, seed):
 
     def numpy_state():
         # The legacy global state is what must be left alone.
-        name, keys, *rest = np.random.get_state()  # noqa: NPY002
+        name, keys, *rest = np.random.get_state()  # noqa: NPY002  # the global state is meant
         return [name, keys.tolist(), *rest]
 
     before, numpy_before = global_state(), numpy_state()

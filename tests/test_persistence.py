@@ -582,6 +582,7 @@ EDITS = {
         in_settings("spec CodeSpec", "categories", {"tuple": [2**40]}),
         "expected float32",
     ),
+    "noise beyond indices": (in_settings("spec CodeSpec", "n_noise", 2**45), "architecture"),
     "noise beyond memory": (in_settings("spec CodeSpec", "n_noise", 2**28), "expected float32"),
     "noise beyond numbers": (in_settings("spec CodeSpec", "n_noise", 2**62), "architecture"),
     "layer beyond memory": (
