@@ -378,6 +378,8 @@ gan = BInfoGANTransformer(
     3, warmup_iter=600, max_iter=600, batch_size=16, random_state=0, checkpoint_every=50,
     checkpoint_dir=sys.argv[1],
 )
+# The first fit and the first file import parts of torch: that is no time to be killed in.
+save(BInfoGANTransformer(3, warmup_iter=1, max_iter=1).fit(X), sys.argv[2] + ".first")
 print("begin", flush=True)
 save(gan.fit(X), sys.argv[2])
 """

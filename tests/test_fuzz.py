@@ -1,5 +1,6 @@
 """Damaged and forged files: ValueError or a sound model; no hang, and memory within bounds."""
 
+import copy
 import gzip
 import os
 import struct
@@ -23,9 +24,9 @@ MAX_SECONDS = 10  # of one file, on a busy machine
 MAX_MEMORY = 500 * 2**20
 
 
-def mutated_bytes(data, rng):
+def mutated_bytes(original, rng):
     """Flip, cut, insert, repeat or overwrite some bytes."""
-    data = bytearray(data)
+    data = bytearray(original)
     for _ in range(rng.integers(1, 4)):
         at, n = int(rng.integers(len(data) + 1)), int(rng.integers(1, 40))
         if rng.random() < 0.3:  # near the beginning, where headers are
@@ -43,7 +44,7 @@ def mutated_bytes(data, rng):
                 data[at:at] = data[at : at + n]
             case 5:
                 data[at : at + n] = bytes([int(rng.choice([0, 127, 255]))]) * n
-    return bytes(data)
+    return bytes(data) if data != original else mutated_bytes(original, rng)
 
 
 # -- model files -----------------------------------------------------------------------------------
@@ -71,7 +72,8 @@ def forge(document, arrays, rng):
             place = document
             for key in parents:
                 place = place[key]
-            place[last] = STRANGE[rng.integers(len(STRANGE))]
+            # A copy: the next change may be within it.
+            place[last] = copy.deepcopy(STRANGE[rng.integers(len(STRANGE))])
         else:
             name = list(arrays)[rng.integers(len(arrays))]
             arrays[name] = forged_array(arrays[name], rng)
