@@ -24,7 +24,9 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
-nitpicky = False  # types in docstrings are words for people, not links
+nitpicky = True  # internal links are checked: one that leads nowhere is a warning
+# Links to other packages would need their inventories, from the network, at every build.
+nitpick_ignore_regex = [("py:.*", r"(sklearn|skorch|torch|numpy|matplotlib)\..*")]
 suppress_warnings = ["config.cache"]  # the gallery's sorting keys can't be pickled
 
 autosummary_generate = True
@@ -35,7 +37,8 @@ myst_heading_anchors = 4
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    # MNIST takes minutes: its example is shown with committed pictures, and not run.
+    "ignore_pattern": r"/_",  # modules that examples share
+    # The others take more than a minute: they are shown with committed pictures, and not run.
     "filename_pattern": "plot_digits",
     "image_scrapers": ("matplotlib",),
     "reset_argv": lambda gallery_conf, script_vars: [],
