@@ -1,11 +1,13 @@
 """Sphinx configuration: `python -m sphinx -W --keep-going -b html docs docs/_build/html`."""
 
 import os
+import re
 import warnings
 
 import sklearn_binfogan
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TQDM_DISABLE", "1")  # a page would show every step of a bar
 # Of fits in the gallery with a short budget: of no use to a reader.
 warnings.filterwarnings("ignore", category=UserWarning)
 
@@ -37,7 +39,7 @@ myst_heading_anchors = 4
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "ignore_pattern": r"/_",  # modules that examples share
+    "ignore_pattern": r"(^|/)_",  # modules that examples share
     # The others take more than a minute: they are shown with committed pictures, and not run.
     "filename_pattern": "plot_digits",
     "image_scrapers": ("matplotlib",),
@@ -47,7 +49,9 @@ sphinx_gallery_conf = {
 }
 
 html_theme = "pydata_sphinx_theme"
-html_title = f"sklearn-binfogan {version}"
+html_title = project
+html_favicon = "images/favicon.svg"
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_theme_options = {
     "show_toc_level": 2,
@@ -57,3 +61,15 @@ html_theme_options = {
     "header_links_before_dropdown": 7,
 }
 html_sidebars = {"index": [], "installation": [], "faq": [], "changelog": []}
+
+
+def without_labels(app, what, name, obj, options, lines):
+    """Take labels of scikit-learn's own pages out of docstrings inherited from it."""
+    if (getattr(obj, "__module__", None) or "").startswith("sklearn."):
+        role = r":(?:ref|term):`([^`<]+?)(?:\s*<[^`]*)?`"
+        lines[:] = re.sub(role, r"\1", "\n".join(lines)).split("\n")
+
+
+def setup(app):
+    """Connect to what Sphinx offers."""
+    app.connect("autodoc-process-docstring", without_labels)

@@ -9,6 +9,7 @@ codes are features for a classifier. Labels serve only to judge the result and t
 classifier.
 """
 
+# sphinx_gallery_start_ignore
 import argparse
 import os
 import sys
@@ -18,6 +19,8 @@ import matplotlib
 
 if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and sys.platform == "linux":
     matplotlib.use("Agg")
+
+# sphinx_gallery_end_ignore
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
@@ -36,6 +39,7 @@ from sklearn_binfogan.inspection import (
 )
 from sklearn_binfogan.metrics import match_clusters
 
+# sphinx_gallery_start_ignore
 try:
     HERE = Path(__file__).parent
 except NameError:  # sphinx-gallery runs the code without a file
@@ -46,6 +50,7 @@ parser.add_argument("--output", type=Path, default=HERE / "output", help="folder
 parser.add_argument("--quick", action="store_true", help=argparse.SUPPRESS)  # a smoke test
 options = parser.parse_args()
 options.output.mkdir(parents=True, exist_ok=True)
+# sphinx_gallery_end_ignore
 
 SHAPE = (8, 8)
 N_CLUSTERS = 10

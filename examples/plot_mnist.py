@@ -16,6 +16,7 @@ they show the pictures that it drew.
 
 # sphinx_gallery_thumbnail_path = 'images/mnist_traversals.png'
 
+# sphinx_gallery_start_ignore
 import argparse
 import io
 import os
@@ -26,6 +27,8 @@ import matplotlib
 
 if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and sys.platform == "linux":
     matplotlib.use("Agg")
+
+# sphinx_gallery_end_ignore
 
 import joblib
 import matplotlib.pyplot as plt
@@ -42,6 +45,7 @@ from sklearn_binfogan.inspection import (
 )
 from sklearn_binfogan.metrics import cluster_accuracy
 
+# sphinx_gallery_start_ignore
 try:
     HERE = Path(__file__).parent
 except NameError:  # sphinx-gallery runs the code without a file
@@ -58,6 +62,7 @@ parser.add_argument(
 parser.add_argument("--quick", action="store_true", help="few images and steps, to try it out")
 options = parser.parse_args()
 options.output.mkdir(parents=True, exist_ok=True)
+# sphinx_gallery_end_ignore
 if options.model:
     options.model.parent.mkdir(parents=True, exist_ok=True)
 
