@@ -4,10 +4,11 @@ import os
 import re
 import warnings
 
-import sklearn_binfogan
-
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TQDM_DISABLE", "1")  # a page would show every step of a bar
+
+import sklearn_binfogan  # tqdm reads its variable when it is imported
+
 # Of fits in the gallery with a short budget: of no use to a reader.
 warnings.filterwarnings("ignore", category=UserWarning)
 
@@ -50,6 +51,8 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_favicon = "images/favicon.svg"
 html_context = {"default_mode": "auto"}
 html_show_sourcelink = False

@@ -59,6 +59,11 @@ def public_in(module, name, value):
 OBJECTS = public_objects()
 
 
+def ours(value):
+    """Tell whether the package defines a function; some of Python's own name no module."""
+    return (getattr(value, "__module__", None) or "").startswith("sklearn_binfogan")
+
+
 def methods(dotted):
     """Return the public methods of a class that the package defines, by dotted name."""
     owner = OBJECTS[dotted]
@@ -66,7 +71,7 @@ def methods(dotted):
     return {
         f"{dotted}.{name}": inspect.unwrap(value)
         for name, value in found.items()
-        if callable(value) and inspect.unwrap(value).__module__.startswith("sklearn_binfogan")
+        if inspect.isroutine(value) and ours(inspect.unwrap(value))
     }
 
 
@@ -256,3 +261,21 @@ def test_pages_name_functions_that_exist(page):
     """`_losses.imbalance` beside an equation is a function of `sklearn_binfogan._losses`."""
     for module, name in re.findall(r"`(_[a-z]+)\.(?!py`)(\w+)`", page.read_text(encoding="utf-8")):
         assert hasattr(importlib.import_module(f"sklearn_binfogan.{module}"), name)
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub and MyST name them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+# Sphinx checks those of docs/ too, but only in a build of the docs.
+@pytest.mark.parametrize(
+    "page", [*ROOT.glob("*.md"), *PAGES[1:]], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_links_of_a_page_lead_somewhere(page):
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        target, _, anchor = link.partition("#")
+        file = page.parent / target if target else page
+        assert file.exists(), link
+        assert not anchor or anchor in anchors(file), link
