@@ -33,6 +33,8 @@ nitpick_ignore_regex = [("py:.*", r"(sklearn|skorch|torch|numpy|matplotlib)\..*"
 suppress_warnings = ["config.cache"]  # the gallery's sorting keys can't be pickled
 
 autosummary_generate = True
+# Of two names that differ by case alone, which some file systems hold to be one.
+autosummary_filename_map = {"sklearn_binfogan.metrics.DCI": "sklearn_binfogan.metrics.dci_result"}
 autodoc_typehints = "none"  # numpydoc's sections say more
 numpydoc_show_class_members = False
 myst_heading_anchors = 4

@@ -40,6 +40,11 @@ def data_parallel() -> Iterator[None]:
     On machines with GPUs a process takes the one with the number of its local rank, unless `device`
     names another.
 
+    Yields
+    ------
+    None
+        The block runs as it stands.
+
     Raises
     ------
     RuntimeError
