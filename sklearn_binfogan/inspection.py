@@ -841,6 +841,7 @@ class TrainingCurveDisplay(_Display):
                 va="bottom",
             )
         ax.set(xlabel="epoch", ylabel="loss")
+        ax.xaxis.get_major_locator().set_params(integer=True)
         self.score_ax_.set(ylabel="label-free score", ylim=(0, 1.02))
         lines = [*ax.get_lines(), *self.score_ax_.get_lines()]
         named = [line for line in lines if not line.get_label().startswith("_")]

@@ -327,7 +327,7 @@ def factor_vae_score(
 
 
 class DCI(NamedTuple):
-    """Hold what :func:`dci` returns: three numbers in [0, 1], higher is better.
+    """Hold what `dci` returns: three numbers in [0, 1], higher is better.
 
     Examples
     --------
