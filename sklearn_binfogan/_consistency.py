@@ -187,7 +187,7 @@ class Consistency:
     @torch.no_grad()
     def sizes(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Prior:
         """Share of real rows that each category holds."""
-        posterior = self.spec.posterior(torch.cat([encoder.logits(x) for x in blocks]))
+        posterior = torch.cat([encoder.posterior(x) for x in blocks])
         return tuple(tuple(part.mean(dim=0).tolist()) for part in self.spec.split(posterior))
 
 
