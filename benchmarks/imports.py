@@ -1,5 +1,7 @@
 """Measure the import of the package beside that of what it needs, torch and scikit-learn.
 
+    python benchmarks/imports.py   # -> results/imports.json
+
 Each import runs in a fresh interpreter, in turn; the first of each, which fills the disk's cache,
 does not count. The medians of CPU seconds are reported: wall time tells of the machine's load.
 """
@@ -9,8 +11,11 @@ import resource
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
-STATEMENTS = {"needed": "import torch, sklearn", "package": "import sklearn_binfogan"}
+from _report import environment, output_path, write
+
+NEEDED, PACKAGE = "import torch, sklearn", "import sklearn_binfogan"
 
 
 def seconds(statement):
@@ -22,26 +27,31 @@ def seconds(statement):
 
 
 def measure(n_runs):
-    """Return the seconds of each run by name."""
-    runs = {name: [] for name in STATEMENTS}
+    """Return the seconds of each run by statement."""
+    runs = {statement: [] for statement in (NEEDED, PACKAGE)}
     for i in range(n_runs + 1):
-        for name, statement in STATEMENTS.items():
-            taken = seconds(statement)
+        for statement, taken in runs.items():
+            spent = seconds(statement)
             if i > 0:
-                runs[name].append(taken)
+                taken.append(spent)
     return runs
 
 
 def main():
-    """Print the medians and their ratio."""
+    """Print the medians and their ratio, and write them with every run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--quick", action="store_true", help="one run, to try the script")
+    parser.add_argument("--output", type=Path, help="the JSON file; by default in results/")
     options = parser.parse_args()
-    runs = measure(options.runs)
-    medians = {name: statistics.median(taken) for name, taken in runs.items()}
-    for name, statement in STATEMENTS.items():
-        print(f"{statement}: {medians[name]:.2f} s")
-    print(f"ratio: {medians['package'] / medians['needed']:.2f}")
+    runs = measure(1 if options.quick else options.runs)
+    medians = {statement: statistics.median(taken) for statement, taken in runs.items()}
+    ratio = medians[PACKAGE] / medians[NEEDED]
+    for statement, median in medians.items():
+        print(f"{statement}: {median:.2f} s")
+    print(f"ratio: {ratio:.2f}")
+    content = {"environment": environment(), "median_seconds": medians, "ratio": ratio}
+    write(output_path(options, "imports"), {**content, "seconds": runs})
 
 
 if __name__ == "__main__":

@@ -1,24 +1,31 @@
-"""Write docs/results_mnist.md from the JSON files in results/.
+"""Write the results pages of docs/ from the JSON files in results/.
 
-    python benchmarks/results_page.py           # writes the page
-    python benchmarks/results_page.py --check   # exits 1 if the page differs from the files
+    python benchmarks/results_page.py           # writes the pages
+    python benchmarks/results_page.py --check   # exits 1 if a page differs from the files
 
-No number is typed in by hand but what was asked for, so that the page can't drift from the runs.
+No number is typed in by hand but what was asked for, so that a page can't drift from the runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
+from _other_results import OTHER
 from _report import RESULTS, ROOT, Row
+from _tables import (
+    Measure,
+    Page,
+    Section,
+    decimals,
+    groups_table,
+    measures_table,
+    percent,
+    table,
+    whole,
+    yes_no,
+)
 from scipy.stats import spearmanr
 
-PAGE = ROOT / "docs" / "results_mnist.md"
 HEAD = """\
 # Results on MNIST
 
@@ -26,95 +33,6 @@ Written by `python benchmarks/results_page.py` from the files in `benchmarks/res
 No labels are used to fit or to choose a model. "Asked" is what was set as a goal before measuring:
 what is asked at least, then what is aimed for.
 """
-
-
-# -- text --------------------------------------------------------------------------------------
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
-
-
-def whole(value: float) -> str:
-    return f"{value:.0f}"
-
-
-def decimals(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def yes_no(value: bool) -> str:
-    return "yes" if value else "no"
-
-
-def table(header: Iterable[Any], lines: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table."""
-    header = list(header)
-    return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |"
-        for line in [header, ["---"] * len(header), *lines]
-    )
-
-
-class Measure(NamedTuple):
-    """A line of a table: which key of the rows, under what name, and what was asked of it."""
-
-    key: str
-    label: str
-    asked: str = ""
-    shown: Callable[[Any], str] = percent
-    worst: Callable[..., Any] = min  # max where a smaller value is better
-
-
-def measure_cells(measure: Measure, rows: list[Row]) -> list[str]:
-    """Mean, worst and every seed."""
-    values = [row.get(measure.key) for row in rows]
-    known = [value for value in values if value is not None]
-    if not known:
-        return ["", ""] + [""] * len(rows)
-    if isinstance(known[0], bool):
-        ends = [f"{sum(known)} of {len(known)}", ""]
-    else:
-        ends = [measure.shown(float(np.mean(known))), measure.shown(measure.worst(known))]
-    return ends + ["" if value is None else measure.shown(value) for value in values]
-
-
-def measures_table(measures: list[Measure], rows: list[Row]) -> str:
-    """A line per measure, a column per seed."""
-    header = ["measure", "asked", "mean", "worst", *(row["seed"] for row in rows)]
-    return table(header, ([m.label, m.asked, *measure_cells(m, rows)] for m in measures))
-
-
-def groups_table(name: str, rows: list[Row], measures: list[Measure]) -> str:
-    """As `measures_table`, a line per measure of each value of the key `name`."""
-    groups = list(dict.fromkeys(row[name] for row in rows))
-    seeds = list(dict.fromkeys(row["seed"] for row in rows))
-    lines = []
-    for group in groups:
-        by_seed = {row["seed"]: row for row in rows if row[name] == group}
-        of_group = [by_seed.get(seed, {}) for seed in seeds]
-        lines += [[group, m.label, m.asked, *measure_cells(m, of_group)] for m in measures]
-    return table([name.replace("_", " "), "measure", "asked", "mean", "worst", *seeds], lines)
-
-
-def origin(content: Row, command: str, seeds: Iterable[int]) -> str:
-    """Where the numbers come from."""
-    environment = content.get("environment", {})
-    packages = environment.get("packages", {})
-    dirty = ", with uncommitted changes" if environment.get("uncommitted_changes") else ""
-    jobs = f", {content['jobs']} fits side by side" if "jobs" in content else ""
-    lines = [
-        f"- command: `{command}`",
-        f"- seeds: {', '.join(map(str, dict.fromkeys(seeds)))}",
-        f"- machine: {environment.get('machine', 'not recorded')}, "
-        f"{environment.get('cores', '?')} cores{jobs}, one thread each",
-        f"- commit: {environment.get('commit') or 'not recorded'}{dirty}",
-        f"- versions: Python {environment.get('python', '?')}, "
-        + ", ".join(f"{name} {number}" for name, number in packages.items()),
-    ]
-    if content.get("quick"):
-        lines.append("- **a quick run: it shows that the script works, and measures nothing**")
-    return "\n".join(lines)
 
 
 # -- sections: the text below each heading, from a file's content -------------------------------
@@ -316,17 +234,7 @@ def paper_section(content: Row) -> str:
     return f"{state}\n\n{final}\n\n{points}"
 
 
-# -- the page ----------------------------------------------------------------------------------
-
-
-class Section(NamedTuple):
-    """A heading of the page, the file below it and how that file came about."""
-
-    title: str
-    file: str
-    command: str
-    text: Callable[[Row], str]
-
+# -- the pages ---------------------------------------------------------------------------------
 
 SECTIONS = [
     Section("The default recipe", "mnist", "benchmarks/mnist.py", main_section),
@@ -351,35 +259,21 @@ SECTIONS = [
     ),
 ]
 
-
-def section(entry: Section, results_folder: Path) -> str:
-    """One heading and what its file says."""
-    path = results_folder / f"{entry.file}.json"
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if not (content.get("rows") or content.get("curve")):
-        text = f"Not measured yet: `python {entry.command}`."
-    else:
-        rows = content.get("rows", [content])
-        source = origin(content, f"python {entry.command}", (row["seed"] for row in rows))
-        text = f"{source}\n\n{entry.text(content)}"
-    return f"\n## {entry.title}\n\n{text}\n"
-
-
-def page(results_folder: Path) -> str:
-    """The whole page; a file that is not there yet gives a line that says so."""
-    return HEAD + "".join(section(entry, Path(results_folder)) for entry in SECTIONS)
+MNIST = Page("results_mnist.md", HEAD, SECTIONS)
+PAGES = [MNIST, OTHER]
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--check", action="store_true", help="compare instead of writing")
     options = options.parse_args()
-    text = page(RESULTS)
-    if not options.check:
-        PAGE.write_text(text, encoding="utf-8")
-        print(f"wrote {PAGE}")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        raise SystemExit(f"{PAGE} is not what the results say: run benchmarks/results_page.py.")
+    for page in PAGES:
+        path, text = ROOT / "docs" / page.file, page.text(RESULTS)
+        if not options.check:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path}")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            raise SystemExit(f"{path} is not what the results say: run benchmarks/results_page.py.")
 
 
 if __name__ == "__main__":

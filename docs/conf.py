@@ -1,11 +1,14 @@
 """Sphinx configuration: `python -m sphinx -W --keep-going -b html docs docs/_build/html`."""
 
 import os
+import re
 import warnings
 
-import sklearn_binfogan
-
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TQDM_DISABLE", "1")  # a page would show every step of a bar
+
+import sklearn_binfogan  # tqdm reads its variable when it is imported
+
 # Of fits in the gallery with a short budget: of no use to a reader.
 warnings.filterwarnings("ignore", category=UserWarning)
 
@@ -24,10 +27,14 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
-nitpicky = False  # types in docstrings are words for people, not links
+nitpicky = True  # internal links are checked: one that leads nowhere is a warning
+# Links to other packages would need their inventories, from the network, at every build.
+nitpick_ignore_regex = [("py:.*", r"(sklearn|skorch|torch|numpy|matplotlib)\..*")]
 suppress_warnings = ["config.cache"]  # the gallery's sorting keys can't be pickled
 
 autosummary_generate = True
+# Of two names that differ by case alone, which some file systems hold to be one.
+autosummary_filename_map = {"sklearn_binfogan.metrics.DCI": "sklearn_binfogan.metrics.dci_result"}
 autodoc_typehints = "none"  # numpydoc's sections say more
 numpydoc_show_class_members = False
 myst_heading_anchors = 4
@@ -35,7 +42,8 @@ myst_heading_anchors = 4
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    # MNIST takes minutes: its example is shown with committed pictures, and not run.
+    "ignore_pattern": r"(^|/)_",  # modules that examples share
+    # The others take more than a minute: they are shown with committed pictures, and not run.
     "filename_pattern": "plot_digits",
     "image_scrapers": ("matplotlib",),
     "reset_argv": lambda gallery_conf, script_vars: [],
@@ -44,7 +52,11 @@ sphinx_gallery_conf = {
 }
 
 html_theme = "pydata_sphinx_theme"
-html_title = f"sklearn-binfogan {version}"
+html_title = project
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_favicon = "images/favicon.svg"
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_theme_options = {
     "show_toc_level": 2,
@@ -54,3 +66,15 @@ html_theme_options = {
     "header_links_before_dropdown": 7,
 }
 html_sidebars = {"index": [], "installation": [], "faq": [], "changelog": []}
+
+
+def without_labels(app, what, name, obj, options, lines):
+    """Take labels of scikit-learn's own pages out of docstrings inherited from it."""
+    if (getattr(obj, "__module__", None) or "").startswith("sklearn."):
+        role = r":(?:ref|term):`([^`<]+?)(?:\s*<[^`]*)?`"
+        lines[:] = re.sub(role, r"\1", "\n".join(lines)).split("\n")
+
+
+def setup(app):
+    """Connect to what Sphinx offers."""
+    app.connect("autodoc-process-docstring", without_labels)

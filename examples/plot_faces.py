@@ -11,7 +11,8 @@ figure 3(a).
 read from ``faces/faces32.npz`` in the folder that the variable ``SKLEARN_BINFOGAN_DATA``
 names: a NumPy file with bytes ``X_train`` and ``X_test`` of shape (n, 32, 32, 3). Without a GPU the
 fit takes a while: ``--quick`` tries the example out, and ``--model`` keeps the fitted model for the
-next time. The pictures are of people: mind the terms of the data set before you show them.
+next time. The pictures are of people: mind the terms of the data set before you show them. These
+pages show none. The drawing itself is in ``_colour_figures.py`` beside this file.
 """
 
 import sys

@@ -8,8 +8,13 @@ categories of a bidirectional InfoGAN to the classes. Its accuracy on scikit-lea
 against the number of labels, beside other ways to use the same labels: ``LabelSpreading`` and
 ``SelfTrainingClassifier``, which also use the rows without a label, and logistic regression on
 pixels, on principal components, and on the codes of a ``BInfoGANTransformer`` that saw no label.
+
+That takes minutes, so these pages don't run it: they show the pictures that it drew.
 """
 
+# sphinx_gallery_thumbnail_path = 'images/few_labels_accuracy.png'
+
+# sphinx_gallery_start_ignore
 import argparse
 import os
 import sys
@@ -19,6 +24,8 @@ import matplotlib
 
 if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and sys.platform == "linux":
     matplotlib.use("Agg")
+
+# sphinx_gallery_end_ignore
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,7 +37,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
+from sklearn_binfogan.inspection import CodeGridDisplay
 
+# sphinx_gallery_start_ignore
 try:
     HERE = Path(__file__).parent
 except NameError:  # sphinx-gallery runs the code without a file
@@ -41,6 +50,7 @@ parser.add_argument("--output", type=Path, default=HERE / "output", help="folder
 parser.add_argument("--quick", action="store_true", help=argparse.SUPPRESS)  # a smoke test
 options = parser.parse_args()
 options.output.mkdir(parents=True, exist_ok=True)
+# sphinx_gallery_end_ignore
 
 SHAPE = (8, 8)
 BUDGET = {"warmup_iter": 20, "max_iter": 20} if options.quick else {}
@@ -72,20 +82,22 @@ print(f"20 labels, accuracy on the other {rest.sum()} digits: {accuracy:.1%}")
 
 # %%
 # The classifier draws digits of a class, too.
+#
+# .. image:: /images/few_labels_samples.png
+#    :alt: Generated digits, a row per class
 
-_, axes = plt.subplots(10, 1, figsize=(5, 5), layout="constrained")
-for digit, ax in enumerate(axes):
-    images, _ = classifier.sample(12, label=digit, random_state=digit)
-    ax.imshow(np.hstack(images.reshape(-1, *SHAPE)), cmap="gray_r", vmin=0, vmax=X.max())
-    ax.set(xticks=[], yticks=[])
-    ax.set_ylabel(digit, rotation=0, va="center", labelpad=10)
-plt.suptitle("Digits drawn by class, from 20 labels")
-plt.savefig(options.output / "few_labels_samples.png", dpi=110)
+display = CodeGridDisplay.from_samples(classifier, n_columns=12, random_state=0)
+display.ax_.set_yticklabels(classifier.classes_)
+display.ax_.set_title("Digits drawn by class, from 20 labels")
+display.figure_.savefig(options.output / "few_labels_samples.png", dpi=110)
 
 # %%
 # Accuracy by number of labels
 # ----------------------------
 # Every way gets the same labels and is judged on the rows without one.
+#
+# .. image:: /images/few_labels_accuracy.png
+#    :alt: Accuracy against the number of labels
 
 
 def logistic():

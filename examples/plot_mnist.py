@@ -10,10 +10,13 @@ to measure the accuracy at the end.
 
 MNIST is read from the folder that the environment variable ``SKLEARN_BINFOGAN_DATA`` or the option
 ``--data-dir`` names, or else downloaded. The fit takes long without a GPU: ``--quick`` tries the
-example out, and ``--model`` keeps the fitted model for the next time. The user guide has the
-pictures that it draws.
+example out, and ``--model`` keeps the fitted model for the next time. So these pages don't run it:
+they show the pictures that it drew.
 """
 
+# sphinx_gallery_thumbnail_path = 'images/mnist_traversals.png'
+
+# sphinx_gallery_start_ignore
 import argparse
 import io
 import os
@@ -24,6 +27,8 @@ import matplotlib
 
 if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and sys.platform == "linux":
     matplotlib.use("Agg")
+
+# sphinx_gallery_end_ignore
 
 import joblib
 import matplotlib.pyplot as plt
@@ -40,6 +45,7 @@ from sklearn_binfogan.inspection import (
 )
 from sklearn_binfogan.metrics import cluster_accuracy
 
+# sphinx_gallery_start_ignore
 try:
     HERE = Path(__file__).parent
 except NameError:  # sphinx-gallery runs the code without a file
@@ -56,6 +62,7 @@ parser.add_argument(
 parser.add_argument("--quick", action="store_true", help="few images and steps, to try it out")
 options = parser.parse_args()
 options.output.mkdir(parents=True, exist_ok=True)
+# sphinx_gallery_end_ignore
 if options.model:
     options.model.parent.mkdir(parents=True, exist_ok=True)
 
@@ -120,6 +127,9 @@ def panels():
 # Figure 2(a): a row per category
 # -------------------------------
 # Test images drawn at random among those of each category. Wrong ones are shown as they are.
+#
+# .. image:: /images/mnist_categories.png
+#    :alt: Random test images, a row per category
 
 display = CodeGridDisplay.from_estimator(gan, X_test, order="random", random_state=0, n_columns=12)
 display.ax_.set_title("Random test images by predicted category")
@@ -130,6 +140,9 @@ save(display, "mnist_categories.png")
 # ---------------------------------------------
 # Per category the test images of lowest value on the left, those of highest value on the right; the
 # last picture is what differs on average: red where the high ones are brighter, blue where darker.
+#
+# .. image:: /images/mnist_continuous.png
+#    :alt: Test images of lowest and highest continuous codes
 
 for code, ax in enumerate(panels()):
     display = ExtremesDisplay.from_estimator(gan, X_test, code=code, ax=ax)
@@ -139,6 +152,9 @@ save(display, "mnist_continuous.png")
 # Reconstructions
 # ---------------
 # Test images above their reconstructions G(E(x)), a column per category.
+#
+# .. image:: /images/mnist_reconstructions.png
+#    :alt: Test images and their reconstructions
 
 rng = np.random.default_rng(0)
 members = [rng.permutation(np.flatnonzero(category == k))[:4] for k in range(N_CLUSTERS)]
@@ -152,7 +168,10 @@ save(display, "mnist_reconstructions.png")
 # %%
 # Samples
 # -------
-# Continuous codes and noise drawn from the prior.
+# Continuous codes and noise are drawn where the encoder puts the training images of the category.
+#
+# .. image:: /images/mnist_samples.png
+#    :alt: Generated images, a row per category
 
 display = CodeGridDisplay.from_samples(gan, n_columns=12, random_state=0)
 display.ax_.set_title("Generated images by category")
@@ -162,6 +181,9 @@ save(display, "mnist_samples.png")
 # Traversals
 # ----------
 # One continuous code varies, a little beyond the -1 to 1 of training; all else is 0.
+#
+# .. image:: /images/mnist_traversals.png
+#    :alt: Generated images along the continuous codes
 
 for code, ax in enumerate(panels()):
     display = TraversalDisplay.from_estimator(

@@ -8,8 +8,9 @@ fitted to colour images of digits without labels. Test images sorted by their co
 figure 3(b).
 
 ``--data-dir`` names the folder with SVHN's ``train_32x32.mat`` and ``test_32x32.mat``. Without it,
-MNIST's digits on photographs stand in, which needs MNIST. Without a GPU the fit takes a while:
-``--quick`` tries the example out, and ``--model`` keeps the fitted model for the next time.
+20 000 of MNIST's digits on photographs stand in, which needs MNIST. Without a GPU the fit takes a
+while: ``--quick`` tries the example out, and ``--model`` keeps the fitted model for the next time.
+These pages don't run it. The drawing itself is in ``_colour_figures.py`` beside it.
 """
 
 import sys
@@ -35,6 +36,7 @@ from sklearn_binfogan.datasets import load_svhn, make_mnist_on_photos
 from sklearn_binfogan.metrics import cluster_accuracy
 
 options = parse_arguments("Draw the paper's figures of house numbers.", HERE)
+N_STAND_IN = 20_000
 
 # %%
 # Data
@@ -46,9 +48,8 @@ def load_digits():
     if options.data_dir is not None:
         svhn = load_svhn(options.data_dir)
         return svhn.X_train, svhn.X_test, svhn.y_test
-    n = N_QUICK if options.quick else None
-    train = make_mnist_on_photos(n, subset="train", random_state=0)
-    test = make_mnist_on_photos(n, subset="test", random_state=1)
+    train = make_mnist_on_photos(N_STAND_IN, subset="train", random_state=0)
+    test = make_mnist_on_photos(N_STAND_IN // 4, subset="test", random_state=1)
     return train.X, test.X, test.y
 
 
@@ -59,6 +60,8 @@ if options.quick:
 # %%
 # Fit, and draw
 # -------------
+# Test images by the value of each categorical code; those of lowest and highest value of each
+# continuous code, by the first categorical one; samples, and reconstructions.
 
 gan = fit_or_load(X_train, (32, 32, 3), options)
 draw_categories(gan, X_test, options.output / "svhn_categories.png")

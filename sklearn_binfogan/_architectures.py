@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -288,9 +288,12 @@ CONV_LARGE = ConvArchitecture(
 ARCHITECTURES: dict[str, MLPArchitecture | ConvArchitecture | PaperArchitecture] = {
     "mlp": MLPArchitecture(),
     "conv": ConvArchitecture(),
+    "conv-contrast": ConvArchitecture(local_contrast=True),
     "paper-mnist": PaperArchitecture(),
     "paper-32x32": PAPER_32X32,
 }
+# In place of these for images from 16 pixels a side on.
+LARGE = {"conv": CONV_LARGE, "conv-contrast": replace(CONV_LARGE, local_contrast=True)}
 
 
 def resolve_architecture(architecture: Any, shape: tuple[int, ...]) -> Architecture:
@@ -319,7 +322,8 @@ def resolve_architecture(architecture: Any, shape: tuple[int, ...]) -> Architect
         )
     if name != "mlp" and not is_image:
         raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
-    return CONV_LARGE if name == "conv" and is_large_image(shape) else ARCHITECTURES[name]
+    presets = ARCHITECTURES | (LARGE if is_large_image(shape) else {})
+    return presets[name]
 
 
 def preset_recipe(

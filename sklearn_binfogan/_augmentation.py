@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -191,6 +190,8 @@ class GaussianNoise:
         rows = scaled[:: -(-len(scaled) // 2000)]
         if len(rows) < 2:
             return cls(0.3)
+        from sklearn.neighbors import NearestNeighbors  # here: it is slow to import
+
         search = NearestNeighbors(n_neighbors=min(10, len(rows) - 1)).fit(rows)
         distance = np.median(search.kneighbors()[0][:, -1])
         return cls(float(1.5 * distance / np.sqrt(rows.shape[1])))

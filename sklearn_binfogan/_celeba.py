@@ -66,10 +66,12 @@ def load_celeba(
     celeba : Bunch
         X : ndarray or memmap of uint8, shape (n, size * size * 3)
             Flattened channels-last images as rows: those for training, for validation, for testing.
-        X_train, X_valid, X_test : the same, as parts of X
+        X_train, X_valid, X_test : ndarray or memmap of uint8
+            The three parts of X.
         attributes, attributes_train, attributes_valid, attributes_test : ndarray of bool, (n, 40)
             Which attributes an image has.
         attribute_names : list of str
+            As in the columns of `attributes`.
         image_shape : tuple
             ``(size, size, 3)``
         DESCR : str

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
-from sklearn.cluster import AgglomerativeClustering
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -228,6 +227,8 @@ def group_cells(cells: Tensor, moved: Tensor, n_groups: int) -> Tensor:
     groups : Tensor of shape (n_cells, n_groups)
         1 where a cell belongs to a group, else 0.
     """
+    from sklearn.cluster import AgglomerativeClustering  # here: it is slow to import
+
     flow = cells.T @ moved
     flow = flow + flow.T
     stays = flow.diagonal().clamp_min(TINY).sqrt()

@@ -15,7 +15,16 @@ DIVERGING = "RdBu_r"
 
 
 class FeatureChange(NamedTuple):
-    """How far a code moves one feature: in the units of X, and in the model's scaled units."""
+    """How far a code moves one feature: in the units of X, and in the model's scaled units.
+
+    A named tuple of `name`, `change` and `scaled_change`.
+
+    Examples
+    --------
+    >>> from sklearn_binfogan.inspection import FeatureChange
+    >>> FeatureChange("alcohol", change=1.2, scaled_change=1.5).name
+    'alcohol'
+    """
 
     name: str
     change: float
@@ -33,6 +42,14 @@ class RowFormat:
     center, scale : ndarray of shape (n_features,) or ()
         Scaled units are (x - center) / scale: standard deviations for tables, [0, 1] for images.
     feature_names : sequence of str, length n_features
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_binfogan.inspection import RowFormat
+    >>> metres = RowFormat(None, np.array([10.0]), np.array([2.0]), ["height"])
+    >>> metres.changes(np.array([4.0]))
+    [FeatureChange(name='height', change=4.0, scaled_change=2.0)]
     """
 
     image_shape: tuple[int, int, int] | None
@@ -42,7 +59,19 @@ class RowFormat:
 
     @classmethod
     def of(cls, layout: Layout, feature_names: Sequence[str] | None) -> RowFormat:
-        """Format of the rows that a layout has learned; features are x0, x1, ... without names."""
+        """Take the format of the rows that a layout has learned.
+
+        Parameters
+        ----------
+        layout : Layout
+            Of a fitted model.
+        feature_names : sequence of str or None
+            None: x0, x1, and so on.
+
+        Returns
+        -------
+        row_format : RowFormat
+        """
         image_shape = None
         if layout.is_image:
             channels, height, width = layout.shape
@@ -51,11 +80,32 @@ class RowFormat:
         return cls(image_shape, layout.center, layout.scale, list(names))
 
     def scaled(self, rows: Any) -> np.ndarray:
-        """Rows in scaled units, float64, NaN kept."""
+        """Scale rows; NaN is kept.
+
+        Parameters
+        ----------
+        rows : array-like of shape (..., n_features)
+            In the units of X.
+
+        Returns
+        -------
+        scaled : ndarray of float64, shape (..., n_features)
+        """
         return (np.asarray(rows, dtype=np.float64) - self.center) / self.scale
 
     def changes(self, difference: np.ndarray) -> list[FeatureChange]:
-        """Features by falling size of a difference (n_features,) in scaled units."""
+        """Order features by how much they differ, in scaled units.
+
+        Parameters
+        ----------
+        difference : ndarray of shape (n_features,)
+            In the units of X.
+
+        Returns
+        -------
+        changes : list of FeatureChange
+            The largest first.
+        """
         scaled = difference / self.scale
         order = np.argsort(-np.abs(scaled), kind="stable")
         names = self.feature_names

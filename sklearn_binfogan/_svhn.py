@@ -49,7 +49,9 @@ def load_svhn(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
         y_train : ndarray of int64, shape (73257,)
             Digits, 0 to 9; the files' label 10 is the digit 0.
         X_test : ndarray of uint8, shape (26032, 3072)
+            Images, as `X_train`.
         y_test : ndarray of int64, shape (26032,)
+            Digits, as `y_train`.
         image_shape : tuple
             ``(32, 32, 3)``
         DESCR : str

@@ -45,9 +45,11 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     image_shape : tuple of int or None, default=None
         (H, W) or (H, W, C) of images at least 8 x 8 whose flattened channels-last pixels are
         the rows of X; None for tables.
-    architecture : {"auto", "mlp", "conv", "paper-mnist", "paper-32x32"} or object, default="auto"
+    architecture : {"auto", "mlp", "conv", "conv-contrast", "paper-mnist", "paper-32x32"} \
+            or object, default="auto"
         Preset of the networks, or an object with ``build(spec, shape)``; "auto" is "conv" for
-        images and "mlp" for tables. The paper's presets train the paper's objective, with its
+        images and "mlp" for tables. With "conv-contrast" categories are read from the local
+        contrast of images alone. The paper's presets train the paper's objective, with its
         rates and numbers of steps; the codes stay those of `n_clusters` and `n_continuous`.
     mi_weight : float, default=1.0
         lambda of the paper, at least 0.

@@ -187,6 +187,7 @@ def make_mnist_on_photos(
             In this order: digit, photo (0 or 1), top and left of the patch in pixels, contrast,
             colour (0 white, 1 red, 2 green, 3 blue, 4 yellow, 5 cyan, 6 magenta).
         factor_names : list of str
+            As in the columns of `factors`.
         image_shape : tuple
             ``(32, 32, 3)``
         DESCR : str

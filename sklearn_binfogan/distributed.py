@@ -40,6 +40,11 @@ def data_parallel() -> Iterator[None]:
     On machines with GPUs a process takes the one with the number of its local rank, unless `device`
     names another.
 
+    Yields
+    ------
+    None
+        The block runs as it stands.
+
     Raises
     ------
     RuntimeError
@@ -49,14 +54,18 @@ def data_parallel() -> Iterator[None]:
 
     Examples
     --------
-    In ``script.py``, run as ``torchrun --nproc-per-node 2 script.py``::
+    In ``script.py``, run as ``torchrun --nproc-per-node 2 script.py``. Here a group of one process
+    stands for what torchrun sets up; leave its two lines out.
 
-        from sklearn_binfogan import BInfoGANTransformer, save
-        from sklearn_binfogan.distributed import data_parallel
-
-        gan = BInfoGANTransformer(n_clusters=3, random_state=0)
-        with data_parallel():
-            gan.fit(X)
+    >>> import torch.distributed as dist
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_binfogan import BInfoGANTransformer
+    >>> from sklearn_binfogan.distributed import data_parallel
+    >>> dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    >>> gan = BInfoGANTransformer(n_clusters=3, random_state=0)
+    >>> with data_parallel():
+    ...     labels = gan.fit_predict(load_iris().data)
+    >>> dist.destroy_process_group()
     """
     own = not dist.is_initialized()
     if own and "RANK" not in os.environ:

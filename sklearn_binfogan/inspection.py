@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils.validation import check_is_fitted
 
+from ._classifier import BInfoGANClassifier
 from ._codes import CodeSpec, is_count
 from ._drawing import (
     FeatureChange,
@@ -36,6 +37,7 @@ __all__ = [
     "TraversalDisplay",
 ]
 
+Estimator = BInfoGANTransformer | BInfoGANClassifier
 MAX_MEASURED = 10_000  # rows
 CURVES = ("train_loss", "discriminator_loss", "adversarial_loss")
 
@@ -129,7 +131,7 @@ class CodeGridDisplay(_RowsDisplay):
     @classmethod
     def from_estimator(
         cls,
-        estimator: BInfoGANTransformer,
+        estimator: Estimator,
         X: Any,
         *,
         categorical_code: int = 0,
@@ -142,7 +144,7 @@ class CodeGridDisplay(_RowsDisplay):
 
         Parameters
         ----------
-        estimator : BInfoGANTransformer
+        estimator : BInfoGANTransformer or BInfoGANClassifier
             A fitted one.
         X : array-like of shape (n_samples, n_features)
         categorical_code : int, default=0
@@ -184,7 +186,7 @@ class CodeGridDisplay(_RowsDisplay):
     @classmethod
     def from_samples(
         cls,
-        estimator: BInfoGANTransformer,
+        estimator: Estimator,
         *,
         categorical_code: int = 0,
         n_columns: int = 10,
@@ -195,7 +197,7 @@ class CodeGridDisplay(_RowsDisplay):
 
         Parameters
         ----------
-        estimator : BInfoGANTransformer
+        estimator : BInfoGANTransformer or BInfoGANClassifier
             A fitted one.
         categorical_code : int, default=0
             Which of several categorical codes.
@@ -223,7 +225,9 @@ class CodeGridDisplay(_RowsDisplay):
         for category in range(part.stop - part.start):
             cluster: list[int | None] = [None] * len(spec.categories)
             cluster[categorical_code] = category
-            rows.append(estimator.sample(n_columns, cluster=cluster, random_state=rng)[0])
+            # Not `sample`: a classifier's draws from classes, and free categories have none.
+            prior = estimator._drawing_prior()
+            rows.append(estimator._sampled(n_columns, cluster, rng, prior, from_prior=False)[0])
         return cls(np.stack(rows), _row_format(estimator)).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> CodeGridDisplay:
@@ -306,7 +310,7 @@ class TraversalDisplay(_RowsDisplay):
     @classmethod
     def from_estimator(
         cls,
-        estimator: BInfoGANTransformer,
+        estimator: Estimator,
         *,
         code: int | str = 0,
         categorical_code: int = 0,
@@ -318,7 +322,7 @@ class TraversalDisplay(_RowsDisplay):
 
         Parameters
         ----------
-        estimator : BInfoGANTransformer
+        estimator : BInfoGANTransformer or BInfoGANClassifier
             A fitted one.
         code : int or str, default=0
             Number of a continuous code, or a name such as "continuous0" or "noise3".
@@ -456,7 +460,7 @@ class ReconstructionDisplay(_RowsDisplay):
     @classmethod
     def from_estimator(
         cls,
-        estimator: BInfoGANTransformer,
+        estimator: Estimator,
         X: Any,
         *,
         n_rows: int = 20,
@@ -470,7 +474,7 @@ class ReconstructionDisplay(_RowsDisplay):
 
         Parameters
         ----------
-        estimator : BInfoGANTransformer
+        estimator : BInfoGANTransformer or BInfoGANClassifier
             A fitted one.
         X : array-like of shape (n_samples, n_features)
             Of more than 10 000 rows every second, third or so is used for `r2`.
@@ -621,7 +625,7 @@ class ExtremesDisplay(_RowsDisplay):
     @classmethod
     def from_estimator(
         cls,
-        estimator: BInfoGANTransformer,
+        estimator: Estimator,
         X: Any,
         *,
         code: int | str = 0,
@@ -634,7 +638,7 @@ class ExtremesDisplay(_RowsDisplay):
 
         Parameters
         ----------
-        estimator : BInfoGANTransformer
+        estimator : BInfoGANTransformer or BInfoGANClassifier
             A fitted one.
         X : array-like of shape (n_samples, n_features)
         code : int or str, default=0
@@ -763,7 +767,7 @@ class TrainingCurveDisplay(_Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator: BInfoGANTransformer,
+        estimator: Estimator,
         *,
         curves: Sequence[str] = CURVES,
         ax: Any = None,
@@ -772,7 +776,7 @@ class TrainingCurveDisplay(_Display):
 
         Parameters
         ----------
-        estimator : BInfoGANTransformer
+        estimator : BInfoGANTransformer or BInfoGANClassifier
             A fitted one.
         curves : sequence of str, \
                 default=("train_loss", "discriminator_loss", "adversarial_loss")
@@ -900,7 +904,7 @@ class CodeUsageDisplay(_Display):
     @classmethod
     def from_estimator(
         cls,
-        estimator: BInfoGANTransformer,
+        estimator: Estimator,
         X: Any,
         *,
         categorical_code: int = 0,
@@ -910,7 +914,7 @@ class CodeUsageDisplay(_Display):
 
         Parameters
         ----------
-        estimator : BInfoGANTransformer
+        estimator : BInfoGANTransformer or BInfoGANClassifier
             A fitted one.
         X : array-like of shape (n_samples, n_features)
         categorical_code : int, default=0
@@ -968,19 +972,19 @@ class CodeUsageDisplay(_Display):
         return self
 
 
-def _row_format(estimator: BInfoGANTransformer) -> RowFormat:
+def _row_format(estimator: Estimator) -> RowFormat:
     layout = estimator._net.settings.layout
     return RowFormat.of(layout, getattr(estimator, "feature_names_in_", None))
 
 
-def _encoded(estimator: BInfoGANTransformer, X: Any) -> tuple[Any, np.ndarray]:
+def _encoded(estimator: Estimator, X: Any) -> tuple[Any, np.ndarray]:
     """Validate rows and encode them, (n, width) with noise."""
     check_is_fitted(estimator)
     rows = estimator._checked(X)
     return rows, estimator._encode(rows)
 
 
-def _rebuilt(estimator: BInfoGANTransformer, rows: Any, use_noise: bool) -> np.ndarray:
+def _rebuilt(estimator: Estimator, rows: Any, use_noise: bool) -> np.ndarray:
     codes = estimator._encode(rows)
     return estimator.inverse_transform(
         codes if use_noise else codes[:, : estimator._spec.noise.start]

@@ -21,10 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.special import entr
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import balanced_accuracy_score, mutual_info_score
 from sklearn.model_selection import train_test_split
-from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils import check_array, check_random_state, check_scalar
 
 
@@ -410,6 +408,9 @@ def dci(
     >>> dci(factors, codes=factors, random_state=0)
     DCI(disentanglement=1.0, completeness=1.0, informativeness=1.0)
     """
+    # Here: it is slow to import.
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
     factors, codes = _check_pair(factors, codes)
     discrete = _mask(discrete_factors, factors.shape[1], "discrete_factors")
     check_scalar(n_estimators, "n_estimators", Integral, min_val=1)
@@ -664,6 +665,8 @@ def _concentration(importances: np.ndarray) -> float:
 
 def _threshold_score(factor: np.ndarray, code: np.ndarray) -> float:
     """Balanced accuracy of a tree on one code, with a leaf for each value of the factor."""
+    from sklearn.tree import DecisionTreeClassifier  # here: it is slow to import
+
     classes = _classes(factor)
     tree = DecisionTreeClassifier(
         max_leaf_nodes=classes.max() + 1, class_weight="balanced", random_state=0

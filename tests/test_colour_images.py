@@ -167,13 +167,16 @@ def test_local_contrast_of_an_even_image_is_finite_with_its_gradient():
     assert torch.isfinite(x.grad).all()
 
 
-@pytest.mark.parametrize("local_contrast", [False, True])
-def test_categories_may_be_read_from_it(local_contrast):
-    shape = (3, 16, 16)
-    architecture = replace(resolve_architecture("auto", shape), local_contrast=local_contrast)
+@pytest.mark.parametrize("side", [8, 16])
+@pytest.mark.parametrize("name", ["conv", "conv-contrast"])
+def test_categories_may_be_read_from_it(name, side):
+    shape = (3, side, side)
+    architecture = resolve_architecture(name, shape)
     networks = architecture.build(CodeSpec((4,), 1, 2), shape)
     kinds = [type(module) for module in networks.encoder.category_trunk]
-    assert (LocalContrast in kinds) == local_contrast
+    assert (LocalContrast in kinds) == (name == "conv-contrast")
+    without = replace(architecture, local_contrast=False)
+    assert without == resolve_architecture("auto", shape)  # the same in everything else
     assert LocalContrast not in [type(module) for module in networks.encoder.style_trunk]
 
 

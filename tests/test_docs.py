@@ -8,6 +8,7 @@ import pkgutil
 import re
 import sys
 import warnings
+from operator import attrgetter
 from pathlib import Path
 
 import joblib
@@ -19,7 +20,7 @@ from numpydoc.validate import validate
 import sklearn_binfogan
 
 ROOT = Path(__file__).resolve().parents[1]
-PUBLIC_MODULES = ["", ".datasets", ".inspection", ".metrics", ".persistence"]
+PUBLIC_MODULES = ["", ".datasets", ".distributed", ".inspection", ".metrics", ".persistence"]
 # Checks of numpydoc that are not asked for.
 LEFT_OUT = {
     "ES01",  # a summary of one line can say it all
@@ -42,26 +43,35 @@ def public_objects():
     found = {}
     for suffix in PUBLIC_MODULES:
         module = importlib.import_module("sklearn_binfogan" + suffix)
-        for name, value in vars(module).items():
-            is_object = inspect.isclass(value) or inspect.isfunction(value)
-            own = is_object and value.__module__.startswith("sklearn_binfogan")
-            exported = name in getattr(module, "__all__", [name])
-            here = suffix == "" or value.__module__ == module.__name__ if own else False
-            if own and exported and here and not name.startswith("_"):
-                found[f"{module.__name__}.{name}"] = value
+        defined = [k for k, v in vars(module).items() if public_in(module, k, v)]
+        for name in getattr(module, "__all__", defined):
+            if callable(getattr(module, name)):
+                found[f"{module.__name__}.{name}"] = getattr(module, name)
     return found
+
+
+def public_in(module, name, value):
+    """Tell whether a module without `__all__` defines this name for everybody."""
+    is_object = inspect.isclass(value) or inspect.isfunction(value)
+    return is_object and value.__module__ == module.__name__ and not name.startswith("_")
 
 
 OBJECTS = public_objects()
 
 
+def ours(value):
+    """Tell whether the package defines a function; some of Python's own name no module."""
+    return (getattr(value, "__module__", None) or "").startswith("sklearn_binfogan")
+
+
 def methods(dotted):
-    """Return the public methods that a class of the package defines, by dotted name."""
+    """Return the public methods of a class that the package defines, by dotted name."""
+    owner = OBJECTS[dotted]
+    found = {name: getattr(owner, name) for name in dir(owner) if not name.startswith("_")}
     return {
-        f"{dotted}.{name}": inspect.unwrap(getattr(OBJECTS[dotted], name))
-        for name, value in vars(OBJECTS[dotted]).items()
-        if not re.match(r"_|set_\w+_request$", name)  # the latter are scikit-learn's own
-        and callable(getattr(OBJECTS[dotted], name))
+        f"{dotted}.{name}": inspect.unwrap(value)
+        for name, value in found.items()
+        if inspect.isroutine(value) and ours(inspect.unwrap(value))
     }
 
 
@@ -126,6 +136,12 @@ def test_documented_defaults_are_those_of_the_signature(dotted):
 @pytest.mark.parametrize("dotted", OBJECTS)
 def test_every_public_name_has_an_example(dotted):
     assert ">>>" in inspect.getdoc(OBJECTS[dotted])
+
+
+def test_the_reference_lists_every_public_name():
+    listed = re.findall(r"^   ([\w.]+)$", (ROOT / "docs" / "api.rst").read_text("utf-8"), re.M)
+
+    assert {attrgetter(name)(sklearn_binfogan) for name in listed} == set(OBJECTS.values())
 
 
 MODULES = [name for _, name, _ in pkgutil.iter_modules(sklearn_binfogan.__path__)]
@@ -194,6 +210,15 @@ def test_code_of_the_readme_runs(monkeypatch, tmp_path):
     assert names["several"].labels_.shape == (178, 2)
 
 
+def test_the_first_block_of_the_readme_takes_five_lines_for_each_task():
+    block = code_blocks(ROOT / "README.md")[0]
+    tasks = [part.splitlines() for part in re.split(r"^# ", block, flags=re.M)[1:]]
+
+    assert len(tasks) == 6
+    for title, *lines in tasks:
+        assert 1 <= sum(map(bool, lines)) <= 5, title
+
+
 HOW_TO = [ROOT / "docs" / "quickstart.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
 
 
@@ -236,3 +261,21 @@ def test_pages_name_functions_that_exist(page):
     """`_losses.imbalance` beside an equation is a function of `sklearn_binfogan._losses`."""
     for module, name in re.findall(r"`(_[a-z]+)\.(?!py`)(\w+)`", page.read_text(encoding="utf-8")):
         assert hasattr(importlib.import_module(f"sklearn_binfogan.{module}"), name)
+
+
+def anchors(page):
+    """Return the anchors of a page's headings, as GitHub and MyST name them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+# Sphinx checks those of docs/ too, but only in a build of the docs.
+@pytest.mark.parametrize(
+    "page", [*ROOT.glob("*.md"), *PAGES[1:]], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_links_of_a_page_lead_somewhere(page):
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        target, _, anchor = link.partition("#")
+        file = page.parent / target if target else page
+        assert file.exists(), link
+        assert not anchor or anchor in anchors(file), link

@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgba
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import NotFittedError
 
-from sklearn_binfogan import BInfoGANTransformer, inspection
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, inspection
 from sklearn_binfogan.inspection import (
     CodeGridDisplay,
     CodeUsageDisplay,
@@ -30,12 +30,12 @@ TABLE, _ = make_blobs(90, n_features=4, centers=3, random_state=0)
 FRAME = pd.DataFrame(TABLE * [1, 10, 100, 1000], columns=["a", "b", "c", "d"])
 
 
-def tiny(X, **parameters):
+def tiny(X, y=None, kind=BInfoGANTransformer, **parameters):
     """Return a model that has learned next to nothing."""
     budget = {"warmup_iter": 3, "max_iter": 3, "batch_size": 16}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return BInfoGANTransformer(random_state=0, **(budget | parameters)).fit(X)
+        return kind(random_state=0, **(budget | parameters)).fit(X, y)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,22 @@ def tiles(ax, n_rows, n_columns, side=8):
             for r in range(n_rows)
         ]
     )
+
+
+# -- all of them -----------------------------------------------------------------------------------
+
+
+def test_a_classifier_has_pictures_too():
+    y = np.full(len(DIGITS), -1)
+    y[:40] = load_digits().target[:40] % 2
+    clf = tiny(DIGITS, y, BInfoGANClassifier, n_clusters=3, image_shape=(8, 8))
+
+    samples = CodeGridDisplay.from_samples(clf, n_columns=2, random_state=0)
+    assert samples.rows.shape == (3, 2, 64)  # two classes, one free category
+    for display in (CodeGridDisplay, ExtremesDisplay, ReconstructionDisplay, CodeUsageDisplay):
+        assert display.from_estimator(clf, DIGITS).ax_.has_data()
+    for display in (TraversalDisplay, TrainingCurveDisplay):
+        assert display.from_estimator(clf).ax_.has_data()
 
 
 # -- CodeGridDisplay -------------------------------------------------------------------------------

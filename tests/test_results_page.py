@@ -1,36 +1,48 @@
-"""The results page in docs/ is what the files in benchmarks/results/ say."""
+"""The results pages in docs/ are what the files in benchmarks/results/ say."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "benchmarks" / "results_page.py"
+ENVIRONMENT = {"commit": "abc", "machine": "a machine", "cores": 2, "packages": {}}
+PAPER = {
+    "environment": ENVIRONMENT,
+    "seed": 5,
+    "steps": 20,
+    "curve": [
+        {"step": 20, "seconds": 3.0, "train_accuracy": 0.8765, "score": 0.5, "agreement": 0.9}
+    ],
+    "test_accuracy": 0.8642,
+}
+TABULAR = {
+    "environment": ENVIRONMENT,
+    "rows": [{"table": "iris", "seed": 5, "cluster_accuracy": 0.8642, "score": 0.5}],
+}
 
 
-def test_page_is_up_to_date():
+def test_pages_are_up_to_date():
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
 
-def test_page_shows_what_a_file_holds(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("page", "file", "content"), [("MNIST", "paper_half", PAPER), ("OTHER", "tabular", TABULAR)]
+)
+def test_a_page_shows_what_a_file_holds(page, file, content, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(SCRIPT.parent)
-    from results_page import page
+    import results_page
 
-    assert page(tmp_path).count("Not measured yet") == page(tmp_path).count("\n## ")
+    page = getattr(results_page, page)
+    assert page.text(tmp_path).count("Not measured yet") == page.text(tmp_path).count("\n## ")
 
-    content = {
-        "environment": {"commit": "abc", "machine": "a machine", "cores": 2, "packages": {}},
-        "seed": 5,
-        "steps": 20,
-        "curve": [
-            {"step": 20, "seconds": 3.0, "train_accuracy": 0.8765, "score": 0.5, "agreement": 0.9}
-        ],
-        "test_accuracy": 0.8642,
-    }
-    (tmp_path / "paper_half.json").write_text(json.dumps(content))
+    (tmp_path / f"{file}.json").write_text(json.dumps(content))
 
-    assert "86.42 %" in page(tmp_path)
+    assert "86.42 %" in page.text(tmp_path)
+    assert "seeds: 5\n" in page.text(tmp_path)

@@ -1,0 +1,109 @@
+"""The built documentation in a browser: pages load, fit a phone's width and log no error."""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.nightly  # needs the built site, and a browser
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="comes with the extra docs")
+SITE = Path(
+    os.environ.get("BINFOGAN_SITE", Path(__file__).resolve().parents[1] / "docs/_build/html")
+)
+PAGES = [
+    "index.html",
+    "quickstart.html",
+    "user_guide.html",
+    "howto/lambda.html",
+    "results_mnist.html",
+    "api.html",
+    "generated/sklearn_binfogan.BInfoGANTransformer.html",
+    "auto_examples/index.html",
+    "auto_examples/plot_digits.html",
+    "auto_examples/plot_mnist.html",
+]
+WIDTHS = {"desktop": 1440, "phone": 390}
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    # Chromium is to look for no services of its own.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start Chromium."""
+    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    if not all(programs):
+        pytest.skip("chromium or chromedriver is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for flag in FLAGS:
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def serve():
+    """Return a function that serves a folder on localhost and gives its address."""
+    servers = []
+
+    def start(folder):
+        handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+        servers.append(http.server.ThreadingHTTPServer(("localhost", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://localhost:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+
+
+def errors_of(browser, address, width=1440):
+    """Load a page at a width; return what the console has of errors."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(address)
+    return [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@pytest.fixture(scope="module")
+def site(serve):
+    """Serve the built site."""
+    if not (SITE / "index.html").exists():
+        pytest.skip(f"no built site in {SITE}; BINFOGAN_SITE names another folder")
+    return serve(SITE)
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize("page", PAGES)
+def test_page_loads(browser, site, page, width):
+    errors = errors_of(browser, f"{site}/{page}", width)
+
+    assert not errors
+    assert browser.find_element("tag name", "h1").text
+    across = browser.execute_script("return document.documentElement.scrollWidth")
+    assert across <= width, f"the page is {across} pixels wide"
+
+
+def test_errors_are_seen(browser, serve, tmp_path):
+    (tmp_path / "index.html").write_text(
+        '<link rel="icon" href="data:,"><img src="missing.png"><script>nothing.at.all</script>'
+    )
+
+    errors = errors_of(browser, serve(tmp_path))
+
+    assert len(errors) == 2
