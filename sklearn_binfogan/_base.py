@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from ._checkpoints import Checkpoints
 from ._codes import CodeSpec, Prior, is_count
 from ._collapse import Evidence, findings
 from ._layout import Layout, row_blocks
+from ._networks import Encoder
 from ._rows import Source, checked_rows
 from ._scoring import evaluate
 from ._settings import PRECISIONS, Recipe, Settings
@@ -354,8 +356,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             self._priors(),
             scaled,
             layout.scaled(samples, np.float32),
-            self._encode(X)[:, : spec.n_categorical],
-            self._encode(layout.to_rows(moved))[:, : spec.n_categorical],
+            self._posterior(X),
+            self._posterior(layout.to_rows(moved)),
             drawn,
             self._encode(samples),
             self._net.relative_discriminator_loss(),
@@ -470,14 +472,20 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         """Codes (n, width) of validated rows, clusters in public order."""
         return np.concatenate(list(self._encoded_blocks(X)))
 
-    def _encoded_blocks(self, X: Source) -> Iterator[np.ndarray]:
-        """Encode block by block, for what needs less than all codes at once."""
+    def _posterior(self, X: Source) -> np.ndarray:
+        """q(c | x) of validated rows, (n, n_categorical), clusters in public order."""
+        return np.concatenate(list(self._encoded_blocks(X, Encoder.posterior)))
+
+    def _encoded_blocks(
+        self, X: Source, read: Callable[[Encoder, Tensor], Tensor] = Encoder.__call__
+    ) -> Iterator[np.ndarray]:
+        """Encode block by block, for what needs less than all codes at once, or of all rows."""
         layout, spec = self._net.settings.layout, self._spec
         dtype = np.float64 if X.dtype == np.float64 else np.float32
-        encoder = self._inference_copy(self._net.module_.averaged_encoder, dtype)
+        encoder = cast(Encoder, self._inference_copy(self._net.module_.averaged_encoder, dtype))
         for block in row_blocks(X):
             rows = layout.to_network(torch.from_numpy(layout.scaled(block, dtype)))
-            codes = self._computed(encoder, rows)
+            codes = self._computed(partial(read, encoder), rows)
             codes[:, : spec.n_categorical] = codes[:, self._column_order]
             yield codes
 
@@ -494,9 +502,9 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         """In float64 for float64 input: results then do not depend on how rows are batched."""
         return copy.deepcopy(module).double() if dtype == np.float64 else module
 
-    def _computed(self, module: torch.nn.Module, block: Tensor) -> np.ndarray:
+    def _computed(self, compute: Callable[[Tensor], Tensor], block: Tensor) -> np.ndarray:
         with single_thread(), torch.no_grad():
-            output: np.ndarray = module(block.to(self._net.device)).cpu().numpy()
+            output: np.ndarray = compute(block.to(self._net.device)).cpu().numpy()
         return output
 
     def _evaluate(self, X: np.ndarray) -> dict[str, float]:
@@ -533,7 +541,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         parts = self._spec.category_slices
         blocks = [
             np.stack([codes[:, part].argmax(axis=1) for part in parts], axis=1)
-            for codes in self._encoded_blocks(X)
+            for codes in self._encoded_blocks(X, Encoder.posterior)
         ]
         return np.concatenate(blocks).astype(np.int64)
 

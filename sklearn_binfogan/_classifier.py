@@ -375,9 +375,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`. float64 for float64 rows, else float32.
         """
-        codes = self._encode(self._checked(X))
+        posterior = self._posterior(self._checked(X))
         # Where the free categories leave nothing at all, classes are equally likely.
-        bound = codes[:, : len(self.classes_)] + np.finfo(codes.dtype).tiny
+        bound = posterior[:, : len(self.classes_)] + np.finfo(posterior.dtype).tiny
         return bound / bound.sum(axis=1, keepdims=True)
 
     def sample(

@@ -17,6 +17,9 @@ from ._supervision import LabelledBatch, label_nll
 
 TINY = 1e-6
 HEAD_DRAWS = 4  # draws of T that choose among candidate heads
+# Heads that all agree with themselves on T(x) may still differ in what they put together. Rows that
+# are close in X say more: no head was trained on that.
+N_NEAREST, MAX_COMPARED = 16, 4_000
 CONFIDENCE, CONFIDENCE_TABLE = 0.25, 0.5  # weight of H(q)
 # Classes are never of exactly one size: after a first part in which every batch is balanced, only
 # a running mean of the posterior is, and only up to a slack in nats.
@@ -140,7 +143,7 @@ class Consistency:
             encoder.head.copy_((self._head_losses(encoder, blocks) + penalty).argmin())
 
     def _head_losses(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Tensor:
-        """Loss of each candidate head, (n_heads,)."""
+        """Loss of each candidate head on T(x) and on the rows nearest to x, (n_heads,)."""
         logits = _candidates(encoder, blocks)
         loss = HEAD_DRAWS * losses.code_overlap(self.spec, self.spec.posterior(logits))
         for _ in range(HEAD_DRAWS):
@@ -148,7 +151,14 @@ class Consistency:
             for terms in self._terms(logits, moved):
                 loss = loss + terms.agreement + self.confidence * terms.uncertainty
                 loss = loss - self.balance_weight * losses.entropy(terms.mean)
-        return loss / HEAD_DRAWS
+        return loss / HEAD_DRAWS + self._disagreement_of_neighbours(blocks, logits)
+
+    def _disagreement_of_neighbours(self, blocks: Sequence[Tensor], logits: Tensor) -> Tensor:
+        """Cross-entropy of a row's posterior and the mean around it, over rows, (n_heads,)."""
+        rows = torch.cat([x.flatten(1) for x in blocks])[:MAX_COMPARED]
+        q = self.spec.posterior(logits[:, : len(rows)])
+        around = q[:, nearest(rows, N_NEAREST)].mean(dim=2)
+        return -(q * around.clamp_min(TINY).log()).sum(dim=-1).mean(dim=1)
 
     def _merged_cells(self, encoder: Encoder, features: Tensor, blocks: Sequence[Tensor]) -> Tensor:
         """q(c | x) of the rows, (n, K), by the auxiliary head whose grouped cells are best."""
@@ -186,13 +196,20 @@ class Consistency:
     @torch.no_grad()
     def sizes(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Prior:
         """Share of real rows that each category holds."""
-        posterior = self.spec.posterior(torch.cat([encoder.logits(x) for x in blocks]))
+        posterior = torch.cat([encoder.posterior(x) for x in blocks])
         return tuple(tuple(part.mean(dim=0).tolist()) for part in self.spec.split(posterior))
 
 
 def _candidates(encoder: Encoder, blocks: Iterable[Tensor]) -> Tensor:
     """Logits of all candidate heads, (n_heads, n, n_categorical)."""
     return torch.cat([encoder.candidates(encoder.category_trunk(x)) for x in blocks], dim=1)
+
+
+def nearest(rows: Tensor, n: int) -> Tensor:
+    """Numbers of the n rows nearest to each row, itself included; of all where there are fewer."""
+    n = min(n, len(rows))
+    near = [torch.cdist(some, rows).topk(n, largest=False).indices for some in rows.split(1000)]
+    return torch.cat(near)
 
 
 def group_cells(cells: Tensor, moved: Tensor, n_groups: int) -> Tensor:

@@ -24,6 +24,7 @@ WRITERS = ["sklearn-binfogan", "torch", "scikit-learn", "skorch", "numpy", "safe
 MAX_HEADER = 2**24  # bytes; about 100 000 arrays
 MAX_DOCUMENT = 2**28  # bytes; the history of a million steps
 COPIES = 3  # of the file's size that reading it and building the networks take
+OBJECTS = 50  # bytes of Python objects that a byte of JSON may become: lists in lists
 BLANK = "0" * 64  # stands for the checksum while it is computed
 
 
@@ -104,6 +105,8 @@ def read(path: str, format_versions: Sequence[int]) -> tuple[Any, dict[str, np.n
     if DOCUMENT not in arrays or arrays[DOCUMENT].nbytes > MAX_DOCUMENT:
         raise ValueError("its JSON document is missing or too large")
     text = arrays.pop(DOCUMENT).tobytes().decode("utf-8")
+    if len(text) * OBJECTS > _physical_memory():
+        raise ValueError("its JSON document may take more than fits in this machine's memory")
     return json.loads(text, parse_constant=_refuse_constant), arrays
 
 

@@ -55,6 +55,10 @@ def require(source: Path | str, what: str, found: Any, allowed: Any) -> None:
 
 def require_whole(source: Path | str, values: np.ndarray, largest: int, smallest: int = 0) -> None:
     """Raise a ValueError that quotes the first value that isn't a whole number in that range."""
+    if values.dtype.kind not in "buif":  # of text, records, objects and complex numbers
+        raise ValueError(
+            f"{source}: found values of type {values.dtype}; allowed are only numbers."
+        )
     allowed = (values >= smallest) & (values <= largest) & (values == np.floor(values))
     if not allowed.all():
         raise ValueError(

@@ -264,6 +264,10 @@ class Encoder(nn.Module):
         """Logits of the kept head, (n, n_categorical)."""
         return self.candidates(self.category_trunk(x))[self.head]
 
+    def posterior(self, x: Tensor) -> Tensor:
+        """q(c | x), (n, n_categorical)."""
+        return self.spec.posterior(self.logits(x))
+
     def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the kept head, (n, n_categorical), and the style codes, (n, the rest)."""
         features = self.category_trunk(x)

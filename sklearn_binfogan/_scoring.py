@@ -24,7 +24,7 @@ SCORE_WEIGHTS = {"consistency": 4, "recovery": 1, "reconstruction": 1}
 @torch.no_grad()
 def evaluate(
     encoder: Encoder,
-    generator: nn.Module,
+    generator: nn.Module | None,
     x: Tensor,
     augment: Augmentation,
     rng: torch.Generator,
@@ -34,8 +34,10 @@ def evaluate(
 
     Parameters
     ----------
-    encoder, generator : Module
+    encoder : Module
         In evaluation mode.
+    generator : Module or None
+        In evaluation mode; None: not trained yet, so that its measures are 0.
     x : Tensor
         Network input.
     augment : callable
@@ -54,12 +56,13 @@ def evaluate(
         `score`: the mean of the first three, each cut to [0, 1], consistency four times.
     """
     spec = encoder.spec
-    codes = encoder(x)
-    measures = {
-        "consistency": _consistency(encoder, codes, x, augment, rng),
-        **_recovery(encoder, generator, max(len(x), N_DRAWS), rng, prior),
-        "reconstruction": _r2(generator(codes), x),
-    }
+    codes = encoder.posterior(x) if generator is None else encoder(x)
+    measures = {"consistency": _consistency(encoder, codes, x, augment, rng)}
+    if generator is None:
+        measures |= {"recovery": 0.0, "agreement": 0.0, "reconstruction": 0.0}
+    else:
+        measures |= _recovery(encoder, generator, rng, prior)
+        measures["reconstruction"] = _r2(generator(codes), x)
     parts = ["recovery", "reconstruction"] if spec.width > len(spec.categories) else []
     parts += ["consistency"] if max(spec.categories) > 1 else []
     cut = [min(max(measures[part], 0.0), 1.0) for part in parts]
@@ -74,7 +77,7 @@ def _consistency(
     spec = encoder.spec
     repeats = math.ceil(N_DRAWS / len(x))
     moved = augment(x.repeat(repeats, *[1] * (x.dim() - 1)), rng)
-    q, q_moved = codes[:, : spec.n_categorical], spec.posterior(encoder.logits(moved))
+    q, q_moved = codes[:, : spec.n_categorical], encoder.posterior(moved)
     log_moved = q_moved.clamp_min(1e-6).log().unflatten(0, (repeats, -1)).mean(dim=0)
     kept = [
         (entropy(p.mean(dim=0)) + (p * log_p).sum(dim=1).mean()) / math.log(p.shape[1])
@@ -85,10 +88,10 @@ def _consistency(
 
 
 def _recovery(
-    encoder: Encoder, generator: nn.Module, n: int, rng: torch.Generator, prior: Prior | None
+    encoder: Encoder, generator: nn.Module, rng: torch.Generator, prior: Prior | None
 ) -> dict[str, float]:
     spec = encoder.spec
-    drawn = spec.draw(n, rng, prior)
+    drawn = spec.draw(N_DRAWS, rng, prior)
     drawn = drawn.to(next(encoder.parameters()).dtype)
     found = encoder(generator(drawn))
     log_q = found[:, : spec.n_categorical].clamp_min(1e-6).log()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from ._files import candidate_folders, find, require, require_whole
 
 _SHAPE = (32, 32, 3)
 _FILES = {"train": "train_32x32.mat", "test": "test_32x32.mat"}
+_MOST_BYTES = 2**28  # unpacked; the larger published file has 225 million
+_PACKED = 15  # type of an element that zlib has packed
 
 _DESCR = """\
 SVHN, format 2: colour images of house numbers in street views, 32 x 32 pixels around a digit, and
@@ -83,17 +87,32 @@ def load_svhn(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and digits of one file that passes every check."""
-    # The headers alone are read first: they say how much would be unpacked.
+    if _matlab(path, _unpacked_bytes) > _MOST_BYTES:  # SciPy would unpack all of it
+        raise ValueError(f"{path}: more than {_MOST_BYTES} bytes would be unpacked.")
     headers = {name: (shape, kind) for name, shape, kind in _matlab(path, whosmat)}
     require(path, "the list of variables", sorted(headers), ["X", "y"])
     n_images = headers["X"][0][-1]
     require(path, "shape and type of X", headers["X"], ((*_SHAPE, n_images), "uint8"))
     require(path, "the shape of y", headers["y"][0], (n_images, 1))
     content = _matlab(path, loadmat, variable_names=["X", "y"])
+    require(path, "the type of X", content["X"].dtype, np.uint8)  # complex ones exist as well
     digits = content["y"].ravel()
     require_whole(path, digits, largest=10, smallest=1)
     rows = np.ascontiguousarray(content["X"].transpose(3, 0, 1, 2)).reshape(n_images, -1)
     return rows, digits.astype(np.int64) % 10
+
+
+def _unpacked_bytes(path: Path) -> int:
+    """Count what the packed parts of a file hold, up to just above what is allowed."""
+    n_bytes = 0
+    with open(path, "rb") as file:
+        order = ">" if file.read(128).endswith(b"MI") else "<"
+        while n_bytes <= _MOST_BYTES and len(tag := file.read(8)) == 8:
+            kind, length = struct.unpack(f"{order}II", tag)
+            part = file.read(length)
+            if kind == _PACKED:
+                n_bytes += len(zlib.decompressobj().decompress(part, _MOST_BYTES + 1))
+    return n_bytes
 
 
 def _matlab(path: Path, read: Any, **options: Any) -> Any:

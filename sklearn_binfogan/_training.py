@@ -31,6 +31,7 @@ PHASES = CONSISTENCY, GAME = "consistency", "game"
 UNLABELLED_PART = 1 / 3  # of the consistency phase, before classes get their categories
 
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
+MAX_VALID_PER_EPOCH = 500  # of those; starts are compared on all
 MAX_JUDGED = 10_000  # rows that choose among candidate heads
 AVERAGE_DECAY = {CONSISTENCY: 0.99, GAME: 0.995}
 
@@ -155,8 +156,10 @@ class AdversarialNet(NeuralNet):
         return range(self.batches_.n_next), range(1)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Shuffled batches to train on; the rows to judge by as one batch."""
-        return self.batches_ if training else [self.rows_.take(self.valid_index_)]
+        """Shuffled batches to train on; rows to judge by as one batch."""
+        if training:
+            return self.batches_
+        return [self.rows_.take(self.valid_index_[:MAX_VALID_PER_EPOCH])]
 
     def on_epoch_begin(
         self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
@@ -205,7 +208,7 @@ class AdversarialNet(NeuralNet):
         return f"step {self.steps_[self.phase_]} of the {self.phase_} phase"
 
     def validation_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
-        """1 - score of the averaged networks on the rows to judge by."""
+        """1 - score of the averaged networks on the rows to judge by; G scores after its start."""
         return {"loss": self._agreed(torch.tensor(1 - self.evaluate(batch)["score"]))}
 
     def _agreed(self, values: Tensor) -> Tensor:
@@ -558,7 +561,7 @@ class AdversarialNet(NeuralNet):
         rng = torch.Generator(self.device).manual_seed(0)
         return evaluate(
             self.module_.averaged_encoder,
-            self.module_.averaged_generator,
+            self.module_.averaged_generator if self.steps_[GAME] else None,
             x,
             self.settings.augment,
             rng,

@@ -266,8 +266,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         proba : ndarray of shape (n_samples, n_clusters)
             A list of such arrays for several categorical codes.
         """
-        codes = self._encode(self._checked(X))
-        parts = [codes[:, part] for part in self._spec.category_slices]
+        posterior = self._posterior(self._checked(X))
+        parts = [posterior[:, part] for part in self._spec.category_slices]
         return parts[0] if len(parts) == 1 else parts
 
     def sample(

@@ -8,7 +8,7 @@ from scipy.io import savemat
 from sklearn.datasets import load_sample_images
 from sklearn.utils import Bunch
 
-from sklearn_binfogan import datasets
+from sklearn_binfogan import _svhn, datasets
 from sklearn_binfogan.datasets import load_celeba, load_svhn, make_mnist_on_photos
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is an optional dependency")
@@ -79,6 +79,9 @@ X_TEST, Y_TEST = SVHN["test"][0], SVHN["test"][1][:, None].astype(np.uint8)
         ({"X": X_TEST, "y": Y_TEST[:4]}, "shape of y is (4, 1); allowed is only (5, 1)"),
         ({"X": X_TEST, "y": Y_TEST - 1}, "found the value 0; allowed are only the whole numbers 1"),
         ({"X": X_TEST, "y": Y_TEST + 1}, "found the value 11"),
+        ({"X": X_TEST, "y": np.array([*"12345"])[:, None]}, "found values of type <U1"),
+        ({"X": X_TEST, "y": Y_TEST.astype(object)}, "found values of type object"),
+        ({"X": X_TEST, "y": Y_TEST + 1j}, "found values of type complex128"),
     ],
 )
 def test_foreign_svhn(tmp_path, content, message):
@@ -93,6 +96,27 @@ def test_truncated_svhn(tmp_path, n_bytes):
     path = write_svhn(tmp_path) / "test_32x32.mat"
     path.write_bytes(path.read_bytes()[:n_bytes])
     with pytest.raises(ValueError, match=re.escape(f"{path}")):
+        load_svhn(tmp_path)
+
+
+def test_a_bomb_for_svhn_is_not_unpacked(tmp_path, monkeypatch):
+    path = write_svhn(tmp_path) / "train_32x32.mat"
+    savemat(path, {"X": X_TEST, "y": Y_TEST, "z": np.zeros(10**6)}, do_compression=True)
+    monkeypatch.setattr(_svhn, "_MOST_BYTES", 10**6)
+    monkeypatch.setattr(_svhn, "loadmat", None)
+
+    with pytest.raises(ValueError, match=re.escape(f"{path}: more than 1000000 bytes would be")):
+        load_svhn(tmp_path)
+
+
+def test_complex_bytes_are_no_svhn(tmp_path):
+    path = write_svhn(tmp_path) / "train_32x32.mat"
+    savemat(path, {"X": X_TEST + 1j, "y": Y_TEST})
+    content = bytearray(path.read_bytes())
+    content[128 + 8 + 8] = 9  # the class of X: complex bytes, which only a forger writes
+    path.write_bytes(content)
+
+    with pytest.raises(ValueError, match="type of X is complex"):
         load_svhn(tmp_path)
 
 

@@ -661,6 +661,16 @@ def test_a_file_beyond_memory_is_refused(stored):
     assert "memory" in refused(stored)
 
 
+def test_a_document_beyond_memory_is_refused(stored, monkeypatch):
+    """A document of nested lists takes far more memory than its text."""
+    document, arrays = container.read(stored, [1])
+    document["history"] = [[[0]]] * 10**6
+    container.write(stored, 1, document, arrays)
+    monkeypatch.setattr(container, "_physical_memory", lambda: 2**28)
+
+    assert "JSON document may take more than fits" in refused(stored)
+
+
 def test_sparse_zeros_are_refused(path):
     with open(path, "wb") as stream:
         stream.truncate(2**42)

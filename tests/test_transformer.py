@@ -514,6 +514,14 @@ def test_history():
     assert [e["epoch"] for e in history] == [1, 2, 3, 4, 5]
 
 
+def test_generator_scores_after_its_start():
+    """An untrained G, however lucky, is not part of what the consistency phase is judged by."""
+    estimator = fit(TABLE, warmup_iter=50, max_iter=50)
+
+    before, after = (1 - np.array(estimator.history_[:, "valid_loss"])).tolist()
+    assert 0.3 < before <= 4 / 6 < after
+
+
 # -- budgets, architectures, scores ----------------------------------------------------------------
 
 
