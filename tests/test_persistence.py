@@ -4,8 +4,10 @@ import io
 import json
 import os
 import pickle
+import re
 import time
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import joblib
@@ -239,7 +241,7 @@ def test_file_is_plain_safetensors(model, stored):
         weight = opened.get_tensor("module.averaged_encoder.category_head.weight")
 
     assert info["format_version"] == FORMAT_VERSION
-    assert info["versions"]["torch"] == torch.__version__
+    assert info["versions"]["torch"] == version("torch")
     state = model._net.module_.averaged_encoder.category_head.weight
     np.testing.assert_array_equal(weight, state.numpy())
 
@@ -524,7 +526,11 @@ EDITS = {
     "generator position": (item_setting("rng", slice(16, 18), 255), "generator"),
     "long generator": (array_setting("rng", np.zeros(9000, np.uint8)), "generator"),
     "document": (lambda document, arrays: ["no", "dict"], "document"),
-    "nested document": (lambda document, arrays: {**document, "prior": nested(500)}, "recursion"),
+    # Python 3.12 follows deeper nesting, and finds that it is no prior.
+    "nested document": (
+        lambda document, arrays: {**document, "prior": nested(500)},
+        "recursion|prior",
+    ),
     "missing entry": (without("steps"), "document"),
     "extra entry": (setting("extra", 1), "document"),
     "unknown parameter": (setting("parameters", "extra", 1), "unknown parameters"),
@@ -617,7 +623,7 @@ def test_invalid_contents_are_refused(case, stored):
     edit, word = EDITS[case]
     repack(stored, edit)
 
-    assert word in refused(stored)
+    assert re.search(word, refused(stored))
 
 
 def test_an_unknown_version_says_so(stored):
