@@ -68,14 +68,15 @@ def measures_table(measures: list[Measure], rows: list[Row]) -> str:
 
 
 def groups_table(name: str, rows: list[Row], measures: list[Measure]) -> str:
-    """As `measures_table`, a line per measure of each value of the key `name`."""
+    """As `measures_table`, a line per measure that a value of the key `name` has."""
     groups = list(dict.fromkeys(row[name] for row in rows))
     seeds = list(dict.fromkeys(row["seed"] for row in rows))
     lines = []
     for group in groups:
         by_seed = {row["seed"]: row for row in rows if row[name] == group}
         of_group = [by_seed.get(seed, {}) for seed in seeds]
-        lines += [[group, m.label, m.asked, *measure_cells(m, of_group)] for m in measures]
+        known = [m for m in measures if any(m.key in row for row in of_group)]
+        lines += [[group, m.label, m.asked, *measure_cells(m, of_group)] for m in known]
     return table([name.replace("_", " "), "measure", "asked", "mean", "worst", *seeds], lines)
 
 
