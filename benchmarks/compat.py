@@ -23,6 +23,7 @@ from results_page import table
 RECORDS = RESULTS / "compat.json"
 PAGE = ROOT / "docs" / "compatibility.md"
 OUTCOMES = {"failed": "failure", "errors": "error", "skipped": "skipped"}  # and their tags in XML
+FAULTS = {"failure", "error"}
 HEAD = """\
 # Compatibility
 
@@ -46,13 +47,14 @@ def reason(skipped: ElementTree.Element) -> str:
 
 
 def outcomes(suite: ElementTree.Element) -> Row:
-    """Numbers of tests by outcome, and why some were skipped."""
+    """Numbers of tests by outcome, which ones failed, and why some were skipped."""
     cases = list(suite.iter("testcase"))
     tags = [{child.tag for child in case} for case in cases]
     numbers = {name: sum(tag in found for found in tags) for name, tag in OUTCOMES.items()}
     passed = sum(found.isdisjoint(OUTCOMES.values()) for found in tags)
+    failed = [case.get("name") for case, found in zip(cases, tags, strict=True) if found & FAULTS]
     reasons = {reason(skipped) for case in cases for skipped in case.iter("skipped")}
-    return {"passed": passed, **numbers, "reasons_to_skip": sorted(reasons)}
+    return {"passed": passed, **numbers, "failed_tests": failed, "reasons_to_skip": sorted(reasons)}
 
 
 def record(report: Path, versions: str) -> Row:
@@ -88,7 +90,15 @@ def page(rows: list[Row]) -> str:
     )
     reasons = sorted({why for row in rows for why in row["reasons_to_skip"]})
     skips = "\n".join(f"- {why}" for why in reasons)
-    return f"{HEAD}\n{runs}\n\n{versions}\n\nWhy a run has skipped tests:\n\n{skips}\n"
+    faults = "\n".join(
+        f"- Python {row['python']}, {row['versions']}: `{name}`"
+        for row in rows
+        for name in row["failed_tests"]
+    )
+    return (
+        f"{HEAD}\n{runs}\n\n{versions}\n\nWhat failed:\n\n{faults or '- nothing'}\n\n"
+        f"Why a run has skipped tests:\n\n{skips}\n"
+    )
 
 
 def main() -> None:

@@ -39,5 +39,6 @@ def test_outcomes_of_a_report(compat):
         "failed": 1,
         "errors": 1,
         "skipped": 2,
+        "failed_tests": ["b", "c"],
         "reasons_to_skip": ["no GPU", "too old"],
     }
