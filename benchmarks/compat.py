@@ -18,7 +18,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from _report import RESULTS, ROOT, Row, environment, write
-from results_page import table
+from _tables import table
 
 RECORDS = RESULTS / "compat.json"
 PAGE = ROOT / "docs" / "compatibility.md"

@@ -156,9 +156,10 @@ class Consistency:
     def _disagreement_of_neighbours(self, blocks: Sequence[Tensor], logits: Tensor) -> Tensor:
         """Cross-entropy of a row's posterior and the mean around it, over rows, (n_heads,)."""
         rows = torch.cat([x.flatten(1) for x in blocks])[:MAX_COMPARED]
-        q = self.spec.posterior(logits[:, : len(rows)])
-        around = q[:, nearest(rows, N_NEAREST)].mean(dim=2)
-        return -(q * around.clamp_min(TINY).log()).sum(dim=-1).mean(dim=1)
+        logits = logits[:, : len(rows)]
+        around = self.spec.posterior(logits)[:, nearest(rows, N_NEAREST)].mean(dim=2)
+        terms = self._terms(logits, around.clamp_min(TINY).log())
+        return torch.stack([t.agreement for t in terms]).sum(dim=0)
 
     def _merged_cells(self, encoder: Encoder, features: Tensor, blocks: Sequence[Tensor]) -> Tensor:
         """q(c | x) of the rows, (n, K), by the auxiliary head whose grouped cells are best."""
@@ -208,6 +209,7 @@ def _candidates(encoder: Encoder, blocks: Iterable[Tensor]) -> Tensor:
 def nearest(rows: Tensor, n: int) -> Tensor:
     """Numbers of the n rows nearest to each row, itself included; of all where there are fewer."""
     n = min(n, len(rows))
+    # By torch: scikit-learn's search would take rows off the device, and threads of its own.
     near = [torch.cdist(some, rows).topk(n, largest=False).indices for some in rows.split(1000)]
     return torch.cat(near)
 

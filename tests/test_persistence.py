@@ -4,10 +4,9 @@ import io
 import json
 import os
 import pickle
-import re
+import sys
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import joblib
@@ -241,7 +240,8 @@ def test_file_is_plain_safetensors(model, stored):
         weight = opened.get_tensor("module.averaged_encoder.category_head.weight")
 
     assert info["format_version"] == FORMAT_VERSION
-    assert info["versions"]["torch"] == version("torch")
+    # The metadata of some builds leaves out what follows the +.
+    assert info["versions"]["torch"] in (torch.__version__, torch.__version__.split("+")[0])
     state = model._net.module_.averaged_encoder.category_head.weight
     np.testing.assert_array_equal(weight, state.numpy())
 
@@ -529,7 +529,7 @@ EDITS = {
     # Python 3.12 follows deeper nesting, and finds that it is no prior.
     "nested document": (
         lambda document, arrays: {**document, "prior": nested(500)},
-        "recursion|prior",
+        "recursion" if sys.version_info < (3, 12) else "prior",
     ),
     "missing entry": (without("steps"), "document"),
     "extra entry": (setting("extra", 1), "document"),
@@ -623,7 +623,7 @@ def test_invalid_contents_are_refused(case, stored):
     edit, word = EDITS[case]
     repack(stored, edit)
 
-    assert re.search(word, refused(stored))
+    assert word in refused(stored)
 
 
 def test_an_unknown_version_says_so(stored):
