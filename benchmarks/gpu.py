@@ -28,6 +28,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "eager, bf16": {"precision": "bf16"},
     "compiled": {"compile": True},
     "compiled, bf16": {"compile": True, "precision": "bf16"},
+    "graph": {"compile": "reduce-overhead"},
+    "graph, bf16": {"compile": "reduce-overhead", "precision": "bf16"},
 }
 
 

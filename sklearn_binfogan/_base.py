@@ -34,7 +34,7 @@ from ._layout import Layout, row_blocks
 from ._networks import Encoder
 from ._rows import Source, checked_rows
 from ._scoring import evaluate
-from ._settings import PRECISIONS, Recipe, Settings
+from ._settings import CUDA_GRAPHS, PRECISIONS, Recipe, Settings
 from ._starts import Start, train, train_start, usable
 from ._supervision import Labels
 from ._threads import single_thread
@@ -77,7 +77,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         "n_jobs": [Integral, None],
         "device": [str],
         "precision": [StrOptions(set(PRECISIONS))],
-        "compile": ["boolean"],
+        "compile": ["boolean", StrOptions({CUDA_GRAPHS})],
         "callbacks": [list, None],
         "verbose": ["verbose"],
         "checkpoint_dir": [str, os.PathLike, None],
@@ -109,7 +109,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         n_jobs: int | None = None,
         device: str = "auto",
         precision: str = "float32",
-        compile: bool = False,
+        compile: bool | str = False,
         callbacks: Any = None,
         verbose: int = 0,
         checkpoint_dir: Any = None,

@@ -99,9 +99,10 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     precision : {"float32", "bf16"}, default="float32"
         Of the networks in training: "bf16" is torch's autocast to bfloat16, meant for GPUs.
         Losses, weights and all that a fitted model computes stay float32.
-    compile : bool, default=False
+    compile : bool or "reduce-overhead", default=False
         Whether to train compiled networks (`torch.compile`), which takes a C++ compiler, or Triton
-        on a GPU, and time to compile at the start of each phase.
+        on a GPU, and time to compile at the start of each phase. With "reduce-overhead" a GPU
+        replays them as CUDA graphs.
     callbacks : list of skorch callbacks or None, default=None
         Called as in skorch; an epoch is 50 steps.
     verbose : int, default=0
@@ -195,7 +196,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         n_jobs: int | None = None,
         device: str = "auto",
         precision: str = "float32",
-        compile: bool = False,
+        compile: bool | str = False,
         callbacks: Any = None,
         verbose: int = 0,
         checkpoint_dir: Any = None,

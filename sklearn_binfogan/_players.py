@@ -31,16 +31,17 @@ class Players(nn.Module):
         self.averaged_generator.eval()
         return self
 
-    def compile_players(self) -> None:
+    def compile_players(self, mode: str | None) -> None:
         """Compile what a step spends its time in; losses and their ratios stay as they are.
 
-        Two gradients of one graph, which a discriminator with batch norm takes, do not compile.
+        The mode is one of `torch.compile`; None: its default. Two gradients of one graph, which a
+        discriminator with batch norm takes, do not compile.
         """
         encoder = self.encoder
         for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
-            network.compile()
+            network.compile(mode=mode)
         if not self.discriminator_couples_rows:
-            self.discriminator.compile()
+            self.discriminator.compile(mode=mode)
 
     def by_optimizer(self) -> list[list[nn.Parameter]]:
         """Weights of each optimizer: E's categories on real data, (E, G) in the game, and D."""

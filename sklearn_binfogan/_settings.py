@@ -11,6 +11,7 @@ from ._layout import Layout
 
 RATE_FLOOR = 0.05
 STEPS_PER_EPOCH = 50
+CUDA_GRAPHS = "reduce-overhead"  # the mode of torch.compile that replays them
 PRECISIONS = ("float32", "bf16")
 
 
@@ -37,7 +38,7 @@ class Recipe:
     label_weight: float = 0.0  # of labelled rows, where there are labels
     warmup_rate: float = 0.5  # learning rate of the consistency phase, relative to the game's
     precision: str = "float32"  # of the networks in training
-    compile: bool = False
+    compile: bool | str = False  # or a mode of torch.compile
 
 
 @dataclass(frozen=True, eq=False)

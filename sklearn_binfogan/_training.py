@@ -23,7 +23,7 @@ from ._players import Players
 from ._progress import LastGood, PhaseProgress, noticed_interrupts
 from ._rows import Batches, Rows, Share, Source
 from ._scoring import evaluate
-from ._settings import RATE_FLOOR, STEPS_PER_EPOCH, Settings
+from ._settings import CUDA_GRAPHS, RATE_FLOOR, STEPS_PER_EPOCH, Settings
 from ._supervision import LabelledBatch, Labels, Supervision, label_nll
 from ._threads import seeded
 
@@ -114,8 +114,9 @@ class AdversarialNet(NeuralNet):
         """Build the players from the seed, leaving torch's global generator as found."""
         with seeded(self.settings.seed):
             self.module_ = Players(self.settings).float()
-        if self.settings.recipe.compile:
-            self.module_.compile_players()
+        compiled = self.settings.recipe.compile
+        if compiled:
+            self.module_.compile_players(compiled if isinstance(compiled, str) else None)
         return self
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> AdversarialNet:
@@ -144,9 +145,9 @@ class AdversarialNet(NeuralNet):
         """Give the generator of T and D's noise, which are drawn for the rows of this process."""
         return self.rng_
 
-    @staticmethod
-    def _adam(parameters: Any, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
-        return torch.optim.Adam(parameters, rate, betas, fused=True)
+    def _adam(self, parameters: Any, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
+        on_gpu = torch.device(self.device).type == "cuda"
+        return torch.optim.Adam(parameters, rate, betas, fused=True, capturable=on_gpu)
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
         """Stand-ins that tell skorch how long an epoch is: one item per step, and one batch.
@@ -527,6 +528,8 @@ class AdversarialNet(NeuralNet):
 
     def _forward(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
         """Run the networks on a batch: everything of a step that builds the graph."""
+        if self.settings.recipe.compile == CUDA_GRAPHS:
+            torch.compiler.cudagraph_mark_step_begin()  # the last step's tensors may go
         bf16 = self.settings.recipe.precision == "bf16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
             return losses_of(x)

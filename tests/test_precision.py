@@ -10,6 +10,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
 from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan._training import AdversarialNet
 
 X, _ = make_blobs(300, n_features=6, centers=3, random_state=0)
 DIGITS = load_digits().data[:300]
@@ -52,11 +53,19 @@ def test_unknown_precision():
         BInfoGANTransformer(precision="float16").fit(X)
 
 
+@pytest.mark.parametrize(("how", "mode"), [(True, None), ("reduce-overhead", "reduce-overhead")])
 @pytest.mark.parametrize(("rows", "parameters"), CASES)
-def test_compiled_networks(rows, parameters, monkeypatch):
+def test_compiled_networks(rows, parameters, how, mode, monkeypatch):
     compiled = []
-    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
-    gan = BInfoGANTransformer(compile=True, **SHORT, **parameters).fit(rows)
+    modes = set()
+
+    def compile_module(module, mode):
+        compiled.append(module)
+        modes.add(mode)
+
+    monkeypatch.setattr(nn.Module, "compile", compile_module)
+    gan = BInfoGANTransformer(compile=how, **SHORT, **parameters).fit(rows)
+    assert modes == {mode}
     players = gan._net.module_
     encoder = players.encoder
     expected = {
@@ -71,13 +80,30 @@ def test_compiled_networks(rows, parameters, monkeypatch):
 
 @pytest.mark.nightly
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_as_eager():
+@pytest.mark.parametrize("how", [True, "reduce-overhead"])
+def test_compiled_as_eager(how):
     eager = BInfoGANTransformer(3, **SHORT).fit(X)
-    compiled = BInfoGANTransformer(3, compile=True, **SHORT).fit(X)
+    compiled = BInfoGANTransformer(3, compile=how, **SHORT).fit(X)
     np.testing.assert_allclose(compiled.transform(X), eager.transform(X), atol=1e-3)
     np.testing.assert_allclose(
         compiled.history_[:, "train_loss"], eager.history_[:, "train_loss"], rtol=1e-3
     )
+
+
+def test_unknown_compile_mode():
+    with pytest.raises(ValueError, match="max-autotune"):
+        BInfoGANTransformer(compile="max-autotune").fit(X)
+
+
+def test_adam_stays_on_the_gpu(monkeypatch):
+    made = []
+    monkeypatch.setattr(torch.optim, "Adam", lambda *_, **options: made.append(options))
+    gan = BInfoGANTransformer(n_clusters=3, **SHORT)
+    for device in ("cpu", "cuda"):
+        net = AdversarialNet(gan._settings(X, seed=0), device)
+        net._adam([], 1e-3, (0.5, 0.9))
+    assert [options["capturable"] for options in made] == [False, True]
+    assert all(options["fused"] for options in made)
 
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -91,7 +117,9 @@ def test_check_estimator_on_a_gpu():
 
 @gpu
 @pytest.mark.gpu
-@pytest.mark.parametrize("options", [{}, {"precision": "bf16"}, {"compile": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"precision": "bf16"}, {"compile": True}, {"compile": "reduce-overhead"}]
+)
 def test_gpu_agrees_with_cpu(options):
     budget = {"n_clusters": 3, "warmup_iter": 300, "max_iter": 300, "random_state": 0}
     there = BInfoGANTransformer(device="cuda", **budget, **options).fit(X)
