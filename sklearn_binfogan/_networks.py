@@ -159,29 +159,53 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
 class LocalContrast(nn.Module):
     """How far each pixel lies from its neighbourhood's mean, whatever the light, colour and sign.
 
-    Each channel's distances are taken relative to their root mean square over the image, and
-    joined over the channels by the root of the sum of squares. A local contrast normalisation as
-    in Jarrett et al. 2009, rectified.
+    Of images in colour once for lightness and once for hue: what lies on a busy ground is often
+    told from it by its hue alone. Distances are taken relative to their root mean square over the
+    image, up to a limit. A local contrast normalisation as in Jarrett et al. 2009, rectified.
 
     Parameters
     ----------
+    n_channels : int
+        Of the images: 3 are red, green and blue.
     side : int
         Side of the neighbourhood, in pixels; odd.
     floor : float
         Added to that root mean square, so that an even surface's noise isn't blown up.
+    limit : float
+        Largest distance, so that a few glaring pixels don't outdo all others.
     """
 
-    def __init__(self, side: int = 9, floor: float = 0.05) -> None:
+    def __init__(
+        self, n_channels: int, side: int = 17, floor: float = 0.02, limit: float = 2.0
+    ) -> None:
         super().__init__()
-        self.side, self.floor = side, floor
+        self.side, self.floor, self.limit = side, floor, limit
+        self.in_colour = n_channels == 3
+        self.n_maps = 2 if self.in_colour else 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Contrast (n, 1, H, W) of images (n, C, H, W)."""
-        around = F.avg_pool2d(x, self.side, 1, self.side // 2, count_include_pad=False)
-        squares = (x - around).square()
+        """Contrasts (n, n_maps, H, W) of images (n, C, H, W)."""
+        rows, columns = (_window_means(size, self.side, like=x) for size in x.shape[2:])
+        # As two matrix products: faster by far than pooling over a window of this size.
+        difference = x - torch.einsum("hi,ncij,wj->nchw", rows, x, columns)
+        if not self.in_colour:
+            return self._relative(difference)
+        lightness = difference.mean(dim=1, keepdim=True)
+        return torch.cat([self._relative(lightness), self._relative(difference - lightness)], dim=1)
+
+    def _relative(self, difference: Tensor) -> Tensor:
+        """Length (n, 1, H, W) of differences (n, C, H, W), relative to the image's usual one."""
+        squares = difference.square().sum(dim=1, keepdim=True)
         usual = (squares.mean(dim=(2, 3), keepdim=True) + TINY).sqrt() + self.floor
         # The root of 0 would have no finite gradient.
-        return ((squares / usual.square()).sum(dim=1, keepdim=True) + TINY).sqrt()
+        return (squares / usual.square() + TINY).sqrt().clamp_max(self.limit)
+
+
+def _window_means(size: int, side: int, like: Tensor) -> Tensor:
+    """Matrix (size, size) that takes the mean of what lies in the window around each place."""
+    place = torch.arange(size, device=like.device)
+    inside = ((place[:, None] - place).abs() <= side // 2).to(like.dtype)
+    return inside / inside.sum(dim=1, keepdim=True)
 
 
 class NoOutput(nn.Module):

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove, load, save
 from sklearn_binfogan._architectures import resolve_architecture
 from sklearn_binfogan._augmentation import resolve_augmentation
 from sklearn_binfogan._codes import CodeSpec
-from sklearn_binfogan._networks import LocalContrast
+from sklearn_binfogan._networks import LocalContrast, _window_means
 
 BUDGET = {"n_clusters": (3, 2), "warmup_iter": 2, "max_iter": 2, "batch_size": 8, "random_state": 0}
 
@@ -145,25 +146,57 @@ def square_on(ground, ink):
 
 def test_local_contrast_sees_form_alone():
     """Light, colour and sign may change: only the floor lets a little of them through."""
-    seen = [
-        LocalContrast(floor=0.0)(square_on(*colours))
-        for colours in (
-            ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-            ((1.0, 1.0, 1.0), (0.2, 0.2, 0.2)),
-            ((0.7, 0.2, 0.5), (0.1, 0.4, 0.9)),
-        )
-    ]
-    assert seen[0].shape == (1, 1, 32, 32)
-    for other in seen[1:]:
-        np.testing.assert_allclose(other, seen[0], atol=0.02)
-    assert seen[0][0, 0, 16, 10] > 10 * seen[0][0, 0, 2, 2]
+    contrast = LocalContrast(3, floor=0.0)
+    black_and_white = contrast(square_on((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+    negative = contrast(square_on((1.0, 1.0, 1.0), (0.2, 0.2, 0.2)))
+    hues = contrast(square_on((0.7, 0.2, 0.5), (0.1, 0.4, 0.9)))  # equally light
+    assert black_and_white.shape == (1, 2, 32, 32)
+    (lightness, no_hue), (no_lightness, hue) = black_and_white[0], hues[0]
+    assert lightness[16, 10] > 10 * lightness[2, 2]
+    np.testing.assert_allclose(negative[0, 0], lightness, atol=0.02)
+    np.testing.assert_allclose(hue, lightness, atol=0.02)
+    for empty in (no_hue, no_lightness):
+        np.testing.assert_allclose(empty, 0, atol=0.02)
+
+
+def test_hue_shows_what_lightness_hides():
+    ground = 0.3 + 0.4 * torch.rand(1, 1, 32, 32, generator=rng()).expand(1, 3, 32, 32)
+    on_a_busy_ground = ground.clone()
+    on_a_busy_ground[:, 0, 12:20, 14:17] += 0.2
+    lightness, hue = LocalContrast(3)(on_a_busy_ground)[0]
+    inside = torch.zeros(32, 32, dtype=torch.bool)
+    inside[12:20, 14:17] = True
+    assert hue[inside].min() > 3 * hue[~inside].max()
+    assert lightness[inside].min() < lightness[~inside].max()
+
+
+def test_local_contrast_of_grey_images():
+    x = square_on((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    grey, colour = LocalContrast(1)(x[:, :1]), LocalContrast(3)(x)
+    assert grey.shape == (1, 1, 32, 32)
+    np.testing.assert_allclose(grey[0, 0], colour[0, 0], atol=1e-5)
+
+
+def test_local_contrast_has_a_limit():
+    x = torch.zeros(1, 1, 32, 32)
+    x[0, 0, 16, 16] = 1.0
+    assert LocalContrast(1, limit=2.0)(x).max() == 2.0
+    assert LocalContrast(1, limit=1e3)(x).max() > 10
+
+
+@pytest.mark.parametrize("side", [3, 17])
+def test_window_means(side):
+    x = torch.rand(2, 3, 9, 20, generator=rng())
+    rows, columns = (_window_means(size, side, x) for size in (9, 20))
+    expected = F.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
+    np.testing.assert_allclose(rows @ x @ columns.T, expected, atol=1e-6)
 
 
 def test_local_contrast_of_an_even_image_is_finite_with_its_gradient():
     x = torch.full((2, 3, 9, 13), 0.5, requires_grad=True)
-    seen = LocalContrast()(x)
+    seen = LocalContrast(3)(x)
     seen.sum().backward()
-    assert seen.max() < 0.01
+    assert seen.max() < 0.1
     assert torch.isfinite(x.grad).all()
 
 
