@@ -132,10 +132,11 @@ def mutual_information(p: Tensor, q: Tensor) -> Tensor:
 def code_overlap(spec: CodeSpec, posterior: Tensor) -> Tensor:
     """Sum over pairs of categorical codes of their mutual information, shape (...,).
 
-    Keeps several codes from learning the same partition.
+    Keeps several codes from learning the same partition. It gives a gradient to the later code of
+    a pair alone: the first one then finds what it would by itself, and the next ones what is left.
     """
     pairs = combinations(spec.split(posterior), 2)
-    overlaps = [mutual_information(p, q) for p, q in pairs]
+    overlaps = [mutual_information(p.detach(), q) for p, q in pairs]
     return torch.stack(overlaps).sum(dim=0) if overlaps else posterior.new_zeros(())
 
 

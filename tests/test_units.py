@@ -277,6 +277,15 @@ def test_code_overlap_sums_over_pairs():
     assert losses.code_overlap(CodeSpec((3,), 0, 0), posterior[:, :3]).item() == 0
 
 
+def test_code_overlap_moves_later_codes_alone():
+    spec = CodeSpec((3, 2), 0, 0)
+    logits = torch.randn(20, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    losses.code_overlap(spec, spec.posterior(logits)).backward()
+    first, second = spec.split(logits.grad)
+    assert (first == 0).all()
+    assert (second != 0).any()
+
+
 def test_imbalance_is_what_the_entropy_lacks():
     mean = torch.tensor([[0.25] * 4, [1.0, 0, 0, 0], [0.3, 0.2, 0.25, 0.25]], dtype=torch.float64)
 
