@@ -6,9 +6,10 @@
     python benchmarks/colour.py --paper    # the paper's preset on faces -> colour_paper.json
 
 All in `benchmarks/results/`. A run that was cut off goes on where it stopped; `--paper` stops after
-`--minutes` of CPU time, which other processes disturb less than the clock, and says how far it came. Every fit uses one thread. No labels are used to fit. The code
-that tells a property is chosen, and its categories are given their values, on the training split;
-every measure is of the test split.
+`--minutes` of CPU time, which other processes disturb less than the clock, and says how far it
+came. Every fit uses one thread. No labels are used to fit. The code that tells a property is
+chosen, and its categories are given their values, on the training split; every measure is of the
+test split.
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ def page(rows: list[Row]) -> str:
         "# Beside other ways to cluster MNIST",
         "",
         "Written by `python benchmarks/peers.py --page` from `benchmarks/results/peers.json`.",
-        "60 000 training images, one thread, seconds of CPU; accuracy is one-to-one, means over seeds.",
+        "60 000 training images, one thread, CPU seconds; one-to-one accuracy, means over seeds.",
         "",
         "![Accuracy against seconds](images/peers.png)",
         "",
