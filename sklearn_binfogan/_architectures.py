@@ -119,13 +119,12 @@ class ConvArchitecture:
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for images of shape (C, H, W)."""
         activation = self.category_activation
-        contrast = LocalContrast(shape[0]) if self.local_contrast else None
-        seen = shape if contrast is None else (contrast.n_maps, *shape[1:])
+        seen = (1, *shape[1:]) if self.local_contrast else shape
         category, width = conv_stack(
             seen, self.category_channels, self.category_strides, "batch", activation
         )
-        if contrast is not None:
-            category.insert(0, contrast)
+        if self.local_contrast:
+            category.insert(0, LocalContrast())
         category.extend(dense_stack([width, self.category_dense], activation, batch_norm=True))
         style, width = conv_stack(shape, self.style_channels, (2, 2), "group")
         style.extend(dense_stack([width, self.style_dense]))

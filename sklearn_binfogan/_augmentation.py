@@ -111,6 +111,10 @@ class ColourMove:
         Whether half of the images are turned left to right.
     invert : bool, default=False
         Whether half of the images become negatives.
+    clutter : float, default=0.0
+        Largest share of another image of the batch that is laid over each one, its middle at the
+        corners: what lies in the middle of images then tells more than what lies around it. 0 for
+        none.
 
     Examples
     --------
@@ -134,10 +138,12 @@ class ColourMove:
     cast: float = 0.1
     mirror: bool = False
     invert: bool = False
+    clutter: float = 0.0
 
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Change images (n, C, H, W), drawing every parameter from `rng`."""
-        x = self.move(x, rng)
+        ground = self._ground(x, rng) if self.clutter > 0 else 0.0
+        x = self.move(x, rng) + ground
         shape = (2, len(x), 1 + x.shape[1])
         u = torch.rand(shape, generator=rng, device=x.device, dtype=x.dtype) * 2 - 1
         gain = (self.contrast * u[0, :, :1] + self.cast * u[0, :, 1:]).exp()
@@ -149,6 +155,18 @@ class ColourMove:
             x = torch.where(coins[1, :, None, None, None], x.flip(3), x)
         mean = x.mean(dim=(2, 3), keepdim=True)
         return mean + (x - mean) * gain[:, :, None, None] + lift[:, :, None, None]
+
+    def _ground(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Draw part of another image for each, (n, C, H, W), half an image away; of mean 0."""
+        device = x.device
+        other = x[torch.randperm(len(x), generator=rng, device=device)]
+        u = torch.rand(2, generator=rng, device=device).tolist()
+        shifts = [
+            round(side * (3 + 2 * share) / 8) for side, share in zip(x.shape[2:], u, strict=True)
+        ]
+        other = other.roll(shifts, (2, 3))
+        share = torch.rand((len(x), 1, 1, 1), generator=rng, device=device, dtype=x.dtype)
+        return self.clutter * share * (other - other.mean(dim=(2, 3), keepdim=True))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ._codes import CodeSpec
 
 FINE_RATIO = 4
 FEW_CHANNELS = 3
+IN_COLOUR = 3  # channels: red, green and blue
 TINY = 1e-6
 DenseLayers = Callable[[Sequence[int]], nn.Module]
 
@@ -157,16 +158,15 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
 
 
 class LocalContrast(nn.Module):
-    """How far each pixel lies from its neighbourhood's mean, whatever the light, colour and sign.
+    """How far each pixel lies from its neighbourhood's mean, whatever the light and sign.
 
-    Of images in colour once for lightness and once for hue: what lies on a busy ground is often
-    told from it by its hue alone. Distances are taken relative to their root mean square over the
-    image, up to a limit. A local contrast normalisation as in Jarrett et al. 2009, rectified.
+    Of images in red, green and blue only the hue counts: what lies on a busy ground is often told
+    from it by hue alone, while the ground's own pattern is one of lightness. Distances are taken
+    relative to their root mean square over the image, up to a limit. A local contrast
+    normalisation as in Jarrett et al. 2009, rectified.
 
     Parameters
     ----------
-    n_channels : int
-        Of the images: 3 are red, green and blue.
     side : int
         Side of the neighbourhood, in pixels; odd.
     floor : float
@@ -175,26 +175,17 @@ class LocalContrast(nn.Module):
         Largest distance, so that a few glaring pixels don't outdo all others.
     """
 
-    def __init__(
-        self, n_channels: int, side: int = 17, floor: float = 0.02, limit: float = 2.0
-    ) -> None:
+    def __init__(self, side: int = 17, floor: float = 0.02, limit: float = 2.0) -> None:
         super().__init__()
         self.side, self.floor, self.limit = side, floor, limit
-        self.in_colour = n_channels == 3
-        self.n_maps = 2 if self.in_colour else 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Contrasts (n, n_maps, H, W) of images (n, C, H, W)."""
+        """Contrast (n, 1, H, W) of images (n, C, H, W)."""
         rows, columns = (_window_means(size, self.side, like=x) for size in x.shape[2:])
         # As two matrix products: faster by far than pooling over a window of this size.
         difference = x - torch.einsum("hi,ncij,wj->nchw", rows, x, columns)
-        if not self.in_colour:
-            return self._relative(difference)
-        lightness = difference.mean(dim=1, keepdim=True)
-        return torch.cat([self._relative(lightness), self._relative(difference - lightness)], dim=1)
-
-    def _relative(self, difference: Tensor) -> Tensor:
-        """Length (n, 1, H, W) of differences (n, C, H, W), relative to the image's usual one."""
+        if x.shape[1] == IN_COLOUR:
+            difference = difference - difference.mean(dim=1, keepdim=True)
         squares = difference.square().sum(dim=1, keepdim=True)
         usual = (squares.mean(dim=(2, 3), keepdim=True) + TINY).sqrt() + self.floor
         # The root of 0 would have no finite gradient.

@@ -112,6 +112,20 @@ def test_half_of_the_images_are_mirrored_or_inverted(part):
     assert 0.4 < is_changed.float().mean() < 0.6
 
 
+def test_clutter_lays_other_images_corners_over_the_middle():
+    x = torch.zeros(100, 3, 16, 16)
+    x[::2, 0, 7:9, 7:9] = 1.0  # a red dot in the middle of half of the images
+    moved = ColourMove(STILL, 0, 0, 0, clutter=0.5)(x, rng())
+    added = moved - x
+    np.testing.assert_allclose(added.mean(dim=(2, 3)), 0, atol=1e-6)
+    reached = (added[:, 0] > 0.02).any(dim=0)  # where dots of others came to lie
+    assert reached.any()
+    assert not reached[5:11, 5:11].any()
+    assert 0.4 < added.max() <= 0.5
+    untouched = ColourMove(STILL, 0, 0, 0)(x, rng())
+    np.testing.assert_allclose(untouched, x, atol=1e-5)
+
+
 @pytest.mark.parametrize(("shape", "kind"), [((3, 32, 32), ColourMove), ((1, 32, 32), AffineMove)])
 def test_colour_is_the_default_for_three_channels(shape, kind):
     rows = np.zeros((1, int(np.prod(shape))))
@@ -145,43 +159,45 @@ def square_on(ground, ink):
 
 
 def test_local_contrast_sees_form_alone():
-    """Light, colour and sign may change: only the floor lets a little of them through."""
-    contrast = LocalContrast(3, floor=0.0)
-    black_and_white = contrast(square_on((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
-    negative = contrast(square_on((1.0, 1.0, 1.0), (0.2, 0.2, 0.2)))
-    hues = contrast(square_on((0.7, 0.2, 0.5), (0.1, 0.4, 0.9)))  # equally light
-    assert black_and_white.shape == (1, 2, 32, 32)
-    (lightness, no_hue), (no_lightness, hue) = black_and_white[0], hues[0]
-    assert lightness[16, 10] > 10 * lightness[2, 2]
-    np.testing.assert_allclose(negative[0, 0], lightness, atol=0.02)
-    np.testing.assert_allclose(hue, lightness, atol=0.02)
-    for empty in (no_hue, no_lightness):
-        np.testing.assert_allclose(empty, 0, atol=0.02)
+    """Light, hue and sign may change: only the floor lets a little of them through."""
+    contrast = LocalContrast(floor=0.0)
+    seen = contrast(square_on((0.7, 0.2, 0.5), (0.1, 0.4, 0.9)))
+    assert seen.shape == (1, 1, 32, 32)
+    assert seen[0, 0, 16, 10] > 10 * seen[0, 0, 2, 2]
+    for colours in (
+        ((0.1, 0.4, 0.9), (0.7, 0.2, 0.5)),
+        ((0.0, 0.6, 0.3), (0.5, 0.5, 0.5)),
+        ((0.1, 0.4, 0.2), (0.9, 0.9, 0.1)),
+    ):
+        np.testing.assert_allclose(contrast(square_on(*colours)), seen, atol=0.02)
 
 
 def test_hue_shows_what_lightness_hides():
+    """A pale stroke on a ground of black and white noise."""
     ground = 0.3 + 0.4 * torch.rand(1, 1, 32, 32, generator=rng()).expand(1, 3, 32, 32)
-    on_a_busy_ground = ground.clone()
-    on_a_busy_ground[:, 0, 12:20, 14:17] += 0.2
-    lightness, hue = LocalContrast(3)(on_a_busy_ground)[0]
+    image = ground.clone()
+    image[:, 0, 12:20, 14:17] += 0.2
     inside = torch.zeros(32, 32, dtype=torch.bool)
     inside[12:20, 14:17] = True
+    hue, lightness = LocalContrast()(image)[0, 0], LocalContrast()(image[:, :1])[0, 0]
     assert hue[inside].min() > 3 * hue[~inside].max()
     assert lightness[inside].min() < lightness[~inside].max()
 
 
 def test_local_contrast_of_grey_images():
-    x = square_on((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    grey, colour = LocalContrast(1)(x[:, :1]), LocalContrast(3)(x)
-    assert grey.shape == (1, 1, 32, 32)
-    np.testing.assert_allclose(grey[0, 0], colour[0, 0], atol=1e-5)
+    dark_on_light, light_on_dark = (
+        LocalContrast(floor=0.0)(square_on(*colours)[:, :1])
+        for colours in (((1.0,) * 3, (0.2,) * 3), ((0.1,) * 3, (0.3,) * 3))
+    )
+    assert dark_on_light.max() > 1
+    np.testing.assert_allclose(dark_on_light, light_on_dark, atol=0.02)
 
 
 def test_local_contrast_has_a_limit():
     x = torch.zeros(1, 1, 32, 32)
     x[0, 0, 16, 16] = 1.0
-    assert LocalContrast(1, limit=2.0)(x).max() == 2.0
-    assert LocalContrast(1, limit=1e3)(x).max() > 10
+    assert LocalContrast(limit=2.0)(x).max() == 2.0
+    assert LocalContrast(limit=1e3)(x).max() > 10
 
 
 @pytest.mark.parametrize("side", [3, 17])
@@ -194,7 +210,7 @@ def test_window_means(side):
 
 def test_local_contrast_of_an_even_image_is_finite_with_its_gradient():
     x = torch.full((2, 3, 9, 13), 0.5, requires_grad=True)
-    seen = LocalContrast(3)(x)
+    seen = LocalContrast()(x)
     seen.sum().backward()
     assert seen.max() < 0.1
     assert torch.isfinite(x.grad).all()
