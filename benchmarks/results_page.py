@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 
+from _colour_results import COLOUR
 from _other_results import OTHER
 from _report import RESULTS, ROOT, Row
+from _speed_results import SPEED
 from _tables import (
     Measure,
     Page,
@@ -260,7 +262,7 @@ SECTIONS = [
 ]
 
 MNIST = Page("results_mnist.md", HEAD, SECTIONS)
-PAGES = [MNIST, OTHER]
+PAGES = [MNIST, COLOUR, SPEED, OTHER]
 
 
 def main() -> None:

@@ -19,6 +19,19 @@ PAPER = {
     ],
     "test_accuracy": 0.8642,
 }
+PHOTOS = {"environment": ENVIRONMENT, "rows": [{"seed": 5, "test_accuracy": 0.8642}]}
+PAPER_FACES = {
+    "environment": ENVIRONMENT,
+    "rows": [
+        {
+            "seed": 5,
+            "steps": 20,
+            "steps_in_the_paper": 500_000,
+            "cpu_seconds": 3.0,
+            "agreement": 0.8642,
+        }
+    ],
+}
 TABULAR = {
     "environment": ENVIRONMENT,
     "rows": [{"table": "iris", "seed": 5, "cluster_accuracy": 0.8642, "score": 0.5}],
@@ -33,7 +46,13 @@ def test_pages_are_up_to_date():
 
 
 @pytest.mark.parametrize(
-    ("page", "file", "content"), [("MNIST", "paper_half", PAPER), ("OTHER", "tabular", TABULAR)]
+    ("page", "file", "content"),
+    [
+        ("MNIST", "paper_half", PAPER),
+        ("OTHER", "tabular", TABULAR),
+        ("COLOUR", "colour_photos", PHOTOS),
+        ("COLOUR", "colour_paper", PAPER_FACES),
+    ],
 )
 def test_a_page_shows_what_a_file_holds(page, file, content, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(SCRIPT.parent)
