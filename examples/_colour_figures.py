@@ -39,11 +39,12 @@ def parse_arguments(description, folder):
     return options
 
 
-def fit_or_load(X, image_shape, options):
+def fit_or_load(X, image_shape, options, **parameters):
     """Return a model with the paper's codes, fitted to X or read from the file of `--model`."""
     if options.model and options.model.exists():
         return joblib.load(options.model)
-    budget = {"warmup_iter": 20, "max_iter": 20} if options.quick else {}
+    if options.quick:
+        parameters |= {"warmup_iter": 20, "max_iter": 20}
     gan = BInfoGANTransformer(
         n_clusters=N_CLUSTERS,
         n_continuous=N_CONTINUOUS,
@@ -51,7 +52,7 @@ def fit_or_load(X, image_shape, options):
         include_noise=True,
         random_state=0,
         verbose=1,
-        **budget,
+        **parameters,
     ).fit(X)
     if options.model:
         options.model.parent.mkdir(parents=True, exist_ok=True)

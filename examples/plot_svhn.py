@@ -32,6 +32,7 @@ from _colour_figures import (
     parse_arguments,
 )
 
+from sklearn_binfogan import AffineMove, ColourMove
 from sklearn_binfogan.datasets import load_svhn, make_mnist_on_photos
 from sklearn_binfogan.metrics import cluster_accuracy
 
@@ -60,10 +61,20 @@ if options.quick:
 # %%
 # Fit, and draw
 # -------------
-# Test images by the value of each categorical code; those of lowest and highest value of each
-# continuous code, by the first categorical one; samples, and reconstructions.
+# The form of a digit alone tells it: categories are read from the contrast of hues, and T lays the
+# grounds of other images over each one. Then test images by the value of each categorical code;
+# those of lowest and highest value of each continuous code, by the first categorical one; samples,
+# and reconstructions.
 
-gan = fit_or_load(X_train, (32, 32, 3), options)
+gan = fit_or_load(
+    X_train,
+    (32, 32, 3),
+    options,
+    architecture="conv-contrast",
+    augmentation=ColourMove(AffineMove(warp=0.12, reflect=True), clutter=1.0),
+    warmup_iter=1400,
+    max_iter=1000,
+)
 draw_categories(gan, X_test, options.output / "svhn_categories.png")
 draw_ends(gan, X_test, options.output / "svhn_continuous.png")
 draw_samples(gan, X_test, options.output / "svhn_samples.png")
