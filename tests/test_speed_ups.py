@@ -33,9 +33,20 @@ def test_folded_transposed_convolution(n_out):
     torch.testing.assert_close(folded(x), plain(x))
 
 
-def test_local_shifts_are_a_bicubic_interpolation():
-    x = torch.zeros((3, 1, 28, 20), dtype=torch.float64)
-    shifts = AffineMove(warp=0.5)._local_shifts(x, torch.Generator().manual_seed(0))
-    u = torch.rand((3, 2, 5, 5), dtype=x.dtype, generator=torch.Generator().manual_seed(0))
-    smooth = F.interpolate(2 * u - 1, (28, 20), mode="bicubic", align_corners=True)
-    torch.testing.assert_close(shifts, 0.5 * smooth.permute(0, 2, 3, 1))
+def draw(*shape):
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def test_moves_are_affine_plus_a_bicubic_interpolation():
+    x, move = draw(3, 1, 28, 20), AffineMove(warp=0.5)
+    grid = move._grid(x, torch.Generator().manual_seed(0))
+    rng = torch.Generator().manual_seed(0)
+    u = 2 * torch.rand((6, 3), dtype=x.dtype, generator=rng) - 1
+    angle, shear, scale, shift = 0.3 * u[0], 0.3 * u[1], 1 + 0.15 * u[2:4], 0.16 * u[4:]
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).view(2, 2, 3)
+    turn = scale[:, None] * torch.stack([turn[:, 0], shear * turn[:, 0] + turn[:, 1]], dim=1)
+    matrices = torch.cat([turn, shift[:, None]], dim=1).permute(2, 0, 1)
+    affine = F.affine_grid(matrices, list(x.shape), align_corners=False)
+    u = 2 * torch.rand((3, 2, 5, 5), dtype=x.dtype, generator=rng) - 1
+    smooth = F.interpolate(u, (28, 20), mode="bicubic", align_corners=True)
+    torch.testing.assert_close(grid, affine + 0.5 * smooth.permute(0, 2, 3, 1))
