@@ -8,12 +8,11 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ._codes import CodeSpec
+from ._convolutions import FEW_CHANNELS, Convolution, Flatten, FoldedTransposed, ToMaps
 
 FINE_RATIO = 4
-FEW_CHANNELS = 3
 IN_COLOUR = 3  # channels: red, green and blue
 TINY = 1e-6
 DenseLayers = Callable[[Sequence[int]], nn.Module]
@@ -138,7 +137,9 @@ def conv_stack(
     n_in, height, width = shape
     layers: list[nn.Module] = []
     for i, (n_out, stride) in enumerate(zip(channels, strides, strict=True)):
-        layers += [nn.Conv2d(n_in, n_out, kernel, stride, padding, bias=norm != "batch")]
+        sizes = (n_in, n_out, kernel, stride, padding)
+        # In that order group norm is slow, and all else fast.
+        layers += [Convolution(*sizes, bias=norm != "batch", channels_last=norm != "group")]
         layers += [*_norm(norm, n_out), activation()]
         layers += [AdditiveNoise(noise[i])] if noise else []
         n_in = n_out
@@ -148,7 +149,7 @@ def conv_stack(
             f"Images of {shape[1]} x {shape[2]} pixels are too small for this architecture: its "
             "convolutions leave nothing of them. Use larger images, or architecture='conv'."
         )
-    return nn.Sequential(*layers, nn.Flatten()), n_in * height * width
+    return nn.Sequential(*layers, Flatten()), n_in * height * width
 
 
 def _norm(name: str, channels: int) -> list[nn.Module]:
@@ -372,7 +373,7 @@ class ConvGenerator(nn.Module):
         base = (channels[0], math.ceil(self.height / factor), math.ceil(self.width / factor))
         self.project = nn.Sequential(
             nn.Linear(spec.width, math.prod(base), bias=norm != "batch"),
-            nn.Unflatten(1, base),
+            (nn.Unflatten if norm == "group" else ToMaps)(1, base),
             *_norm(norm, base[0]),
             elu(),
         )
@@ -402,26 +403,6 @@ def _transposed(n_in: int, n_out: int, stride: int, kernel: int, bias: bool) -> 
     layer = FoldedTransposed if n_out <= FEW_CHANNELS else nn.ConvTranspose2d
     surplus = kernel % 2  # an odd kernel would end a pixel short
     return layer(n_in, n_out, kernel, stride, before, surplus, bias=bias)
-
-
-class FoldedTransposed(nn.ConvTranspose2d):
-    """Transposed convolution for few output channels, such as an image's.
-
-    On the CPU it is a 1 x 1 convolution that makes the patch of each input pixel, and a sum of the
-    patches: the same numbers but for rounding, and faster than PyTorch's own with so few channels.
-    """
-
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Images (n, n_out, stride * h, stride * w) of features (n, n_in, h, w)."""
-        if x.device.type != "cpu":
-            return super().forward(x, output_size)
-        patch = self.weight.permute(1, 2, 3, 0).reshape(-1, x.shape[1], 1, 1)
-        patches = F.conv2d(x, patch).flatten(2)
-        size = (self.stride[0] * x.shape[2], self.stride[1] * x.shape[3])
-        images = F.fold(
-            patches, size, self.kernel_size, padding=int(self.padding[0]), stride=self.stride
-        )
-        return images if self.bias is None else images + self.bias[:, None, None]
 
 
 class Discriminator(nn.Module):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ._aggregate import AggregatePosterior
+from ._convolutions import leave_to_compiler
 from ._networks import couples_rows
 from ._settings import Settings
 
@@ -37,6 +38,7 @@ class Players(nn.Module):
         The mode is one of `torch.compile`; None: its default. Two gradients of one graph, which a
         discriminator with batch norm takes, do not compile.
         """
+        leave_to_compiler(self)
         encoder = self.encoder
         for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
             network.compile(mode=mode)

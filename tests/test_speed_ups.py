@@ -7,7 +7,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer
-from sklearn_binfogan._networks import FoldedTransposed
+from sklearn_binfogan._convolutions import (
+    Convolution,
+    Flatten,
+    FoldedTransposed,
+    ToMaps,
+    leave_to_compiler,
+)
 from sklearn_binfogan._training import AdversarialNet
 
 
@@ -24,18 +30,88 @@ def test_gradients_lie_in_memory_as_their_weights():
     torch.testing.assert_close(weight.grad, factors)
 
 
+def draw(*shape):
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def assert_same_function(fast, plain, x):
+    """Same outputs, and same gradients by the input and all weights."""
+    plain.load_state_dict(fast.state_dict())
+    results = []
+    for layer in (fast, plain):
+        given = x.clone().requires_grad_()
+        output = layer(given)
+        loss = (output * draw(*output.shape)).sum()
+        results.append([output, *torch.autograd.grad(loss, [given, *layer.parameters()])])
+        results[-1].append(layer(x))  # by its own way where x needs no gradient
+    torch.testing.assert_close(*results)
+
+
 @pytest.mark.parametrize("n_out", [1, 3])
-def test_folded_transposed_convolution(n_out):
-    folded = FoldedTransposed(5, n_out, 4, 2, padding=1).double()
-    plain = nn.ConvTranspose2d(5, n_out, 4, 2, padding=1).double()
-    plain.load_state_dict(folded.state_dict())
-    x = torch.randn((2, 5, 6, 7), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(folded(x), plain(x))
+@pytest.mark.parametrize("kernel", [2, 4, 5])
+def test_folded_transposed_convolution(n_out, kernel):
+    sizes = (5, n_out, kernel, 2, (kernel - 1) // 2, kernel % 2)
+    fast, plain = FoldedTransposed(*sizes).double(), nn.ConvTranspose2d(*sizes).double()
+    assert_same_function(fast, plain, draw(2, 5, 6, 7))
 
 
-def test_local_shifts_are_a_bicubic_interpolation():
-    x = torch.zeros((3, 1, 28, 20), dtype=torch.float64)
-    shifts = AffineMove(warp=0.5)._local_shifts(x, torch.Generator().manual_seed(0))
-    u = torch.rand((3, 2, 5, 5), dtype=x.dtype, generator=torch.Generator().manual_seed(0))
-    smooth = F.interpolate(2 * u - 1, (28, 20), mode="bicubic", align_corners=True)
-    torch.testing.assert_close(shifts, 0.5 * smooth.permute(0, 2, 3, 1))
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("n_in", [1, 3, 5])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 1), (4, 2, 0), (3, 1, 0)])
+def test_convolution_of_images(channels_last, n_in, kernel, stride, padding):
+    sizes = (n_in, 4, kernel, stride, padding)
+    fast, plain = (
+        Convolution(*sizes, channels_last=channels_last).double(),
+        nn.Conv2d(*sizes).double(),
+    )
+    for height in (8, 9):
+        assert_same_function(fast, plain, draw(2, n_in, height, 7))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize("n_in", [1, 3])
+def test_memory_of_a_convolution_of_images(channels_last, requires_grad, n_in):
+    # Real rows come as (n, H, W, C), fakes and moved rows as (n, C, H, W).
+    layer = Convolution(n_in, 4, 3, 2, 1, channels_last=channels_last)
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    for x in (torch.rand(2, 8, 8, n_in).permute(0, 3, 1, 2), torch.rand(2, n_in, 8, 8)):
+        output = layer(x.requires_grad_(requires_grad))
+        assert output.is_contiguous(memory_format=order)
+        assert output._base is None  # activations in place are slow on views
+
+
+def test_the_compiler_gets_layers_of_pytorch():
+    layers = [Convolution(1, 4, 3, 2, 1), ToMaps(1, (4, 1, 1)), Flatten()]
+    leave_to_compiler(nn.ModuleList(layers))
+    assert [type(layer) for layer in layers] == [nn.Conv2d, nn.Unflatten, nn.Flatten]
+
+
+def test_rows_to_maps():
+    maps = ToMaps(1, (5, 2, 3))(draw(7, 30))
+    assert torch.equal(maps, draw(7, 30).view(7, 5, 2, 3))
+    assert maps.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_flattened_maps_get_their_gradient_in_their_own_order():
+    maps = draw(2, 5, 3, 4).contiguous(memory_format=torch.channels_last).requires_grad_()
+    rows, factors = Flatten()(maps), draw(2, 60)
+    assert torch.equal(rows, nn.Flatten()(maps))
+    (gradient,) = torch.autograd.grad((rows * factors).sum(), maps)
+    assert torch.equal(gradient, factors.view(maps.shape))
+    assert gradient.stride() == maps.stride()
+
+
+def test_moves_are_affine_plus_a_bicubic_interpolation():
+    x, move = draw(3, 1, 28, 20), AffineMove(warp=0.5)
+    grid = move._grid(x, torch.Generator().manual_seed(0))
+    rng = torch.Generator().manual_seed(0)
+    u = 2 * torch.rand((6, 3), dtype=x.dtype, generator=rng) - 1
+    angle, shear, scale, shift = 0.3 * u[0], 0.3 * u[1], 1 + 0.15 * u[2:4], 0.16 * u[4:]
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).view(2, 2, 3)
+    turn = scale[:, None] * torch.stack([turn[:, 0], shear * turn[:, 0] + turn[:, 1]], dim=1)
+    matrices = torch.cat([turn, shift[:, None]], dim=1).permute(2, 0, 1)
+    affine = F.affine_grid(matrices, list(x.shape), align_corners=False)
+    u = 2 * torch.rand((3, 2, 5, 5), dtype=x.dtype, generator=rng) - 1
+    smooth = F.interpolate(u, (28, 20), mode="bicubic", align_corners=True)
+    torch.testing.assert_close(grid, affine + 0.5 * smooth.permute(0, 2, 3, 1))
