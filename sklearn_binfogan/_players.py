@@ -41,9 +41,9 @@ class Players(nn.Module):
         leave_to_compiler(self)
         encoder = self.encoder
         for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
-            network.compile(mode=mode)
+            _compile(network, mode)
         if not self.discriminator_couples_rows:
-            self.discriminator.compile(mode=mode)
+            _compile(self.discriminator, mode)
 
     def by_optimizer(self) -> list[list[nn.Parameter]]:
         """Weights of each optimizer: E's categories on real data, (E, G) in the game, and D."""
@@ -70,6 +70,11 @@ class Players(nn.Module):
         ]
         self._averages = [average for average, _ in pairs]
         self._sources = [source for _, source in pairs]
+
+
+def _compile(network: nn.Module, mode: str | None) -> None:
+    # `Module.compile` leaves a `Sequential` of PyTorch's own layers as it is.
+    network.forward = torch.compile(network.forward, mode=mode)
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:
