@@ -9,8 +9,7 @@ HEAD = """\
 # Speed and scale
 
 Written by `python benchmarks/results_page.py` from the files in `benchmarks/results/`: do not edit.
-What runs fastest on a CPU is on the page [](cpu.md), other ways to cluster MNIST on
-[](results_peers.md).
+What runs fastest on a CPU is on the page [](cpu.md).
 """
 
 FITS = {
