@@ -119,7 +119,8 @@ def section(entry: Section, results_folder: Path) -> str:
     if not content or [] in (content.get("rows"), content.get("curve")):
         text = f"Not measured yet: `python {entry.command}`."
     else:
-        rows = content.get("rows", [content])
+        stored = content.get("rows")
+        rows = stored if isinstance(stored, list) else [content]
         seeds = [row["seed"] for row in rows if "seed" in row]
         text = f"{origin(content, f'python {entry.command}', seeds)}\n\n{entry.text(content)}"
     return f"\n## {entry.title}\n\n{text}\n"

@@ -61,10 +61,10 @@ if options.quick:
 # %%
 # Fit, and draw
 # -------------
-# The form of a digit alone tells it: categories are read from the contrast of hues, and T lays the
-# grounds of other images over each one. Then test images by the value of each categorical code;
-# those of lowest and highest value of each continuous code, by the first categorical one; samples,
-# and reconstructions.
+# The form of a digit alone tells it: categories are read from the contrast of colours, and T adds
+# shares of other images, moved by half an image. Then test images by the value of each categorical
+# code; those of lowest and highest value of each continuous code, by the first categorical one;
+# samples, and reconstructions.
 
 gan = fit_or_load(
     X_train,
@@ -73,7 +73,7 @@ gan = fit_or_load(
     architecture="conv-contrast",
     augmentation=ColourMove(AffineMove(warp=0.12, reflect=True), clutter=1.0),
     warmup_iter=1400,
-    max_iter=1000,
+    max_iter=1050,
 )
 draw_categories(gan, X_test, options.output / "svhn_categories.png")
 draw_ends(gan, X_test, options.output / "svhn_continuous.png")

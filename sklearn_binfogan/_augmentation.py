@@ -64,7 +64,8 @@ class AffineMove:
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Move images (n, C, H, W), drawing every parameter from `rng`."""
         padding = "reflection" if self.reflect else "zeros"
-        return F.grid_sample(x, self._grid(x, rng), padding_mode=padding, align_corners=False)
+        grid = self._grid(x, rng)
+        return F.grid_sample(x, grid, padding_mode=padding, align_corners=False)
 
     def _grid(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Draw where each pixel comes from, (n, H, W, 2), as `grid_sample` wants it.
@@ -85,7 +86,8 @@ class AffineMove:
             u = torch.rand(shape, generator=rng, device=x.device, dtype=x.dtype) * 2 - 1
             parameters = torch.cat([parameters, self.warp * u], dim=2)
             effects = torch.cat([effects, _warp_effects(x)])
-        grid = parameters.flatten(0, 1) @ effects
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 is too coarse for places
+            grid = parameters.flatten(0, 1) @ effects
         return grid.view(len(x), 2, *x.shape[2:]).permute(0, 2, 3, 1)
 
 
@@ -133,9 +135,9 @@ class ColourMove:
     invert : bool, default=False
         Whether half of the images become negatives.
     clutter : float, default=0.0
-        Largest share of another image of the batch that is laid over each one, its middle at the
-        corners: what lies in the middle of images then tells more than what lies around it. 0 for
-        none.
+        Largest share of another image of the batch that is added to each one, moved by about half
+        an image and its mean taken off: what lies in the middle of images then tells more than
+        what lies around it. 0 for none.
 
     Examples
     --------
@@ -178,13 +180,14 @@ class ColourMove:
         return mean + (x - mean) * gain[:, :, None, None] + lift[:, :, None, None]
 
     def _ground(self, x: Tensor, rng: torch.Generator) -> Tensor:
-        """Draw part of another image for each, (n, C, H, W), half an image away; of mean 0."""
+        """Draw a share of another image for each, (n, C, H, W), of mean 0.
+
+        All are moved by the same distance, three to five eighths of an image each way.
+        """
         device = x.device
         other = x[torch.randperm(len(x), generator=rng, device=device)]
         u = torch.rand(2, generator=rng, device=device).tolist()
-        shifts = [
-            round(side * (3 + 2 * share) / 8) for side, share in zip(x.shape[2:], u, strict=True)
-        ]
+        shifts = [round(side * (3 + 2 * v) / 8) for side, v in zip(x.shape[2:], u, strict=True)]
         other = other.roll(shifts, (2, 3))
         share = torch.rand((len(x), 1, 1, 1), generator=rng, device=device, dtype=x.dtype)
         return self.clutter * share * (other - other.mean(dim=(2, 3), keepdim=True))

@@ -57,9 +57,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             or object, default="auto"
         Preset of the networks, or an object with ``build(spec, shape)``; "auto" is "conv" for
         images and "mlp" for tables. With "conv-contrast" categories are read from the local
-        contrast of images alone, of those in colour from that of hues. The paper's presets train
-        the paper's objective, with its rates and numbers of steps; the codes stay those of
-        `n_clusters` and `n_continuous`.
+        contrast of images alone, in colour without what all channels have in common. The paper's
+        presets train the paper's objective, with its rates and numbers of steps; the codes stay
+        those of `n_clusters` and `n_continuous`.
     mi_weight : float, default=1.0
         lambda of the paper, at least 0.
     consistency_weight : float or "auto", default="auto"

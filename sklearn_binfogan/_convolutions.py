@@ -1,7 +1,8 @@
 """Convolutions that run another way on the CPU than PyTorch's own: the same numbers, faster.
 
 All is faster with the channels last in memory, but for group norm. Where an image has one channel,
-or a few, its gradient and its making are matrix products, whose patches are then added up.
+the gradient by it, and where it has a few, the layer that makes it, are matrix products whose
+patches are then added up.
 """
 
 from __future__ import annotations

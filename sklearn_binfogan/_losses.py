@@ -132,8 +132,8 @@ def mutual_information(p: Tensor, q: Tensor) -> Tensor:
 def code_overlap(spec: CodeSpec, posterior: Tensor) -> Tensor:
     """Sum over pairs of categorical codes of their mutual information, shape (...,).
 
-    Keeps several codes from learning the same partition. It gives a gradient to the later code of
-    a pair alone: the first one then finds what it would by itself, and the next ones what is left.
+    Keeps several codes from learning the same partition. Of a pair the later code's logits alone
+    get a gradient: else the first one too would make way for what the others found.
     """
     pairs = combinations(spec.split(posterior), 2)
     overlaps = [mutual_information(p.detach(), q) for p, q in pairs]

@@ -13,7 +13,7 @@ from ._codes import CodeSpec
 from ._convolutions import FEW_CHANNELS, Convolution, Flatten, FoldedTransposed, ToMaps
 
 FINE_RATIO = 4
-IN_COLOUR = 3  # channels: red, green and blue
+IN_COLOUR = 3  # channels
 TINY = 1e-6
 DenseLayers = Callable[[Sequence[int]], nn.Module]
 
@@ -138,7 +138,7 @@ def conv_stack(
     layers: list[nn.Module] = []
     for i, (n_out, stride) in enumerate(zip(channels, strides, strict=True)):
         sizes = (n_in, n_out, kernel, stride, padding)
-        # In that order group norm is slow, and all else fast.
+        # With channels last group norm is slow, and all else fast.
         layers += [Convolution(*sizes, bias=norm != "batch", channels_last=norm != "group")]
         layers += [*_norm(norm, n_out), activation()]
         layers += [AdditiveNoise(noise[i])] if noise else []
@@ -159,12 +159,13 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
 
 
 class LocalContrast(nn.Module):
-    """How far each pixel lies from its neighbourhood's mean, whatever the light and sign.
+    """How far each pixel lies from its neighbourhood's mean, whichever way.
 
-    Of images in red, green and blue only the hue counts: what lies on a busy ground is often told
-    from it by hue alone, while the ground's own pattern is one of lightness. Distances are taken
-    relative to their root mean square over the image, up to a limit. A local contrast
-    normalisation as in Jarrett et al. 2009, rectified.
+    Of images in red, green and blue only the differences between channels count: what lies on a
+    busy ground is often told from it by its colour, while the ground's own pattern is mostly one of
+    all channels alike, which can't be seen. Distances are taken relative to their root mean
+    square over the image, up to a limit. A local contrast normalisation as in Jarrett et al. 2009,
+    rectified.
 
     Parameters
     ----------
@@ -182,6 +183,10 @@ class LocalContrast(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Contrast (n, 1, H, W) of images (n, C, H, W)."""
+        with torch.autocast(x.device.type, enabled=False):  # small differences of large numbers
+            return self._contrast(x.to(torch.promote_types(x.dtype, torch.float32)))
+
+    def _contrast(self, x: Tensor) -> Tensor:
         rows, columns = (_window_means(size, self.side, like=x) for size in x.shape[2:])
         # As two matrix products: faster by far than pooling over a window of this size.
         difference = x - torch.einsum("hi,ncij,wj->nchw", rows, x, columns)

@@ -38,7 +38,6 @@ class Players(nn.Module):
         The mode is one of `torch.compile`; None: its default. Two gradients of one graph, which a
         discriminator with batch norm takes, do not compile.
         """
-        leave_to_compiler(self)
         encoder = self.encoder
         for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
             _compile(network, mode)
@@ -73,6 +72,7 @@ class Players(nn.Module):
 
 
 def _compile(network: nn.Module, mode: str | None) -> None:
+    leave_to_compiler(network)
     # `Module.compile` leaves a `Sequential` of PyTorch's own layers as it is.
     network.forward = torch.compile(network.forward, mode=mode)
 

@@ -23,7 +23,7 @@ from ._layout import Layout
 from ._losses import ADVERSARIAL_LOSSES
 from ._networks import elu, leaky_relu
 from ._players import Players
-from ._settings import PRECISIONS, Recipe, Settings
+from ._settings import CUDA_GRAPHS, PRECISIONS, Recipe, Settings
 from ._training import CONSISTENCY, GAME
 
 Arrays = dict[str, np.ndarray]
@@ -280,6 +280,7 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     require(recipe.adversarial_loss in ADVERSARIAL_LOSSES, "the adversarial loss is not valid")
     require(recipe.batch_size >= 1, "the batch size is 0")
     require(recipe.precision in PRECISIONS, "the precision is not valid")
+    require(recipe.compile in (False, True, CUDA_GRAPHS), "the mode of compilation is not valid")
     prior = recipe.cluster_prior
     if isinstance(prior, str):
         require(prior in ("uniform", "learned"), "the prior is not valid")

@@ -145,9 +145,10 @@ class AdversarialNet(NeuralNet):
         """Give the generator of T and D's noise, which are drawn for the rows of this process."""
         return self.rng_
 
-    def _adam(self, parameters: Any, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
-        on_gpu = torch.device(self.device).type == "cuda"
-        return torch.optim.Adam(parameters, rate, betas, fused=True, capturable=on_gpu)
+    @staticmethod
+    def _adam(parameters: Any, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
+        # Fused, its state lies on the device: no step waits for the CPU.
+        return torch.optim.Adam(parameters, rate, betas, fused=True)
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
         """Stand-ins that tell skorch how long an epoch is: one item per step, and one batch.
@@ -528,7 +529,7 @@ class AdversarialNet(NeuralNet):
 
     def _forward(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
         """Run the networks on a batch: everything of a step that builds the graph."""
-        if self.settings.recipe.compile == CUDA_GRAPHS:
+        if self.settings.recipe.compile == CUDA_GRAPHS and x.device.type == "cuda":
             torch.compiler.cudagraph_mark_step_begin()  # the last step's tensors may go
         bf16 = self.settings.recipe.precision == "bf16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):

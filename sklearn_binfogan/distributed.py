@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -145,7 +146,7 @@ class ParallelNet(AdversarialNet):
         self.losses_ = [DistributedDataParallel(Losses(self.module_), find_unused_parameters=True)]
 
     def _forward(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
-        return self.losses_[0](losses_of, x)
+        return super()._forward(partial(self.losses_[0], losses_of), x)
 
     def _agreed(self, values: Tensor) -> Tensor:
         values = values.to(self.device)

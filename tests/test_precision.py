@@ -9,13 +9,18 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
-from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._training import AdversarialNet
+from sklearn_binfogan import AffineMove, BInfoGANTransformer
+from sklearn_binfogan._convolutions import Convolution
+from sklearn_binfogan._networks import LocalContrast
 
 X, _ = make_blobs(300, n_features=6, centers=3, random_state=0)
 DIGITS = load_digits().data[:300]
 SHORT = {"warmup_iter": 6, "max_iter": 6, "random_state": 0}
 CASES = [(X, {"n_clusters": 3}), (DIGITS, {"image_shape": (8, 8)})]
+
+
+def rng():
+    return torch.Generator().manual_seed(0)
 
 
 def outputs_of(network_class, gan, X):
@@ -76,6 +81,7 @@ def test_compiled_networks(rows, parameters, how, mode, monkeypatch):
         players.discriminator,
     }
     assert set(compiled) == expected
+    assert not any(isinstance(m, Convolution) for player in compiled for m in player.modules())
     assert len(compiled) == 4
 
 
@@ -99,15 +105,14 @@ def test_unknown_compile_mode():
         BInfoGANTransformer(compile="max-autotune").fit(X)
 
 
-def test_adam_stays_on_the_gpu(monkeypatch):
-    made = []
-    monkeypatch.setattr(torch.optim, "Adam", lambda *_, **options: made.append(options))
-    gan = BInfoGANTransformer(n_clusters=3, **SHORT)
-    for device in ("cpu", "cuda"):
-        net = AdversarialNet(gan._settings(X, seed=0), device)
-        net._adam([], 1e-3, (0.5, 0.9))
-    assert [options["capturable"] for options in made] == [False, True]
-    assert all(options["fused"] for options in made)
+@pytest.mark.parametrize("seen", [lambda x: AffineMove(warp=0.1)._grid(x, rng()), LocalContrast()])
+def test_places_and_contrasts_are_not_rounded(seen):
+    """In bfloat16 a pixel's place would be off by a tenth of a pixel and more."""
+    x = torch.rand(4, 3, 64, 64, generator=rng())
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = seen(x)
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, seen(x))
 
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -32,6 +32,12 @@ PAPER_FACES = {
         }
     ],
 }
+SCALE = {"environment": ENVIRONMENT, "rows": {"ratio": 1.025}}
+OVERHEAD = {
+    "environment": ENVIRONMENT,
+    "mnist_conv": 1.025,
+    "details": {"mnist_conv": {"ratios": [1.0, 1.05], "fit_seconds": 3.0}},
+}
 TABULAR = {
     "environment": ENVIRONMENT,
     "rows": [{"table": "iris", "seed": 5, "cluster_accuracy": 0.8642, "score": 0.5}],
@@ -65,3 +71,14 @@ def test_a_page_shows_what_a_file_holds(page, file, content, tmp_path, monkeypat
 
     assert "86.42 %" in page.text(tmp_path)
     assert "seeds: 5\n" in page.text(tmp_path)
+
+
+@pytest.mark.parametrize(("file", "content"), [("scale", SCALE), ("overhead", OVERHEAD)])
+def test_speed_of_what_was_measured_so_far(file, content, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import results_page
+
+    (tmp_path / f"{file}.json").write_text(json.dumps(content))
+    page = results_page.SPEED.text(tmp_path)
+    assert "| 1.025 |" in page
+    assert page.count("Not measured yet") == 1
