@@ -76,23 +76,24 @@ class Consistency:
     def _unlabelled_loss(
         self, encoder: Encoder, features: Tensor, moved: Tensor, step: int, slack: float
     ) -> Tensor:
-        logits, moved_logits = encoder.candidates(features), encoder.candidates(moved)
+        both = torch.cat([features, moved])
+        logits, moved_logits = encoder.candidates(both).chunk(2, dim=1)
         terms = self._terms(logits, moved_logits)
         loss = sum((t.agreement + self.confidence * t.uncertainty).sum() for t in terms)
         loss = loss + self._imbalance(torch.cat([t.mean for t in terms], dim=1), step, slack)
         loss = loss + losses.code_overlap(self.spec, logits).sum()
-        return loss + self._fine_loss(encoder, features, moved)
+        return loss + self._fine_loss(encoder, both)
 
     def _terms(self, logits: Tensor, moved_logits: Tensor) -> list[losses.Consistency]:
         """Terms of each categorical code."""
         pairs = zip(self.spec.split(logits), self.spec.split(moved_logits), strict=True)
         return [losses.consistency_terms(*pair) for pair in pairs]
 
-    def _fine_loss(self, encoder: Encoder, features: Tensor, moved: Tensor) -> Tensor:
+    def _fine_loss(self, encoder: Encoder, both: Tensor) -> Tensor:
         """Sum the same terms over the auxiliary heads, which shape the trunk alone."""
         if not encoder.n_fine_heads:
-            return features.new_zeros(())
-        fine = losses.consistency_terms(encoder.fine_logits(features), encoder.fine_logits(moved))
+            return both.new_zeros(())
+        fine = losses.consistency_terms(*encoder.fine_logits(both).chunk(2, dim=1))
         loss = (fine.agreement + self.confidence * fine.uncertainty).sum()
         return loss + losses.imbalance(fine.mean, 0.0).sum()
 
