@@ -46,6 +46,7 @@ LINES = {
     ("restarts", "ratio"): ("two restarts with n_jobs=2 over two in a row", "0.6"),
     ("restarts", "least_ratio"): ("the same, if a second start cost no time at all", ""),
     ("restarts", "ratio_to_two_fits"): ("two restarts with n_jobs=2 over two whole fits", ""),
+    ("restarts", "ratio_of_four"): ("four restarts with n_jobs=2 over four in a row", ""),
     ("floor", "consistency_over_floor"): ("MNIST step over its arithmetic, consistency", "1.8"),
     ("floor", "game_over_floor"): ("MNIST step over its arithmetic, game", "1.8"),
 }
