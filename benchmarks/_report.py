@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PACKAGES = ["torch", "scikit-learn", "skorch", "numpy", "scipy", "joblib"]
+PACKAGES += ["torchvision", "umap-learn", "clustpy"]  # for peers alone; named where installed
 SEEDS = range(100, 110)
 QUICK = {"warmup_iter": 20, "max_iter": 20}
 
@@ -50,7 +51,7 @@ def environment() -> Row:
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", "sklearn_binfogan")),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "machine": f"{platform.system()} {platform.machine()}, {_processor()}",
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
@@ -73,7 +74,7 @@ def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed"
+        return ""
 
 
 def _processor() -> str:
