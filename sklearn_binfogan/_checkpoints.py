@@ -19,7 +19,7 @@ from ._rows import Source
 from ._settings import Settings
 from ._starts import Start
 from ._supervision import Labels
-from ._training import PHASES, Progress
+from ._training import PHASES, Progress, as_arrays
 
 # A change of what a checkpoint holds takes a new number; older ones are then refused.
 CHECKPOINT_VERSION = 1
@@ -152,7 +152,7 @@ class Keeper(LastGood):
         n_steps = sum(self.state["steps"].values())
         if n_steps - self.written_at < self.every and net.batches_.remaining > 0:
             return
-        document, arrays = encode_interim(self.state)
+        document, arrays = encode_interim(as_arrays(self.state))
         try:
             container.write(str(self.path), CHECKPOINT_VERSION, self.head | document, arrays)
         except OSError as error:
@@ -162,7 +162,7 @@ class Keeper(LastGood):
 
 
 def encode_interim(state: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
-    """Turn what `AdversarialNet.export_interim` gives into JSON values and arrays."""
+    """Turn what `AdversarialNet.export_interim` gives, as arrays, into JSON values and arrays."""
     arrays = Arrays()
     document = encode_state(state, arrays)
     progress = state["progress"]

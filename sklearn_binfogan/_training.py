@@ -30,6 +30,8 @@ from ._threads import seeded
 PHASES = CONSISTENCY, GAME = "consistency", "game"
 UNLABELLED_PART = 1 / 3  # of the consistency phase, before classes get their categories
 
+TENSORS = ("module", "optimizers", "rng", "balance")  # what of a net's state is tensors
+
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
 MAX_VALID_PER_EPOCH = 256  # of those, and of draws; starts are compared on all
 MAX_JUDGED = 10_000  # rows that choose among candidate heads
@@ -584,30 +586,33 @@ class AdversarialNet(NeuralNet):
 
     def export(self) -> dict[str, Any]:
         """Everything that training has changed, as CPU numpy arrays and plain values."""
-        tensors = {
+        return as_arrays(self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {
             "module": self.module_.state_dict(),
             # Rates and betas follow from the settings.
             "optimizers": [o.state_dict()["state"] for o in self._all_optimizers()],
             "rng": self.rng_.get_state(),
             "balance": self.consistency_.balance,
-        }
-        return {
-            **_mapped(tensors, Tensor, _to_numpy),
             "steps": dict(self.steps_),
             "prior": self.prior_,
             "history": list(self.history),
         }
 
     def export_interim(self) -> dict[str, Any]:
-        """`export` between two epochs, with where the running phase stands.
+        """State between two epochs, with where the running phase stands.
+
+        Tensors are copies that stay on the device; `as_arrays` turns them into what `export` gives.
 
         Raises
         ------
         FloatingPointError
             If a weight or a moment of Adam's is NaN or infinite.
         """
-        state = self.export()
+        state = self._state()
         _require_finite(state)
+        state = _with_tensors(state, lambda tensor: tensor.detach().clone())
         batches = self.batches_
         order = _to_numpy(batches.index)
         bound = self.supervision_.binding if self.supervision_ is not None else None
@@ -618,10 +623,7 @@ class AdversarialNet(NeuralNet):
     def restore(self, state: dict[str, Any]) -> AdversarialNet:
         """Initialise, then take over an exported state."""
         self.initialize()
-        tensors = {
-            k: _mapped(state[k], np.ndarray, torch.from_numpy)
-            for k in ("module", "optimizers", "rng", "balance")
-        }
+        tensors = {k: _mapped(state[k], np.ndarray, torch.from_numpy) for k in TENSORS}
         self.module_.load_state_dict(tensors["module"])
         for optimizer, saved in zip(self._all_optimizers(), tensors["optimizers"], strict=True):
             optimizer.load_state_dict({**optimizer.state_dict(), "state": saved})
@@ -658,12 +660,12 @@ def _scaled_backward(tensor: Tensor, factors: Callable[[], Tensor]) -> Tensor:
 
 
 def _require_finite(state: dict[Any, Any] | list[Any], where: str = "") -> None:
-    """Raise FloatingPointError if an array in nested dicts and lists has a NaN or infinity."""
+    """Raise FloatingPointError if a tensor in nested dicts and lists has a NaN or infinity."""
     items: Iterable[Any] = state.items() if isinstance(state, dict) else enumerate(state)
     for key, value in items:
         if isinstance(value, dict | list) and key != "history":
             _require_finite(value, f"{where}{key}.")
-        elif isinstance(value, np.ndarray) and not np.isfinite(value).all():
+        elif isinstance(value, Tensor) and not value.isfinite().all():
             raise FloatingPointError(
                 _fault(f"{where}{key}", "NaN or infinite", "the end of an epoch")
             )
@@ -676,8 +678,18 @@ def _fault(what: str, became: Any, when: str) -> str:
     )
 
 
+def as_arrays(state: dict[str, Any]) -> dict[str, Any]:
+    """Turn all tensors of a state into CPU numpy arrays."""
+    return _with_tensors(state, _to_numpy)
+
+
+def _with_tensors(state: dict[str, Any], convert: Callable[[Tensor], Any]) -> dict[str, Any]:
+    return {**state, **{key: _mapped(state[key], Tensor, convert) for key in TENSORS}}
+
+
 def _to_numpy(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy().copy()
+    copied = tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+    return copied.numpy()
 
 
 def _mapped(tree: Any, kind: type, convert: Callable[[Any], Any]) -> Any:

@@ -1,5 +1,6 @@
 """What runs another way than it is written: the same numbers."""
 
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_blobs
@@ -14,7 +15,8 @@ from sklearn_binfogan._convolutions import (
     ToMaps,
     leave_to_compiler,
 )
-from sklearn_binfogan._training import AdversarialNet
+from sklearn_binfogan._rows import Batches
+from sklearn_binfogan._training import AdversarialNet, as_arrays
 
 
 def test_gradients_lie_in_memory_as_their_weights():
@@ -28,6 +30,46 @@ def test_gradients_lie_in_memory_as_their_weights():
     net._backward(loss, net.optimizer_)
     assert weight.grad.stride() == weight.stride()
     torch.testing.assert_close(weight.grad, factors)
+
+
+def test_a_step_of_the_game_goes_through_d_once_a_side_and_trains_no_frozen_part():
+    rows = make_blobs(50, random_state=0)[0]
+    net = AdversarialNet(BInfoGANTransformer(3)._settings(rows, seed=0)).initialize()
+    net.load_rows(rows)
+    net.phase_, net.steps_["consistency"] = "game", 1
+    players = net.module_.train()
+    net._protect_categories()
+    n_judged, frozen = [], []
+    players.discriminator.register_forward_hook(lambda *_: n_judged.append(1))
+    players.encoder.category_trunk.register_forward_hook(
+        lambda _, inputs, features: frozen.append((inputs[0].requires_grad, features.requires_grad))
+    )
+
+    net.game_step(net.rows_.take(torch.arange(20)))
+
+    assert len(n_judged) == 2  # real pairs and fake ones
+    # Real rows leave no graph; through fakes G gets its gradient.
+    assert frozen == [(False, False), (True, True)]
+    assert all(w.grad is None for w in players.encoder.category_parameters())
+    assert all(w.grad is not None for w in players.discriminator.parameters())
+
+
+def test_a_snapshot_is_not_what_training_goes_on_with():
+    rows = make_blobs(50, random_state=0)[0]
+    net = BInfoGANTransformer(3, warmup_iter=3, max_iter=3, random_state=0).fit(rows)._net
+    net.load_rows(rows)
+    net.phase_, net.batches_ = "game", Batches(net.rows_, net.train_index_, 20, 5, 5, net.rng_)
+    net._protect_categories()
+    snapshot = net.export_interim()
+    before = as_arrays(snapshot)["module"]
+    assert all(isinstance(value, torch.Tensor) for value in snapshot["module"].values())
+
+    net.game_step(next(iter(net.batches_)))
+
+    weight = "generator.output.weight"
+    assert not np.array_equal(net.export()["module"][weight], before[weight])
+    for name, value in as_arrays(snapshot)["module"].items():
+        np.testing.assert_array_equal(value, before[name])
 
 
 def draw(*shape):
