@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
 from numbers import Integral
 from typing import Any
@@ -15,6 +15,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Prior = tuple[tuple[float, ...], ...]  # per categorical code, the probability of each category
+
+
+@lru_cache(maxsize=64)
+def on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Give numbers as a float32 tensor; sent but once, since to send them a GPU is waited for."""
+    return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def is_count(value: Any, low: int, high: float = float("inf")) -> bool:
@@ -158,7 +164,7 @@ class CodeSpec:
         labels = [
             torch.randint(k, (n,), generator=rng, device=rng.device)
             if prior is None
-            else torch.tensor(prior[i], device=rng.device).multinomial(n, True, generator=rng)
+            else on_device(prior[i], rng.device).multinomial(n, True, generator=rng)
             for i, k in enumerate(self.categories)
         ]
         width = self.n_continuous + self.n_noise

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from . import _losses as losses
-from ._codes import Prior
+from ._codes import Prior, on_device
 from ._networks import Encoder
 from ._settings import Settings
 from ._supervision import LabelledBatch, label_nll
@@ -120,7 +120,7 @@ class Consistency:
         if isinstance(given, str):
             return [None] * len(self.spec.categories)
         # Those of classes come in the order of the classes.
-        return [like.new_tensor(sorted(p, reverse=True)) for p in given]
+        return [on_device(tuple(sorted(p, reverse=True)), like.device) for p in given]
 
     @torch.no_grad()
     def settle(

@@ -98,13 +98,15 @@ class Layout:
             scaled = np.subtract(X, self.center, order="C") / self.scale
         return np.clip(scaled, -FARTHEST, FARTHEST, out=scaled).astype(dtype, copy=False)
 
-    def scaled_bytes(self, rows: Tensor) -> Tensor:
-        """Scale uint8 rows on their device to float32."""
-        if self.is_image:  # numbers: a GPU need not wait for them
-            return (rows.float() - float(self.center)) / float(self.scale)
-        center = torch.as_tensor(self.center, dtype=torch.float32, device=rows.device)
-        scale = torch.as_tensor(self.scale, dtype=torch.float32, device=rows.device)
-        return (rows.float() - center) / scale
+    def scaling(self, device: torch.device) -> tuple[float | Tensor, float | Tensor]:
+        """Give what uint8 rows on a device are to lose, and what they are then to be divided by."""
+        if self.is_image:
+            return float(self.center), float(self.scale)
+        center, scale = (
+            torch.as_tensor(values, dtype=torch.float32, device=device)
+            for values in (self.center, self.scale)
+        )
+        return center, scale
 
     def to_network(self, rows: Tensor) -> Tensor:
         """Scaled rows (n, n_features) to network input: (n, n_features) or (n, C, H, W)."""

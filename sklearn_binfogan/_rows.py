@@ -100,6 +100,7 @@ class Rows:
     def __init__(self, X: Source, layout: Layout, device: str) -> None:
         self.X, self.layout, self.device = X, layout, torch.device(device)
         self.resident = self._copied() if _has_room(self.device, X) else None
+        self.center, self.scale = layout.scaling(self.device)
 
     def __len__(self) -> int:
         return len(self.X)
@@ -112,7 +113,7 @@ class Rows:
         else:
             rows = self.resident[index]
         if rows.dtype == torch.uint8:
-            rows = self.layout.scaled_bytes(rows)
+            rows = (rows.float() - self.center) / self.scale
         return self.layout.to_network(rows)
 
     def _copied(self) -> Tensor:

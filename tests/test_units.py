@@ -12,6 +12,7 @@ from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._augmentation import identity, resolve_augmentation
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout, parse_image_shape
+from sklearn_binfogan._rows import Rows
 from sklearn_binfogan.metrics import cluster_accuracy, match_clusters
 
 SPEC = CodeSpec((3, 4), 2, 5)
@@ -154,13 +155,14 @@ def test_image_layout_is_channels_last(shape):
     np.testing.assert_allclose(layout.to_rows(network), X)
 
 
-def test_bytes_are_scaled_as_floats_are():
+@pytest.mark.parametrize("layout_of", [lambda X: Layout.image(X, (8, 8)), Layout.table])
+def test_bytes_are_scaled_as_floats_are(layout_of):
     X = np.random.default_rng(0).integers(0, 256, (4, 64)).astype(np.uint8)
-    layout = Layout.image(X, (8, 8))
+    layout = layout_of(X)
 
-    scaled = layout.scaled_bytes(torch.from_numpy(X)).numpy()
+    scaled = Rows(X, layout, "cpu").take(torch.arange(4)).flatten(1).numpy()
 
-    np.testing.assert_allclose(scaled, layout.scaled(X, np.float32), rtol=1e-6)
+    np.testing.assert_allclose(scaled, layout.scaled(X, np.float32), rtol=1e-5, atol=1e-6)
 
 
 def test_image_of_one_value():
