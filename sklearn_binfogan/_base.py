@@ -383,8 +383,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             Per categorical code the posterior of each category, then the means of the
             continuous codes, then z if `include_noise`. float64 for float64 rows, else float32.
         """
-        codes = self._encode(self._checked(X))
-        return codes if self.include_noise else codes[:, : self._spec.noise.start]
+        X, spec = self._checked(X), self._spec
+        return self._encode(X, spec.width if self.include_noise else spec.noise.start)
 
     def inverse_transform(self, codes: Any) -> np.ndarray:
         """Generate rows from codes, in the units of X.
@@ -473,9 +473,13 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         check_is_fitted(self)
         return checked_rows(self, X, reset=False)
 
-    def _encode(self, X: Source) -> np.ndarray:
-        """Codes (n, width) of validated rows, clusters in public order."""
-        return np.concatenate(list(self._encoded_blocks(X)))
+    def _encode(self, X: Source, n_columns: int | None = None) -> np.ndarray:
+        """Leading columns of the codes (n, width) of validated rows, clusters in public order."""
+        shape = (len(X), self._spec.width if n_columns is None else n_columns)
+        encoded = np.empty(shape, np.float64 if X.dtype == np.float64 else np.float32)
+        for part, codes in zip(row_blocks(encoded), self._encoded_blocks(X), strict=True):
+            part[:] = codes[:, : shape[1]]
+        return encoded
 
     def _posterior(self, X: Source) -> np.ndarray:
         """q(c | x) of validated rows, (n, n_categorical), clusters in public order."""
@@ -506,11 +510,16 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     @staticmethod
     def _inference_copy(module: torch.nn.Module, dtype: Any) -> torch.nn.Module:
         """In float64 for float64 input: results then do not depend on how rows are batched."""
-        return copy.deepcopy(module).double() if dtype == np.float64 else module
+        if dtype != np.float64:
+            return module
+        return copy.deepcopy(module).to(_with_float64(next(module.parameters()).device)).double()
 
     def _computed(self, compute: Callable[[Tensor], Tensor], block: Tensor) -> np.ndarray:
+        device = torch.device(self._net.device)
+        if block.dtype == torch.float64:
+            device = _with_float64(device)
         with single_thread(), torch.no_grad():
-            output: np.ndarray = compute(block.to(self._net.device)).cpu().numpy()
+            output: np.ndarray = compute(block.to(device)).cpu().numpy()
         return output
 
     def _evaluate(self, X: np.ndarray) -> dict[str, float]:
@@ -586,10 +595,18 @@ def _is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
+def _with_float64(device: torch.device) -> torch.device:
+    """Give the device itself, or the CPU in place of one of Apple's GPUs, which lack float64."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def resolve_device(device: str) -> str:
-    """Check a device name; "auto" is CUDA where there is a GPU, else the CPU."""
+    """Check a device name; "auto" is CUDA where there is a GPU, else the CPU.
+
+    "cuda" is the GPU that is current: the model stays there when another one is.
+    """
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = device.partition(":")
     available = {
         "cpu": True,
@@ -602,4 +619,4 @@ def resolve_device(device: str) -> str:
         )
     if not available[kind] or (kind == "cuda" and int(index or 0) >= torch.cuda.device_count()):
         raise ValueError(f"device={device!r} is not available on this machine; use 'auto'.")
-    return device
+    return f"cuda:{torch.cuda.current_device()}" if device == "cuda" else device

@@ -75,7 +75,8 @@ def data_parallel() -> Iterator[None]:
             "`torchrun --nproc-per-node 2 script.py`."
         )
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
-    with torch.cuda.device(local_rank) if torch.cuda.is_available() else nullcontext():
+    has_own_gpu = local_rank < torch.cuda.device_count()  # else `device` has to name one
+    with torch.cuda.device(local_rank) if has_own_gpu else nullcontext():
         if own:
             dist.init_process_group()
         before = NET.set(ParallelNet)

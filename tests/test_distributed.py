@@ -16,7 +16,7 @@ X, _ = make_blobs(400, n_features=6, centers=3, random_state=0)
 N_PROCESSES, BATCH = 2, 32
 
 # Norm-free networks, and no term that looks at a whole batch.
-GAME_ALONE = {"consistency_weight": 0, "max_iter": 40, "random_state": 0}
+GAME_ALONE = {"consistency_weight": 0, "max_iter": 40, "random_state": 0, "device": "cpu"}
 
 SCRIPT = """
 import json, os, sys
@@ -77,7 +77,7 @@ def test_same_losses_as_one_process_at_twice_the_batch(tmp_path):
 IMAGES = np.random.default_rng(0).uniform(size=(40, 28 * 28))
 
 
-TINY = {"batch_size": 8, "max_iter": 2, "random_state": None}
+TINY = {"batch_size": 8, "max_iter": 2, "random_state": None, "device": "cpu"}
 
 
 @pytest.mark.parametrize(
