@@ -43,9 +43,10 @@ class AggregatePosterior(nn.Module):
         The prior counts as as many rows as there are columns, so that a group of a few rows, or
         of none, has a covariance of full rank.
         """
+        codes = codes.cpu()  # small matrices, and Apple's GPUs have no float64
         groups, style = self._groups(codes), codes[:, self.spec.n_categorical :].double()
         width = style.shape[1]
-        prior = PRIOR_VARIANCE * width * torch.eye(width, dtype=style.dtype, device=style.device)
+        prior = PRIOR_VARIANCE * width * torch.eye(width, dtype=style.dtype)
         for group in range(len(self.mean)):
             rows = style[groups == group]
             total = len(rows) + width

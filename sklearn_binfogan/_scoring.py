@@ -118,7 +118,7 @@ def _recovery(
     hits = spec.labels(found[:, : spec.n_categorical]) == spec.labels(
         drawn[:, : spec.n_categorical]
     )
-    return {"recovery": float(recovery), "agreement": float(hits.double().mean())}
+    return {"recovery": float(recovery), "agreement": float(hits.float().mean())}
 
 
 def generated(generator: nn.Module, codes: Tensor) -> Tensor:

@@ -124,13 +124,16 @@ class Peak(threading.Thread):
         self.join()
 
 
-def growth_of_a_fit(n_rows, n_columns, folder):
-    """Fit a memory map of float64 rows and read codes of all of it."""
-    rows = np.memmap(folder / "rows", np.float64, "w+", shape=(n_rows, n_columns))
+def growth_of_a_fit(n_rows, n_columns, folder, dtype=np.float64, in_memory=False):
+    """Fit many rows, as a rule of a memory map, and read the clusters of all of them."""
+    rows = np.memmap(folder / "rows", dtype, "w+", shape=(n_rows, n_columns))
     rng = np.random.default_rng(0)
     for start in range(0, n_rows, 10_000):
-        rows[start : start + 10_000] = rng.normal(size=(min(10_000, n_rows - start), n_columns))
+        drawn = 100 + 20 * rng.normal(size=(min(10_000, n_rows - start), n_columns))
+        rows[start : start + 10_000] = drawn.clip(0, 255)
     rows.flush()
+    if in_memory:
+        rows = np.array(rows)
     model().fit(rows[:5000])  # what torch sets up once is not counted
     with Peak() as peak:
         model().fit(rows).predict(rows)
@@ -146,6 +149,15 @@ needs_status = pytest.mark.skipif(
 def test_memory_of_a_fit_is_far_below_the_datas(tmp_path):
     n_rows, n_columns = 50_000, 200
     assert growth_of_a_fit(n_rows, n_columns, tmp_path) < 8 * n_rows * n_columns / 2
+
+
+@needs_status
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_bytes_stay_bytes(in_memory, tmp_path):
+    """As float32 they would take four times the memory."""
+    n_rows, n_columns = 100_000, 400
+    growth = growth_of_a_fit(n_rows, n_columns, tmp_path, np.uint8, in_memory)
+    assert growth < n_rows * n_columns
 
 
 @needs_status

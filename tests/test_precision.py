@@ -157,28 +157,61 @@ def test_check_estimator_on_a_gpu():
     check_estimator(BInfoGANTransformer(device="cuda"))
 
 
+GPU_CASES = [*CASES, (DIGITS.astype(np.uint8), {"image_shape": (8, 8)})]
+
+
 @gpu
 @pytest.mark.gpu
+@pytest.mark.parametrize(("rows", "parameters"), GPU_CASES)
 @pytest.mark.parametrize(
     "options", [{}, {"precision": "bf16"}, {"compile": True}, {"compile": "reduce-overhead"}]
 )
-def test_gpu_agrees_with_cpu(options):
-    budget = {"n_clusters": 3, "warmup_iter": 300, "max_iter": 300, "random_state": 0}
-    there = BInfoGANTransformer(device="cuda", **budget, **options).fit(X)
-    here = BInfoGANTransformer(device="cpu", **budget).fit(X)
-    assert abs(there.score(X) - here.score(X)) < 0.1
+def test_gpu_agrees_with_cpu(options, rows, parameters):
+    budget = {"warmup_iter": 300, "max_iter": 300, "random_state": 0, **parameters}
+    there = BInfoGANTransformer(device="cuda", **budget, **options).fit(rows)
+    here = BInfoGANTransformer(device="cpu", **budget).fit(rows)
+    assert abs(there.score(rows) - here.score(rows)) < 0.1
     moved = BInfoGANTransformer(device="cpu", **budget)
     moved.__setstate__({**there.__getstate__(), "device": "cpu"})
-    np.testing.assert_allclose(moved.transform(X), there.transform(X), atol=1e-5)
+    # cuDNN's convolutions of float32 take 10 bits of each number, unless told otherwise.
+    np.testing.assert_allclose(moved.transform(rows), there.transform(rows), atol=1e-2)
 
 
 @gpu
 @pytest.mark.gpu
-def test_a_model_moves_both_ways():
-    here = BInfoGANTransformer(3, device="cpu", **SHORT).fit(X)
-    there = BInfoGANTransformer(3)
+@pytest.mark.parametrize(("rows", "parameters"), GPU_CASES)
+def test_a_model_moves_both_ways(rows, parameters):
+    here = BInfoGANTransformer(device="cpu", **SHORT, **parameters).fit(rows)
+    there = BInfoGANTransformer()
     there.__setstate__({**here.__getstate__(), "device": "cuda"})
-    back = BInfoGANTransformer(3)
+    back = BInfoGANTransformer()
     back.__setstate__({**there.__getstate__(), "device": "cpu"})
-    np.testing.assert_array_equal(back.transform(X), here.transform(X))
-    np.testing.assert_allclose(there.transform(X), here.transform(X), atol=1e-5)
+    np.testing.assert_array_equal(back.transform(rows), here.transform(rows))
+    np.testing.assert_allclose(there.transform(rows), here.transform(rows), atol=1e-2)
+
+
+@gpu
+@pytest.mark.gpu
+@pytest.mark.parametrize("prior", ["uniform", np.array([0.5, 0.3, 0.2])])
+@pytest.mark.parametrize("phase", ["consistency", "game"])
+def test_a_step_waits_for_the_gpu_once(phase, prior):
+    settings = BInfoGANTransformer(3, cluster_prior=prior, device="cuda")._settings(X, 0)
+    net = AdversarialNet(settings, "cuda").initialize()
+    net.load_rows(X)
+    net.phase_, net.steps_["consistency"] = phase, int(phase == "game")
+    net.module_.train()
+    net._protect_categories()
+    net.history.new_epoch()
+
+    def step():
+        net.history.new_batch()
+        net.train_step(net.rows_.take(net.train_index_[:128]))
+
+    step()
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with pytest.warns(UserWarning, match="synchroniz") as waits:
+            step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert sum("synchroniz" in str(wait.message) for wait in waits) == 1

@@ -105,6 +105,7 @@ def check_everything(X, estimator):
     full = estimator.transform(X)
     assert full.shape == (n, width + n_noise)
     np.testing.assert_array_equal(full[:, :width], codes)
+    assert codes.flags.owndata  # it does not hold the noise in memory
     assert np.abs(full[:, width:]).max(initial=0) <= 1
     assert len(estimator.get_feature_names_out()) == width + n_noise
     estimator.set_params(include_noise=False)
