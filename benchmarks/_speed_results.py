@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from _report import Row
-from _tables import Page, Section, decimals, table
+from _tables import Page, Section, decimals, percent, table
 
 HEAD = """\
 # Speed and scale
@@ -83,6 +83,25 @@ def choices_section(content: Row) -> str:
     )
 
 
+def gpu_section(content: Row) -> str:
+    speeds = content.get("steps_a_second", {})
+    phases = list(next(iter(speeds.values()), {}))
+    steps = ([way, *(f"{row[phase]:.0f}" for phase in phases)] for way, row in speeds.items())
+    fits = (
+        [name, way, f"{row['seconds']:.0f}", percent(row["accuracy"]), row["steps"]]
+        for name in ("mnist", "paper")
+        for way, row in content.get(name, {}).items()
+    )
+    parts = [
+        f"{content['gpu']}. Largest batch that fits: {content.get('largest_batch', '')}.",
+        "Steps a second:",
+        table(["way", *phases], steps),
+        "Whole fits of MNIST, by the default networks and by the paper's preset:",
+        table(["networks", "way", "seconds", "test accuracy", "steps"], fits),
+    ]
+    return "\n\n".join(parts)
+
+
 SPEED = Page(
     "results_speed.md",
     HEAD,
@@ -92,5 +111,6 @@ SPEED = Page(
         ),
         Section("Scale", "scale", "benchmarks/scale.py", scale_section),
         Section("Choices on a CPU", "cpu_choices", "benchmarks/cpu_choices.py", choices_section),
+        Section("On a GPU", "gpu", "benchmarks/gpu.py", gpu_section),
     ],
 )

@@ -112,4 +112,17 @@ def test_speed_of_what_was_measured_so_far(file, content, tmp_path, monkeypatch)
     (tmp_path / f"{file}.json").write_text(json.dumps(content))
     page = results_page.SPEED.text(tmp_path)
     assert "| 1.025 |" in page
-    assert page.count("Not measured yet") == 2
+    assert page.count("Not measured yet") == 3
+
+
+def test_what_a_gpu_gave(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import results_page
+
+    speeds = {"eager": {"consistency": 300.0, "game": 100.0, "paper": 50.0}}
+    paper = {"graph": {"seconds": 59.6, "accuracy": 0.8642, "steps": 30_000}}
+    content = {"environment": ENVIRONMENT, "gpu": "a GPU", "steps_a_second": speeds, "paper": paper}
+    (tmp_path / "gpu.json").write_text(json.dumps(content))
+    page = results_page.SPEED.text(tmp_path)
+    assert "| eager | 300 | 100 | 50 |" in page
+    assert "| paper | graph | 60 | 86.42 % | 30000 |" in page
