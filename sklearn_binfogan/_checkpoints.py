@@ -173,7 +173,7 @@ def encode_interim(state: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
 
 
 def decode_interim(document: dict[str, Any], settings: Settings, arrays: Arrays) -> dict[str, Any]:
-    """Bring back what `AdversarialNet.export_interim` gave.
+    """Bring back what `AdversarialNet.export_interim` gave, as arrays.
 
     Raises
     ------

@@ -57,7 +57,8 @@ class LastGood(Callback):
     Attributes
     ----------
     state : dict or None
-        What `AdversarialNet.export_interim` gave; None before the first epoch's end.
+        What `AdversarialNet.export_interim` gave, or the same as arrays where training goes on from
+        such a state; None before the first epoch's end.
     """
 
     def __init__(self) -> None:

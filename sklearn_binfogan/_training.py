@@ -623,7 +623,8 @@ class AdversarialNet(NeuralNet):
     def restore(self, state: dict[str, Any]) -> AdversarialNet:
         """Initialise, then take over an exported state."""
         self.initialize()
-        tensors = {k: _mapped(state[k], np.ndarray, torch.from_numpy) for k in TENSORS}
+        # Copies: Adam goes on with the very tensors that it is given.
+        tensors = {k: _mapped(state[k], np.ndarray | Tensor, _to_tensor) for k in TENSORS}
         self.module_.load_state_dict(tensors["module"])
         for optimizer, saved in zip(self._all_optimizers(), tensors["optimizers"], strict=True):
             optimizer.load_state_dict({**optimizer.state_dict(), "state": saved})
@@ -692,7 +693,11 @@ def _to_numpy(tensor: Tensor) -> np.ndarray:
     return copied.numpy()
 
 
-def _mapped(tree: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
+def _to_tensor(array: np.ndarray | Tensor) -> Tensor:
+    return torch.as_tensor(array).detach().clone()
+
+
+def _mapped(tree: Any, kind: Any, convert: Callable[[Any], Any]) -> Any:
     """Convert every leaf of one kind in nested dicts, lists and tuples."""
     if isinstance(tree, kind):
         return convert(tree)

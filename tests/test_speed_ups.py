@@ -54,6 +54,13 @@ def test_a_step_of_the_game_goes_through_d_once_a_side_and_trains_no_frozen_part
     assert all(w.grad is not None for w in players.discriminator.parameters())
 
 
+def leaves(state):
+    """All arrays of a net's state."""
+    optimizers = [values for each in state["optimizers"] for values in each.values()]
+    arrays = [array for group in [state["module"], *optimizers] for array in group.values()]
+    return [*arrays, state["rng"], state["balance"]]
+
+
 def test_a_snapshot_is_not_what_training_goes_on_with():
     rows = make_blobs(50, random_state=0)[0]
     net = BInfoGANTransformer(3, warmup_iter=3, max_iter=3, random_state=0).fit(rows)._net
@@ -61,15 +68,23 @@ def test_a_snapshot_is_not_what_training_goes_on_with():
     net.phase_, net.batches_ = "game", Batches(net.rows_, net.train_index_, 20, 5, 5, net.rng_)
     net._protect_categories()
     snapshot = net.export_interim()
-    before = as_arrays(snapshot)["module"]
+    before = as_arrays(snapshot)
     assert all(isinstance(value, torch.Tensor) for value in snapshot["module"].values())
+    restored = AdversarialNet(net.settings).restore(snapshot)
+    restored.load_rows(rows)
+    restored.phase_ = "game"
+    restored._protect_categories()
 
-    net.game_step(next(iter(net.batches_)))
+    for trained in (net, restored):
+        trained.game_step(trained.rows_.take(torch.arange(20)))
 
-    weight = "generator.output.weight"
-    assert not np.array_equal(net.export()["module"][weight], before[weight])
-    for name, value in as_arrays(snapshot)["module"].items():
-        np.testing.assert_array_equal(value, before[name])
+        after = trained.export()
+        weight = "generator.output.weight"
+        assert not np.array_equal(after["module"][weight], before["module"][weight])
+        moments = (after["optimizers"][1], before["optimizers"][1])
+        assert not all(np.array_equal(*(m[i]["exp_avg"] for m in moments)) for i in moments[0])
+        for kept, expected in zip(leaves(as_arrays(snapshot)), leaves(before), strict=True):
+            np.testing.assert_array_equal(kept, expected)
 
 
 def draw(*shape):
