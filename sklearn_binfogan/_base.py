@@ -601,12 +601,9 @@ def _with_float64(device: torch.device) -> torch.device:
 
 
 def resolve_device(device: str) -> str:
-    """Check a device name; "auto" is CUDA where there is a GPU, else the CPU.
-
-    "cuda" is the GPU that is current: the model stays there when another one is.
-    """
+    """Check a device name; "auto" is CUDA where there is a GPU, else the CPU."""
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = device.partition(":")
     available = {
         "cpu": True,
@@ -619,4 +616,4 @@ def resolve_device(device: str) -> str:
         )
     if not available[kind] or (kind == "cuda" and int(index or 0) >= torch.cuda.device_count()):
         raise ValueError(f"device={device!r} is not available on this machine; use 'auto'.")
-    return f"cuda:{torch.cuda.current_device()}" if device == "cuda" else device
+    return device

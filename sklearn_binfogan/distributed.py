@@ -75,7 +75,8 @@ def data_parallel() -> Iterator[None]:
             "`torchrun --nproc-per-node 2 script.py`."
         )
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
-    has_own_gpu = local_rank < torch.cuda.device_count()  # else `device` has to name one
+    # Without one, CUDA's processes would share a GPU, which NCCL refuses; the CPU's need none.
+    has_own_gpu = local_rank < torch.cuda.device_count()
     with torch.cuda.device(local_rank) if has_own_gpu else nullcontext():
         if own:
             dist.init_process_group()
@@ -103,13 +104,13 @@ class Losses(nn.Module):
 class ParallelNet(AdversarialNet):
     """The net of one process among several; what the first of them decides holds for all."""
 
-    def __init__(self, settings: Settings, *arguments: Any) -> None:
+    def __init__(self, settings: Settings, device: str = "cpu", *arguments: Any) -> None:
         if any(isinstance(argument, Keeper) for argument in arguments):
             raise ValueError(
                 "checkpoint_dir is not for a fit that several processes share: each has random "
                 "numbers of its own. Give checkpoint_dir=None."
             )
-        super().__init__(_from_first(settings), *arguments)
+        super().__init__(_from_first(settings), by_number(device), *arguments)
         self.share = Share(dist.get_rank(), dist.get_world_size())
 
     def _row_generator(self) -> torch.Generator:
@@ -158,6 +159,11 @@ class ParallelNet(AdversarialNet):
         """Let go of the rows and of the process group."""
         super().forget_rows()
         del self.losses_
+
+
+def by_number(device: str) -> str:
+    """Name the current GPU, which after the block is another one, by its number."""
+    return f"cuda:{torch.cuda.current_device()}" if device == "cuda" else device
 
 
 def _from_first(value: Any) -> Any:

@@ -139,7 +139,8 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
     """
     name = os.fspath(path)
     if device != "auto":
-        resolve_device(str(device))  # before the file is read
+        device = str(device)
+        resolve_device(device)  # refused before the file is read
     try:
         document, arrays = container.read(name, [FORMAT_VERSION])
         kind, parameters, state = _checked(document, arrays)

@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 import scipy.sparse
-import torch
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import NotFittedError
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._base import resolve_device
 
 X = make_blobs(60, centers=3, n_features=4, random_state=0)[0]
 IMAGES = load_digits().data[:60]
@@ -164,18 +162,6 @@ def test_unknown_name_lists_the_known_ones(name, known):
 @pytest.mark.parametrize("device", ["cuda:x", "cuda:99", "cpu:x", "gpu", ""])
 def test_device_that_is_not_there(device):
     assert_fails_and_changes_nothing({"device": device}, X, ValueError, "device")
-
-
-@pytest.mark.parametrize(
-    ("asked", "given"),
-    [("auto", "cuda:1"), ("cuda", "cuda:1"), ("cuda:0", "cuda:0"), ("cpu", "cpu")],
-)
-def test_the_current_gpu_is_named(asked, given, monkeypatch):
-    """A process of several makes its own GPU the current one only while it fits."""
-    gpus = {"is_available": True, "current_device": 1, "device_count": 2}
-    for name, value in gpus.items():
-        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
-    assert resolve_device(asked) == given
 
 
 @pytest.mark.parametrize(("name", "value"), [("architecture", "conv"), ("augmentation", "affine")])

@@ -6,11 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import make_blobs
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._checkpoints import Keeper
-from sklearn_binfogan.distributed import ParallelNet, data_parallel
+from sklearn_binfogan.distributed import ParallelNet, by_number, data_parallel
 
 X, _ = make_blobs(400, n_features=6, centers=3, random_state=0)
 N_PROCESSES, BATCH = 2, 32
@@ -114,6 +115,11 @@ def test_other_rows_in_another_process_are_refused(tmp_path):
 def test_without_torchrun():
     with pytest.raises(RuntimeError, match="torchrun"), data_parallel():
         pass
+
+
+def test_a_model_stays_on_its_processs_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert [by_number(name) for name in ("cuda", "cuda:0", "cpu")] == ["cuda:1", "cuda:0", "cpu"]
 
 
 def test_checkpoints_of_shared_fits_are_refused(tmp_path):

@@ -218,6 +218,7 @@ def test_loading_leaves_global_state_as_found(stored):
 def test_device(stored):
     assert load(stored).device == "auto"
     assert load(stored, device="cpu").device == "cpu"
+    assert load(stored, device=torch.device("cpu")).device == "cpu"
     for device in ("tpu", "cuda:99", None):
         with pytest.raises(ValueError, match="device"):
             load(stored, device=device)
