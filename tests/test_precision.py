@@ -157,6 +157,11 @@ def test_check_estimator_on_a_gpu():
     check_estimator(BInfoGANTransformer(device="cuda"))
 
 
+def close(rows):
+    """How close codes are: of float32, which bytes become, cuDNN's convolutions take 10 bits."""
+    return 1e-2 if rows.dtype == np.uint8 else 1e-5
+
+
 GPU_CASES = [*CASES, (DIGITS.astype(np.uint8), {"image_shape": (8, 8)})]
 
 
@@ -173,8 +178,7 @@ def test_gpu_agrees_with_cpu(options, rows, parameters):
     assert abs(there.score(rows) - here.score(rows)) < 0.1
     moved = BInfoGANTransformer(device="cpu", **budget)
     moved.__setstate__({**there.__getstate__(), "device": "cpu"})
-    # cuDNN's convolutions of float32 take 10 bits of each number, unless told otherwise.
-    np.testing.assert_allclose(moved.transform(rows), there.transform(rows), atol=1e-2)
+    np.testing.assert_allclose(moved.transform(rows), there.transform(rows), atol=close(rows))
 
 
 @gpu
@@ -187,7 +191,7 @@ def test_a_model_moves_both_ways(rows, parameters):
     back = BInfoGANTransformer()
     back.__setstate__({**there.__getstate__(), "device": "cpu"})
     np.testing.assert_array_equal(back.transform(rows), here.transform(rows))
-    np.testing.assert_allclose(there.transform(rows), here.transform(rows), atol=1e-2)
+    np.testing.assert_allclose(there.transform(rows), here.transform(rows), atol=close(rows))
 
 
 @gpu
