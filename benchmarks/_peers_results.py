@@ -14,7 +14,7 @@ Written by `python benchmarks/results_page.py` from the files in `benchmarks/res
 The same 60 000 training images for all, one thread each. Seconds are of CPU time. Accuracy is
 one-to-one; on the test images it is that of `predict`, where a method has it. "Our time":
 both phases of a deep method get at least the seconds of a whole fit of ours, shared as its defaults
-share epochs, which first runs of few epochs tell; with other work beside them it may be more.
+share epochs. How many epochs that is follows from short runs before, so that it may be more.
 
 ![Accuracy against CPU seconds, a point per seed](images/peers.png)
 """

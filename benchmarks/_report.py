@@ -9,6 +9,7 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,9 @@ def output_path(options: argparse.Namespace, name: str) -> Path:
     return folder / (f"binfogan-quick-{name}.json" if options.quick else f"{name}.json")
 
 
+@cache
 def environment() -> Row:
-    """Versions, commit and machine of a run."""
+    """Versions, commit and machine of a run, as they were when it began."""
     return {
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", "sklearn_binfogan")),

@@ -92,8 +92,9 @@ def gpu_section(content: Row) -> str:
         for name in ("mnist", "paper")
         for way, row in content.get(name, {}).items()
     )
+    largest = content.get("largest_batch", "not measured")
     parts = [
-        f"{content['gpu']}. Largest batch that fits: {content.get('largest_batch', '')}.",
+        f"{content['gpu']}. Largest batch that fits: {largest}.",
         "Steps a second:",
         table(["way", *phases], steps),
         "Whole fits of MNIST, by the default networks and by the paper's preset:",
