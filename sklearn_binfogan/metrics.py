@@ -23,6 +23,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import entr
 from sklearn.metrics import balanced_accuracy_score, mutual_info_score
 from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import minmax_scale
 from sklearn.utils import check_array, check_random_state, check_scalar
 
 
@@ -193,7 +194,8 @@ def mutual_information_gap(factors: Any, codes: Any, *, n_bins: int = 20) -> flo
         instance with :class:`sklearn.preprocessing.KBinsDiscretizer`.
     codes : array-like of shape (n, n_codes)
         Numbers. A column of at most `n_bins` distinct ones, such as the numbers of categories, is
-        taken as it is; any other is cut into bins of equal width, as in [2]_.
+        taken as it is; any other is cut into bins of equal width, as in [2]_. Values are told
+        apart to a millionth of the column's range.
     n_bins : int, default=20
         Bins of a continuous code, at least 2.
 
@@ -615,6 +617,8 @@ def _classes(factor: np.ndarray) -> np.ndarray:
 
 def _bin(code: np.ndarray, n_bins: int) -> np.ndarray:
     """Return the number of the bin of each value; up to `n_bins` distinct values get one each."""
+    # Else levels of a code that differ by rounding would fall to both sides of a bin's edge.
+    code = minmax_scale(code).round(6)
     distinct, index = np.unique(code, return_inverse=True)
     if len(distinct) <= n_bins:
         return index

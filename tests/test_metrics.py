@@ -52,6 +52,8 @@ PERFECT = {
     "the factors": FACTORS,
     "in another order": FACTORS[:, ::-1],
     "scaled, turned and shifted": FACTORS * [1000.0, -0.001, -1] + 5,
+    # Levels on the edges of bins, where rounding tells of another factor.
+    "with rounding": FACTORS - FACTORS.max(axis=0) / 2 + 1e-13 * FACTORS[:, ::-1],
     "with slight noise": FACTORS + rng().uniform(-0.01, 0.01, FACTORS.shape),
     "with a constant code": np.column_stack([np.ones(N_ROWS), FACTORS]),
     "a data frame": pd.DataFrame(FACTORS),
@@ -357,10 +359,8 @@ def test_cluster_accuracy_scorer_in_a_grid_search():
 
 
 def test_mutual_information_gap_scorer_in_a_grid_search():
-    # The principal axes are the factors, and the last one holds nothing. With slight noise: the
-    # middle one of three levels would lie on the edge of two bins, where rounding decides.
-    factors = StandardScaler().fit_transform(FACTORS + rng().uniform(-0.01, 0.01, FACTORS.shape))
-    factors *= [1, 2, 3]
+    # The principal axes are the factors, and the last one holds nothing.
+    factors = StandardScaler().fit_transform(FACTORS) * [1, 2, 3]
     X = np.column_stack([factors, np.zeros(N_ROWS)])
 
     search = GridSearchCV(
