@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, cast
 
@@ -494,7 +493,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         encoder = cast(Encoder, self._inference_copy(self._net.module_.averaged_encoder, dtype))
         for block in row_blocks(X):
             rows = layout.to_network(torch.from_numpy(layout.scaled(block, dtype)))
-            codes = self._computed(partial(read, encoder), rows)
+            codes = self._computed(read, encoder, rows)
             codes[:, : spec.n_categorical] = codes[:, self._column_order]
             yield codes
 
@@ -503,23 +502,26 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         generator = self._inference_copy(self._net.module_.averaged_generator, codes.dtype)
         own = codes.copy()
         own[:, self._column_order] = codes[:, : self._spec.n_categorical]
-        compute = partial(generated, generator)
-        blocks = [self._computed(compute, torch.from_numpy(b)) for b in row_blocks(own)]
-        return self._net.settings.layout.to_rows(np.concatenate(blocks))
+        blocks = map(torch.from_numpy, row_blocks(own))
+        rows = [self._computed(generated, generator, block) for block in blocks]
+        return self._net.settings.layout.to_rows(np.concatenate(rows))
 
     @staticmethod
     def _inference_copy(module: torch.nn.Module, dtype: Any) -> torch.nn.Module:
         """In float64 for float64 input: results then do not depend on how rows are batched."""
         if dtype != np.float64:
             return module
-        return copy.deepcopy(module).to(_with_float64(next(module.parameters()).device)).double()
+        copied = copy.deepcopy(module)
+        on_apples_gpu = next(module.parameters()).device.type == "mps"  # which has no float64
+        return (copied.cpu() if on_apples_gpu else copied).double()
 
-    def _computed(self, compute: Callable[[Tensor], Tensor], block: Tensor) -> np.ndarray:
-        device = torch.device(self._net.device)
-        if block.dtype == torch.float64:
-            device = _with_float64(device)
+    @staticmethod
+    def _computed(
+        compute: Callable[[Any, Tensor], Tensor], module: torch.nn.Module, block: Tensor
+    ) -> np.ndarray:
+        block = block.to(next(module.parameters()).device)
         with single_thread(), torch.no_grad():
-            output: np.ndarray = compute(block.to(device)).cpu().numpy()
+            output: np.ndarray = compute(module, block).cpu().numpy()
         return output
 
     def _evaluate(self, X: np.ndarray) -> dict[str, float]:
@@ -593,11 +595,6 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
 
 def _is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
-
-
-def _with_float64(device: torch.device) -> torch.device:
-    """Give the device itself, or the CPU in place of one of Apple's GPUs, which lack float64."""
-    return torch.device("cpu") if device.type == "mps" else device
 
 
 def resolve_device(device: str) -> str:

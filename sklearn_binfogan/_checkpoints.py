@@ -152,7 +152,7 @@ class Keeper(LastGood):
         n_steps = sum(self.state["steps"].values())
         if n_steps - self.written_at < self.every and net.batches_.remaining > 0:
             return
-        document, arrays = encode_interim(as_arrays(self.state))
+        document, arrays = encode_interim(self.state)
         try:
             container.write(str(self.path), CHECKPOINT_VERSION, self.head | document, arrays)
         except OSError as error:
@@ -162,8 +162,8 @@ class Keeper(LastGood):
 
 
 def encode_interim(state: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
-    """Turn what `AdversarialNet.export_interim` gives, as arrays, into JSON values and arrays."""
-    arrays = Arrays()
+    """Turn what `AdversarialNet.export_interim` gives into JSON values and arrays."""
+    state, arrays = as_arrays(state), Arrays()
     document = encode_state(state, arrays)
     progress = state["progress"]
     arrays["order"] = progress.order

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
 from torch import Tensor
@@ -97,16 +96,6 @@ class Layout:
         with np.errstate(over="ignore"):  # infinity is moved closer too
             scaled = np.subtract(X, self.center, order="C") / self.scale
         return np.clip(scaled, -FARTHEST, FARTHEST, out=scaled).astype(dtype, copy=False)
-
-    def scaling(self, device: torch.device) -> tuple[float | Tensor, float | Tensor]:
-        """Give what uint8 rows on a device are to lose, and what they are then to be divided by."""
-        if self.is_image:
-            return float(self.center), float(self.scale)
-        center, scale = (
-            torch.as_tensor(values, dtype=torch.float32, device=device)
-            for values in (self.center, self.scale)
-        )
-        return center, scale
 
     def to_network(self, rows: Tensor) -> Tensor:
         """Scaled rows (n, n_features) to network input: (n, n_features) or (n, C, H, W)."""

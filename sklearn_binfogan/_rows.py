@@ -100,7 +100,11 @@ class Rows:
     def __init__(self, X: Source, layout: Layout, device: str) -> None:
         self.X, self.layout, self.device = X, layout, torch.device(device)
         self.resident = self._copied() if _has_room(self.device, X) else None
-        self.center, self.scale = layout.scaling(self.device)
+        # For bytes, which are scaled where they are used.
+        self.center, self.scale = (
+            torch.as_tensor(values, dtype=torch.float32, device=self.device)
+            for values in (layout.center, layout.scale)
+        )
 
     def __len__(self) -> int:
         return len(self.X)

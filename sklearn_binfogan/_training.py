@@ -694,7 +694,7 @@ def _to_numpy(tensor: Tensor) -> np.ndarray:
 
 
 def _to_tensor(array: np.ndarray | Tensor) -> Tensor:
-    return torch.as_tensor(array).detach().clone()
+    return torch.as_tensor(array).clone()
 
 
 def _mapped(tree: Any, kind: Any, convert: Callable[[Any], Any]) -> Any:

@@ -110,7 +110,7 @@ class ParallelNet(AdversarialNet):
                 "checkpoint_dir is not for a fit that several processes share: each has random "
                 "numbers of its own. Give checkpoint_dir=None."
             )
-        super().__init__(_from_first(settings), by_number(device), *arguments)
+        super().__init__(_from_first(settings), _by_number(device), *arguments)
         self.share = Share(dist.get_rank(), dist.get_world_size())
 
     def _row_generator(self) -> torch.Generator:
@@ -161,7 +161,7 @@ class ParallelNet(AdversarialNet):
         del self.losses_
 
 
-def by_number(device: str) -> str:
+def _by_number(device: str) -> str:
     """Name the current GPU, which after the block is another one, by its number."""
     return f"cuda:{torch.cuda.current_device()}" if device == "cuda" else device
 

@@ -11,7 +11,7 @@ from sklearn.datasets import make_blobs
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._checkpoints import Keeper
-from sklearn_binfogan.distributed import ParallelNet, by_number, data_parallel
+from sklearn_binfogan.distributed import ParallelNet, _by_number, data_parallel
 
 X, _ = make_blobs(400, n_features=6, centers=3, random_state=0)
 N_PROCESSES, BATCH = 2, 32
@@ -119,7 +119,7 @@ def test_without_torchrun():
 
 def test_a_model_stays_on_its_processs_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    assert [by_number(name) for name in ("cuda", "cuda:0", "cpu")] == ["cuda:1", "cuda:0", "cpu"]
+    assert [_by_number(name) for name in ("cuda", "cuda:0", "cpu")] == ["cuda:1", "cuda:0", "cpu"]
 
 
 def test_checkpoints_of_shared_fits_are_refused(tmp_path):

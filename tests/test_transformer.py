@@ -111,15 +111,7 @@ def check_everything(X, estimator):
     estimator.set_params(include_noise=False)
     assert len(estimator.get_feature_names_out()) == width
 
-    zero_noise = np.hstack([codes, np.zeros((n, n_noise))])
-    rebuilt = estimator.inverse_transform(codes)
-    assert rebuilt.shape == X.shape
-    assert rebuilt.dtype == codes.dtype
-    np.testing.assert_allclose(rebuilt, estimator.inverse_transform(zero_noise))
-    assert estimator.inverse_transform(full.astype(np.float32)).dtype == np.float32
-    soft = np.zeros((1, width))
-    soft[:, :n_categorical] = np.repeat(1 / np.array(categories), categories)
-    assert np.isfinite(estimator.inverse_transform(soft)).all()
+    rebuilt = check_decoding(X, estimator, codes, full)
 
     drawn, drawn_labels = estimator.sample(n, random_state=0)
     assert drawn.shape == X.shape
@@ -136,6 +128,21 @@ def check_everything(X, estimator):
     assert isinstance(estimator.score(X), float)
     assert estimator.n_features_in_ == X.shape[1]
     assert estimator.n_iter_ == 40
+
+
+def check_decoding(X, estimator, codes, full):
+    """Assert that codes of either width, hard or soft, become rows; give those of the codes."""
+    categories, _, n_noise = sizes(estimator)
+    zero_noise = np.hstack([codes, np.zeros((len(X), n_noise))])
+    rebuilt = estimator.inverse_transform(codes)
+    assert rebuilt.shape == X.shape
+    assert rebuilt.dtype == codes.dtype
+    np.testing.assert_allclose(rebuilt, estimator.inverse_transform(zero_noise))
+    assert estimator.inverse_transform(full.astype(np.float32)).dtype == np.float32
+    soft = np.zeros((1, codes.shape[1]))
+    soft[:, : sum(categories)] = np.repeat(1 / np.array(categories), categories)
+    assert np.isfinite(estimator.inverse_transform(soft)).all()
+    return rebuilt
 
 
 def test_defaults_of_sample():
