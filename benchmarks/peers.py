@@ -177,18 +177,18 @@ def accuracy(y: np.ndarray, labels: np.ndarray) -> float:
     return float(cluster_accuracy(y, np.unique(labels, return_inverse=True)[1]))
 
 
-def fit_on_one_thread(*arguments: Any, **options: Any) -> Row:
+def fit_on_one_thread(case: Row) -> Row:
     import torch
 
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        return fit(*arguments, **options)
+        return fit(**case)
 
 
-def measure(*arguments: Any, **options: Any) -> Row:
+def measure(**case: Any) -> Row:
     """Fit in a fresh process, whose peak memory is this fit's alone."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(fit_on_one_thread, *arguments, **options).result()
+        return pool.submit(fit_on_one_thread, case).result()
 
 
 def run_all(options: argparse.Namespace) -> list[Row]:
