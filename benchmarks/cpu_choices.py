@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 from _report import Row, environment, output_path, parser, print_table, write
+from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._rows import Batches
-from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
 from sklearn_binfogan.datasets import load_mnist
 
 N_ROWS, WARM_UP_STEPS = 2000, 2

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from _report import Row, environment, output_path, parser, write
+from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._rows import Batches
-from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
 from sklearn_binfogan.datasets import load_mnist
 from sklearn_binfogan.metrics import cluster_accuracy
 

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from _report import Row, environment, output_path, parser, write
 from sklearn.datasets import load_digits, make_blobs
+from sklearn_binfogan._training import AVERAGE_DECAY, CONSISTENCY, GAME, AdversarialNet
 from skorch.callbacks import Callback
 from threadpoolctl import threadpool_limits
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._rows import Batches
 from sklearn_binfogan._settings import STEPS_PER_EPOCH
-from sklearn_binfogan._training import AVERAGE_DECAY, CONSISTENCY, GAME, AdversarialNet
 from sklearn_binfogan.datasets import load_mnist
 
 ROUNDS = {"mnist_conv": 2, "digits_conv": 5, "tiny_mlp": 7}

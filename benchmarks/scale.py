@@ -22,13 +22,13 @@ from _report import Row, environment, output_path, parser, write
 from cpu_choices import Choice, Steps
 from sklearn.datasets import load_digits
 from sklearn.utils.estimator_checks import check_estimator
+from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
 from threadpoolctl import threadpool_limits
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._layout import row_blocks
 from sklearn_binfogan._rows import Batches
-from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
 from sklearn_binfogan.datasets import load_mnist
 
 ROUNDS = 5

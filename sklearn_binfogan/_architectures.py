@@ -1,17 +1,16 @@
-"""Presets as data: the networks of each architecture and the recipe that "auto" stands for."""
+"""Networks as data: what each architecture builds from sizes alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
 from ._codes import CodeSpec
-from ._layout import is_large_image
 from ._networks import (
     ConvGenerator,
     DenseGenerator,
@@ -23,7 +22,6 @@ from ._networks import (
     elu,
     initialise_truncated,
     leaky_relu,
-    relu,
 )
 
 
@@ -39,8 +37,8 @@ class Networks(NamedTuple):
 class Architecture(Protocol):
     """What `architecture` accepts besides a name: an object that builds the networks.
 
-    An object may also have `recipe(n_rows)`, a dict of values for parameters left at "auto";
-    without it they follow the built-in preset for the kind of data.
+    An object may also have `recipe(n_rows)`, a dict of values for parameters left at "auto"; what
+    it leaves out follows the built-in preset for the kind of data.
     """
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
@@ -75,21 +73,6 @@ class MLPArchitecture:
         )
         return Networks(encoder, generator, discriminator)
 
-    def recipe(self, n_rows: int) -> dict[str, Any]:
-        """Budget and rates for tables of `n_rows` rows."""
-        steps = min(max(n_rows, 100), 1000)
-        return {
-            "n_noise": 8,
-            "warmup_iter": steps,
-            "max_iter": steps,
-            "batch_size": 256,
-            "learning_rate": 2e-2,
-            "discriminator_learning_rate": 2e-3,
-            "consistency_weight": 1.0,
-            "cycle_weight": 0.1,
-            "adversarial_loss": "relativistic",
-        }
-
 
 @dataclass(frozen=True)
 class ConvArchitecture:
@@ -108,14 +91,6 @@ class ConvArchitecture:
     n_fine_heads: int = 2
     category_activation: Callable[[], nn.Module] = elu
     local_contrast: bool = False  # whether that is what categories are read from
-    learning_rate: float = 2e-3
-    warmup_rate: float = 0.5  # of the consistency phase, relative to that
-    n_noise: int = 16
-    adversarial_weight: float = 1.0
-    cycle_weight: float = 0.3
-    steadiness_weight: float = 0.0
-    marginal_weight: float = 0.0
-    game_share: float = 0.6  # steps of the game, relative to those of the consistency phase
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for images of shape (C, H, W)."""
@@ -145,29 +120,10 @@ class ConvArchitecture:
         discriminator = Discriminator(data, width, spec.width, self.discriminator_code, (width,))
         return Networks(encoder, generator, discriminator)
 
-    def recipe(self, n_rows: int) -> dict[str, Any]:
-        """Budget and rates for `n_rows` images."""
-        steps = max(min(max(n_rows, 200), 500), min(n_rows // 40, 1400))
-        return {
-            "n_noise": self.n_noise,
-            "warmup_iter": steps,
-            "warmup_rate": self.warmup_rate,
-            "max_iter": int(self.game_share * steps),
-            "batch_size": 128,
-            "learning_rate": self.learning_rate,
-            "discriminator_learning_rate": 5e-4,
-            "consistency_weight": 1.0,
-            "adversarial_weight": self.adversarial_weight,
-            "cycle_weight": self.cycle_weight,
-            "steadiness_weight": self.steadiness_weight,
-            "marginal_weight": self.marginal_weight,
-            "adversarial_loss": "relativistic",
-        }
-
 
 @dataclass(frozen=True)
 class PaperArchitecture:
-    """The paper's networks and training (Hinz & Wermter 2018, supplement); by default for MNIST.
+    """The paper's networks (Hinz & Wermter 2018, supplement); by default those for MNIST.
 
     Encoder and generator have one entry per convolution, as the supplement's tables do.
     """
@@ -184,10 +140,6 @@ class PaperArchitecture:
     discriminator_code: tuple[int, ...] = (64, 128)
     discriminator_joint: int = 1024
     noise: tuple[float, ...] = (0.3, 0.5, 0.5)  # after the layers of D's trunks
-    n_noise: int = 16
-    max_iter: int = 30_000
-    batch_size: int = 128
-    learning_rate: float = 5e-4  # D's is 1e-4
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for images of shape (C, H, W)."""
@@ -233,105 +185,3 @@ class PaperArchitecture:
             code_layers=partial(dense, noise=self.noise),
             joint_layers=partial(dense, noise=self.noise[2:]),
         )
-
-    def recipe(self, n_rows: int) -> dict[str, Any]:
-        """Budget, rates and terms of the paper's objective, whatever the number of rows."""
-        return {
-            "n_noise": self.n_noise,
-            "warmup_iter": 0,
-            "max_iter": self.max_iter,
-            "batch_size": self.batch_size,
-            "learning_rate": self.learning_rate,
-            "discriminator_learning_rate": 1e-4,
-            "consistency_weight": 0.0,
-            "cycle_weight": 0.0,
-            "adversarial_loss": "nonsaturating",
-            "betas": (0.5, 0.999),
-            "rate_power": 0.5,
-            "rate_floor": 0.2,
-        }
-
-
-# The supplement's system for SVHN and CelebA. The strides that it prints for G end at 8 x 8: the
-# two doublings that are missing go to the next two layers, of 128 and 64. Without padding, as for
-# MNIST, E's convolutions end at 2 x 2 x 512, from which G starts.
-PAPER_32X32 = PaperArchitecture(
-    generator_channels=(512, 512, 256, 128, 64, 32),
-    generator_strides=(2, 2, 2, 2, 1, 1),
-    generator_kernels=(5, 5, 5, 5, 5, 4),
-    encoder_channels=(32, 64, 128, 256, 512),
-    encoder_strides=(1, 2, 1, 2, 2),
-    discriminator_channels=(64, 128, 256),
-    discriminator_kernel=4,
-    discriminator_dense=1024,
-    discriminator_code=(64, 128, 256),
-    noise=(),
-    n_noise=64,
-    max_iter=300_000,
-    batch_size=32,
-    learning_rate=1e-4,
-)
-
-CONV_LARGE = ConvArchitecture(
-    category_channels=(16, 32, 64),
-    category_strides=(2, 2, 2),
-    category_activation=relu,
-    learning_rate=3e-3,
-    warmup_rate=4 / 3,
-    n_noise=32,
-    adversarial_weight=0.5,
-    cycle_weight=0.15,
-    steadiness_weight=0.75,
-    marginal_weight=0.5,
-    game_share=0.75,
-)
-
-ARCHITECTURES: dict[str, MLPArchitecture | ConvArchitecture | PaperArchitecture] = {
-    "mlp": MLPArchitecture(),
-    "conv": ConvArchitecture(),
-    "conv-contrast": ConvArchitecture(local_contrast=True),
-    "paper-mnist": PaperArchitecture(),
-    "paper-32x32": PAPER_32X32,
-}
-# In place of these for images from 16 pixels a side on.
-LARGE = {"conv": CONV_LARGE, "conv-contrast": replace(CONV_LARGE, local_contrast=True)}
-
-
-def resolve_architecture(architecture: Any, shape: tuple[int, ...]) -> Architecture:
-    """Turn the estimator's `architecture` into an object that builds the networks.
-
-    Parameters
-    ----------
-    architecture : str or object
-    shape : tuple of int
-        (C, H, W) of images, (n_features,) of tables.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown, or does not suit the data.
-    """
-    if not isinstance(architecture, str):
-        return architecture
-    is_image = len(shape) == 3
-    name = ("conv" if is_image else "mlp") if architecture == "auto" else architecture
-    if name not in ARCHITECTURES:
-        known = ", ".join(map(repr, ["auto", *ARCHITECTURES]))
-        raise ValueError(
-            f"Unknown architecture {architecture!r}: use {known}, or an object with a method "
-            "build(spec, shape)."
-        )
-    if name != "mlp" and not is_image:
-        raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
-    presets = ARCHITECTURES | (LARGE if is_large_image(shape) else {})
-    return presets[name]
-
-
-def preset_recipe(
-    architecture: Architecture, shape: tuple[int, ...], n_rows: int
-) -> dict[str, Any]:
-    """Values for "auto": the architecture's own, or else those of the preset for such data."""
-    preset = (
-        architecture if hasattr(architecture, "recipe") else resolve_architecture("auto", shape)
-    )
-    return preset.recipe(n_rows)  # type: ignore[attr-defined]  # optional in the protocol

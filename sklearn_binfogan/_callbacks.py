@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 from skorch.callbacks import Callback
 
+from ._model import FittedModel
 from ._settings import STEPS_PER_EPOCH
+from ._trainer import Trainer
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -50,7 +51,7 @@ class FitTasks(Callback):
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Begin an epoch."""
-        self.epoch = self.context.subcontext(task_name=f"epoch of the {net.phase_}")
+        self.epoch = self.context.subcontext(task_name=f"epoch of the {net.training.phase.name}")
         self.epoch.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -82,5 +83,6 @@ class FitTasks(Callback):
 
 def _fitted_as(net: Any) -> dict[str, Any]:
     """Return what makes an estimator a fitted one, as if training had stopped now."""
-    snapshot = type(net)(net.settings, net.device).restore(net.export())
-    return {"_net": snapshot, "_column_order": np.arange(net.settings.spec.n_categorical)}
+    training = net.training
+    snapshot = Trainer(training.settings, training.device, state=training.state().as_arrays())
+    return {"_model": FittedModel(snapshot)}

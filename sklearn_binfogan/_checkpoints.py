@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,57 @@ import numpy as np
 
 from . import _container as container
 from ._layout import row_blocks
-from ._portable import Arrays, decode_state, encode_state, require, take
-from ._progress import LastGood
+from ._portable import (
+    STATE_KEYS,
+    Arrays,
+    decode_progress,
+    decode_state,
+    encode_progress,
+    encode_state,
+    require,
+)
 from ._rows import Source
 from ._settings import Settings
-from ._starts import Start
+from ._sharing import SHARING
+from ._state import TrainingState
 from ._supervision import Labels
-from ._training import PHASES, Progress, as_arrays
+from ._trainer import Trainer
+from ._upgrades import FORMAT_VERSION
 
-# A change of what a checkpoint holds takes a new number; older ones are then refused.
-CHECKPOINT_VERSION = 1
-STATE = ("steps", "prior", "history")
-KEYS = {"description", "seeds", "phase", "position", *STATE}
+# Of an older version a fit can't be finished to the same result: such checkpoints are refused.
+KEYS = {"description", "seeds", "phase", "position", *STATE_KEYS}
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """One of the starts of a fit.
+
+    Parameters
+    ----------
+    settings : Settings
+    trainer : Trainer or None
+        Where it trained in this process; between processes its state travels instead.
+    cut_off : TrainingState or None
+        The state where there is no trainer; None: nothing trained yet.
+    consistency, score : float
+        Label-free measures, by which starts are compared.
+    """
+
+    settings: Settings
+    trainer: Trainer | None = None
+    cut_off: TrainingState | None = None
+    consistency: float = 0.0
+    score: float = 0.0
+
+    @property
+    def state(self) -> TrainingState | None:
+        """What training has made of it; None: nothing yet."""
+        return self.cut_off if self.trainer is None else self.trainer.state().as_arrays()
+
+    def __reduce__(self) -> Any:
+        """Travel as a state."""
+        parts = (self.settings, None, self.state, self.consistency, self.score)
+        return type(self), parts
 
 
 class Checkpoints:
@@ -48,7 +87,8 @@ class Checkpoints:
     def __init__(self, folder: str | os.PathLike[str] | None, every: int) -> None:
         self.every = every
         self.folder = None if folder is None else Path(folder)
-        self.keepers: dict[int, tuple[Settings, LastGood]] = {}  # by number of the start
+        self.starts: list[int] = []  # their seeds
+        self.keepers: dict[int, tuple[Settings, Keeper]] = {}  # by number of the start
         self.description: dict[str, str] = {}
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,6 +117,11 @@ class Checkpoints:
         self.starts = [one.seed for one in settings]
         if self.folder is None:
             return
+        if SHARING.get().is_shared:
+            raise ValueError(
+                "checkpoint_dir is not for a fit that several processes share: each has random "
+                f"numbers of its own. Give checkpoint_dir=None; got {str(self.folder)!r}."
+            )
         self.description = describe(settings, X, labels, device)
         for document in self.found:
             found = document["description"]
@@ -93,22 +138,25 @@ class Checkpoints:
                     "on with it, or give another folder, or remove its checkpoint files."
                 )
 
-    def keeper(self, start: Start, phases: Sequence[str]) -> LastGood:
-        """Give the callback that keeps one start while it trains some phases."""
+    def keeper(self, start: Start, phases: Sequence[str]) -> Keeper:
+        """Give what keeps one start while it trains some phases."""
         number = self.starts.index(start.settings.seed)
-        keeper = LastGood()
+        keeper = Keeper(start.state)
         if self.folder is not None:
             path = self.folder / f"checkpoint-{number}-{phases[-1]}.safetensors"
             head = {"description": self.description, "seeds": self.starts}
-            keeper = Keeper(path, self.every, head)
-        keeper.state = start.state or None
+            keeper = FileKeeper(start.state, path, self.every, head)
         self.keepers[number] = start.settings, keeper
         return keeper
 
     def last_good(self) -> Start | None:
-        """Give the start that stands best by its loss on rows to judge by; None: none has begun."""
-        held = [Start(one, keeper.state) for one, keeper in self.keepers.values() if keeper.state]
-        return min(held, key=lambda start: start.state["history"][-1]["valid_loss"], default=None)
+        """Give the start that stands best by its validation loss; None: none has begun."""
+        states = [(one, keeper.state) for one, keeper in self.keepers.values()]
+        held = [(one, state) for one, state in states if state is not None]
+        if not held:
+            return None
+        settings, state = min(held, key=lambda pair: pair[1].history[-1]["valid_loss"])
+        return Start(settings, cut_off=state)
 
     def remove(self) -> None:
         """Forget a finished fit."""
@@ -116,11 +164,33 @@ class Checkpoints:
             path.unlink(missing_ok=True)
 
 
-class Keeper(LastGood):
+class Keeper:
+    """Hold the state of a training after its last whole epoch, for when it is cut off.
+
+    Parameters
+    ----------
+    state : TrainingState or None
+        Where the training begins; None: afresh.
+    """
+
+    def __init__(self, state: TrainingState | None = None) -> None:
+        self.state = state
+
+    def keep(self, trainer: Trainer) -> None:
+        """Take the new state; raise FloatingPointError if it is not finite."""
+        self.state = trainer.snapshot()
+
+    def unfinished(self, settings: Settings) -> TrainingState | None:
+        """State from which a training of these settings goes on; None: from the beginning."""
+        return None
+
+
+class FileKeeper(Keeper):
     """Write the state of one start into its file, at the end of an epoch.
 
     Parameters
     ----------
+    state : TrainingState or None
     path : Path
     every : int
         Steps; the last epoch of a phase is always written.
@@ -128,70 +198,50 @@ class Keeper(LastGood):
         What else the file says.
     """
 
-    def __init__(self, path: Path, every: int, head: dict[str, Any]) -> None:
-        super().__init__()
+    def __init__(
+        self, state: TrainingState | None, path: Path, every: int, head: dict[str, Any]
+    ) -> None:
+        super().__init__(state)
         self.path, self.every, self.head = path, every, head
         self.written_at = 0
 
-    def unfinished(self, settings: Settings) -> dict[str, Any] | None:
+    def unfinished(self, settings: Settings) -> TrainingState | None:
         """Read the file, if there is one."""
         if not self.path.exists():
             return None
         document, arrays = read(self.path)
         try:
-            self.state = decode_interim(document, settings, arrays)
+            state = decode_state(document, settings, arrays)
+            self.state = decode_progress(document, state, settings, arrays)
+            require(not arrays, f"it holds unknown arrays: {sorted(arrays)!r:.200}")
         except Exception as error:  # as in `read`
             raise damaged(self.path, error) from error
-        self.written_at = sum(self.state["steps"].values())
+        self.written_at = sum(self.state.steps.values())
         return self.state
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def keep(self, trainer: Trainer) -> None:
         """Write, if it is due; the last good state is in memory before."""
-        super().on_epoch_end(net, **kwargs)
+        super().keep(trainer)
         assert self.state is not None
-        n_steps = sum(self.state["steps"].values())
-        if n_steps - self.written_at < self.every and net.batches_.remaining > 0:
+        assert trainer.batches is not None
+        n_steps = sum(self.state.steps.values())
+        if n_steps - self.written_at < self.every and trainer.batches.remaining > 0:
             return
-        document, arrays = encode_interim(self.state)
+        document, arrays = encoded(self.state)
         try:
-            container.write(str(self.path), CHECKPOINT_VERSION, self.head | document, arrays)
+            container.write(str(self.path), FORMAT_VERSION, self.head | document, arrays)
         except OSError as error:
             error.add_note(f"{self.path} could not be written; the checkpoint before it is whole.")
             raise
         self.written_at = n_steps
 
 
-def encode_interim(state: dict[str, Any]) -> tuple[dict[str, Any], Arrays]:
-    """Turn what `AdversarialNet.export_interim` gives into JSON values and arrays."""
-    state, arrays = as_arrays(state), Arrays()
-    document = encode_state(state, arrays)
-    progress = state["progress"]
-    arrays["order"] = progress.order
-    if progress.binding is not None:
-        arrays["binding"] = progress.binding
-    return document | {"phase": progress.phase, "position": progress.position}, arrays
-
-
-def decode_interim(document: dict[str, Any], settings: Settings, arrays: Arrays) -> dict[str, Any]:
-    """Bring back what `AdversarialNet.export_interim` gave, as arrays.
-
-    Raises
-    ------
-    ValueError
-        If it is not the state of a net of these settings.
-    """
-    state = decode_state({key: document[key] for key in STATE}, settings, arrays)
-    order = take(arrays, "order", "int64")
-    binding = take(arrays, "binding", "int64") if "binding" in arrays else None
-    phase, position = document["phase"], document["position"]
-    require(phase in PHASES, "its phase is unknown")
-    budget = [settings.recipe.warmup_iter, settings.recipe.max_iter][PHASES.index(phase)]
-    require(state["steps"][phase] <= budget, "it has taken too many steps")
-    require(order.ndim == 1, "its order of rows is not valid")
-    fits = type(position) is int and 0 <= position <= len(order)
-    require(fits, "its place among the rows is not valid")
-    require(not arrays, f"it holds unknown arrays: {sorted(arrays)!r:.200}")
-    return {**state, "progress": Progress(phase, order, position, binding)}
+def encoded(state: TrainingState) -> tuple[dict[str, Any], Arrays]:
+    """Turn a state between two epochs into JSON values and arrays."""
+    arrays = Arrays()
+    assert state.progress is not None
+    document = encode_state(state.as_arrays(), arrays)
+    return document | encode_progress(state.progress, arrays), arrays
 
 
 def read(path: Path) -> tuple[dict[str, Any], Arrays]:
@@ -203,7 +253,7 @@ def read(path: Path) -> tuple[dict[str, Any], Arrays]:
         If it is damaged, or no checkpoint of this version.
     """
     try:
-        document, arrays = container.read(str(path), [CHECKPOINT_VERSION])
+        _, document, arrays = container.read(str(path), [FORMAT_VERSION])
         require(isinstance(document, dict) and document.keys() == KEYS, "it is no checkpoint")
         require(isinstance(document["description"], dict), "its description is not valid")
         seeds = document["seeds"]

@@ -13,9 +13,10 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
 
-from ._base import NOT_NEGATIVE, POSITIVE_COUNT, _BInfoGAN
+from ._base import NOT_NEGATIVE, POSITIVE_COUNT, _BInfoGAN, orders_by_size
 from ._callbacks import FitTasks
 from ._codes import CodeSpec, Prior, is_count
+from ._model import FittedModel
 from ._rows import Source, checked_rows
 from ._supervision import Labels, assigned_categories
 from ._threads import single_thread
@@ -204,36 +205,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         checkpoint_every: int = 500,
         random_state: Any = None,
     ) -> None:
-        super().__init__(
-            n_clusters,
-            n_continuous=n_continuous,
-            n_noise=n_noise,
-            include_noise=include_noise,
-            image_shape=image_shape,
-            architecture=architecture,
-            mi_weight=mi_weight,
-            consistency_weight=consistency_weight,
-            augmentation=augmentation,
-            cycle_weight=cycle_weight,
-            adversarial_loss=adversarial_loss,
-            cluster_prior=cluster_prior,
-            warmup_iter=warmup_iter,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            discriminator_learning_rate=discriminator_learning_rate,
-            n_init=n_init,
-            n_jobs=n_jobs,
-            device=device,
-            precision=precision,
-            compile=compile,
-            callbacks=callbacks,
-            verbose=verbose,
-            checkpoint_dir=checkpoint_dir,
-            checkpoint_every=checkpoint_every,
-            random_state=random_state,
-        )
-        self.label_weight = label_weight
+        self._set_parameters(locals())
 
     # -- fitting -------------------------------------------------------------------------------
 
@@ -277,7 +249,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             X = checked_rows(self, X, reset=True)
             self.classes_, labels = self._parsed_labels(X, y)
             self.class_count_ = np.bincount(labels.classes)
-            stopped = self._fit_best(X, partial(self._orders_by_class, X, labels), tasks, labels)
+            stopped = self._fit_best(X, partial(_orders_by_class, X, labels), tasks, labels)
         if stopped is not None:
             raise stopped
         if tasks is not None:
@@ -338,14 +310,6 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             )
         return given
 
-    def _orders_by_class(self, X: Source, labels: Labels, own: np.ndarray) -> list[list[int]]:
-        """Order the first code's clusters by class, free ones and other codes by falling size."""
-        first, *others = self._orders_by_size(own)
-        few = labels.thinned()
-        posterior = self._encode(X[few.rows])[:, self._spec.category_slices[0]]
-        bound = assigned_categories(posterior, few.classes).tolist()
-        return [bound + [k for k in first if k not in bound], *others]
-
     # -- using a fitted model ------------------------------------------------------------------
 
     def predict(self, X: Any) -> np.ndarray:
@@ -377,7 +341,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         proba : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`. float64 for float64 rows, else float32.
         """
-        posterior = self._posterior(self._checked(X))
+        X = self._checked(X)
+        posterior = self._model.posterior(X)
         # Where the free categories leave nothing at all, classes are equally likely.
         bound = posterior[:, : len(self.classes_)] + np.finfo(posterior.dtype).tiny
         return bound / bound.sum(axis=1, keepdims=True)
@@ -417,7 +382,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             If `n_samples` is below 1 or there is no such class.
         """
         check_is_fitted(self)
-        chosen = [self._class_number(label), *[None] * (len(self._spec.categories) - 1)]
+        chosen = [self._class_number(label), *[None] * (len(self._model.spec.categories) - 1)]
         prior = self._prior_of_classes()
         X, labels = self._sampled(n_samples, chosen, random_state, prior, from_prior)
         return X, self.classes_[labels[:, 0]]
@@ -432,10 +397,21 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
 
     def _prior_of_classes(self) -> Prior:
         """Give the prior in public order, without the free categories of the first code."""
-        first, *others = (part.tolist() for part in self._priors())
+        first, *others = (part.tolist() for part in self._model.priors)
         bound = np.array(first)
         bound[len(self.classes_) :] = 0
         return (tuple((bound / bound.sum()).tolist()), *map(tuple, others))
+
+
+def _orders_by_class(
+    X: Source, labels: Labels, model: FittedModel, own: np.ndarray
+) -> list[list[int]]:
+    """Order the first code's clusters by class, free ones and other codes by falling size."""
+    first, *others = orders_by_size(model, own)
+    few = labels.thinned()
+    posterior = model.encode(X[few.rows])[:, model.spec.category_slices[0]]
+    bound = assigned_categories(posterior, few.classes).tolist()
+    return [bound + [k for k in first if k not in bound], *others]
 
 
 def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:

@@ -16,16 +16,9 @@ from ._settings import Settings
 from ._supervision import LabelledBatch, label_nll
 
 TINY = 1e-6
-HEAD_DRAWS = 4  # draws of T that choose among candidate heads
-# Heads that all agree with themselves on T(x) may still differ in what they put together. Rows that
-# are close in X say more: no head was trained on that.
+# Heads can be equally consistent and still cluster differently. Rows that are close in X say more:
+# no head was trained on that.
 N_NEAREST, MAX_COMPARED = 16, 4_000
-CONFIDENCE, CONFIDENCE_TABLE = 0.25, 0.5  # weight of H(q)
-# Classes are never of exactly one size: after a first part in which every batch is balanced, only
-# a running mean of the posterior is, and only up to a slack in nats.
-BATCH_BALANCE_PART, BALANCE_MOMENTUM, BALANCE_SLACK = 1 / 3, 0.1, 0.004
-BALANCE_SLACK_TABLE = 0.05
-LEARNED_BALANCE, MERGED_BALANCE = 0.5, 0.3  # the second where merged cells are judged
 WEIGHT_DECAY = 1e-4  # of the head that learns merged cells
 
 
@@ -45,11 +38,10 @@ class Consistency:
     """
 
     def __init__(self, settings: Settings, rng: torch.Generator) -> None:
-        self.settings, self.spec, self.rng = settings, settings.spec, rng
-        self.confidence = CONFIDENCE if settings.layout.is_image else CONFIDENCE_TABLE
-        # Below 1 where sizes are learned: a dense cluster then is not worth cutting in two.
-        learned = settings.recipe.cluster_prior == "learned"
-        self.balance_weight = LEARNED_BALANCE if learned else 1.0
+        self.settings, self.spec, self.recipe = settings, settings.spec, settings.recipe
+        self.rng = rng
+        learned, recipe = self.recipe.cluster_prior == "learned", self.recipe
+        self.balance_weight = recipe.learned_balance_weight if learned else recipe.balance_weight
         self.balance: Tensor | None = None
 
     def loss(
@@ -71,7 +63,7 @@ class Consistency:
             return loss
         logits = [encoder.candidates(part[n:]) for part in (features, moved)]
         terms = [label_nll(self.spec, part, labelled) for part in logits]
-        return loss + self.settings.recipe.label_weight * torch.stack(terms).mean()
+        return loss + self.recipe.label_weight * torch.stack(terms).mean()
 
     def _unlabelled_loss(
         self, encoder: Encoder, features: Tensor, moved: Tensor, step: int, slack: float
@@ -79,7 +71,9 @@ class Consistency:
         both = torch.cat([features, moved])
         logits, moved_logits = encoder.candidates(both).chunk(2, dim=1)
         terms = self._terms(logits, moved_logits)
-        loss = sum((t.agreement + self.confidence * t.uncertainty).sum() for t in terms)
+        loss = sum(
+            (t.agreement + self.recipe.confidence_weight * t.uncertainty).sum() for t in terms
+        )
         loss = loss + self._imbalance(torch.cat([t.mean for t in terms], dim=1), step, slack)
         loss = loss + losses.code_overlap(self.spec, logits).sum()
         return loss + self._fine_loss(encoder, both)
@@ -94,7 +88,7 @@ class Consistency:
         if not encoder.n_fine_heads:
             return both.new_zeros(())
         fine = losses.consistency_terms(*encoder.fine_logits(both).chunk(2, dim=1))
-        loss = (fine.agreement + self.confidence * fine.uncertainty).sum()
+        loss = (fine.agreement + self.recipe.confidence_weight * fine.uncertainty).sum()
         return loss + losses.imbalance(fine.mean, 0.0).sum()
 
     def _imbalance(self, mean: Tensor, step: int, first_slack: float) -> Tensor:
@@ -103,10 +97,10 @@ class Consistency:
         The first code's may be off by `first_slack` more.
         """
         before = mean.detach() if self.balance is None else self.balance
-        self.balance = before.lerp(mean.detach(), BALANCE_MOMENTUM)
+        self.balance = before.lerp(mean.detach(), self.recipe.balance_momentum)
         slack = 0.0
-        if step >= BATCH_BALANCE_PART * self.settings.recipe.warmup_iter:
-            slack = BALANCE_SLACK if self.settings.layout.is_image else BALANCE_SLACK_TABLE
+        if step >= self.recipe.batch_balance_share * self.recipe.warmup_iter:
+            slack = self.recipe.balance_slack
             # The running mean's value with the batch mean's whole gradient.
             mean = self.balance + mean - mean.detach()
         slacks = [slack + first_slack, *[slack] * (len(self.spec.categories) - 1)]
@@ -116,7 +110,7 @@ class Consistency:
 
     def _given_prior(self, like: Tensor) -> list[Tensor | None]:
         """Per categorical code the user's prior, or None for a uniform one."""
-        given = self.settings.recipe.cluster_prior
+        given = self.recipe.cluster_prior
         if isinstance(given, str):
             return [None] * len(self.spec.categories)
         # Those of classes come in the order of the classes.
@@ -133,7 +127,7 @@ class Consistency:
         cells: the balance that keeps candidates from collapse also draws their sizes together,
         while a large cluster just fills more cells.
         """
-        learned = self.settings.recipe.cluster_prior == "learned"
+        learned = self.recipe.cluster_prior == "learned"
         if learned and encoder.n_fine_heads and len(self.spec.categories) == 1:
             features = torch.cat([encoder.category_trunk(x) for x in blocks])
             weight, bias = linear_head(features, self._merged_cells(encoder, features, blocks))
@@ -146,13 +140,13 @@ class Consistency:
     def _head_losses(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Tensor:
         """Loss of each candidate head on T(x) and on the rows nearest to x, (n_heads,)."""
         logits = _candidates(encoder, blocks)
-        loss = HEAD_DRAWS * losses.code_overlap(self.spec, logits)
-        for _ in range(HEAD_DRAWS):
+        loss = self.recipe.head_draws * losses.code_overlap(self.spec, logits)
+        for _ in range(self.recipe.head_draws):
             moved = _candidates(encoder, self._moved(blocks))
             for terms in self._terms(logits, moved):
-                loss = loss + terms.agreement + self.confidence * terms.uncertainty
+                loss = loss + terms.agreement + self.recipe.confidence_weight * terms.uncertainty
                 loss = loss - self.balance_weight * losses.entropy(terms.mean)
-        return loss / HEAD_DRAWS + self._disagreement_of_neighbours(blocks, logits)
+        return loss / self.recipe.head_draws + self._disagreement_of_neighbours(blocks, logits)
 
     def _disagreement_of_neighbours(self, blocks: Sequence[Tensor], logits: Tensor) -> Tensor:
         """Cross-entropy of a row's posterior and the mean around it, over rows, (n_heads,)."""
@@ -166,15 +160,18 @@ class Consistency:
         """q(c | x) of the rows, (n, K), by the auxiliary head whose grouped cells are best."""
         cells = encoder.fine_logits(features).softmax(dim=-1)
         moved = torch.zeros_like(cells)
-        for _ in range(HEAD_DRAWS):
+        for _ in range(self.recipe.head_draws):
             blocks_moved = [encoder.category_trunk(x) for x in self._moved(blocks)]
-            moved += encoder.fine_logits(torch.cat(blocks_moved)).softmax(dim=-1) / HEAD_DRAWS
+            moved += (
+                encoder.fine_logits(torch.cat(blocks_moved)).softmax(dim=-1)
+                / self.recipe.head_draws
+            )
         pairs = zip(cells, moved, strict=True)
         groups = torch.stack([group_cells(*pair, self.spec.n_categorical) for pair in pairs])
         q, q_moved = cells @ groups, moved @ groups
         terms = losses.consistency_terms(q.clamp_min(TINY).log(), q_moved.clamp_min(TINY).log())
-        loss = terms.agreement + self.confidence * terms.uncertainty
-        return q[(loss - MERGED_BALANCE * losses.entropy(terms.mean)).argmin()]
+        loss = terms.agreement + self.recipe.confidence_weight * terms.uncertainty
+        return q[(loss - self.recipe.merged_balance_weight * losses.entropy(terms.mean)).argmin()]
 
     def _moved(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
         return (self.settings.augment(x, self.rng) for x in blocks)
@@ -186,7 +183,7 @@ class Consistency:
         Learned, it is the sizes on blocks of real rows; one given by the user is matched with
         them by size.
         """
-        given = self.settings.recipe.cluster_prior
+        given = self.recipe.cluster_prior
         if given == "uniform":
             return None
         sizes = self.sizes(encoder, blocks)

@@ -65,7 +65,7 @@ def write(path: str, format_version: int, document: Any, arrays: dict[str, np.nd
     _replace(path, [data[:start], digest, memoryview(data)[start + len(digest) :]])
 
 
-def read(path: str, format_versions: Sequence[int]) -> tuple[Any, dict[str, np.ndarray]]:
+def read(path: str, format_versions: Sequence[int]) -> tuple[int, Any, dict[str, np.ndarray]]:
     """Read what `write` has written.
 
     Parameters
@@ -76,6 +76,7 @@ def read(path: str, format_versions: Sequence[int]) -> tuple[Any, dict[str, np.n
 
     Returns
     -------
+    format_version : int
     document : object
     arrays : dict of ndarray, read-only
 
@@ -107,7 +108,7 @@ def read(path: str, format_versions: Sequence[int]) -> tuple[Any, dict[str, np.n
     text = arrays.pop(DOCUMENT).tobytes().decode("utf-8")
     if len(text) * OBJECTS > _physical_memory():
         raise ValueError("its JSON document may take more than fits in this machine's memory")
-    return json.loads(text, parse_constant=_refuse_constant), arrays
+    return info["format_version"], json.loads(text, parse_constant=_refuse_constant), arrays
 
 
 def _installed_version(name: str) -> str:

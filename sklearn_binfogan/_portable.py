@@ -1,4 +1,4 @@
-"""Nets and parameters as JSON values and arrays, and back again with every value checked.
+"""Models and parameters as JSON values and arrays, and back again with every value checked.
 
 Whoever wrote a file may have meant harm: nothing is built before all is checked, and only the
 classes and functions listed here are ever called.
@@ -22,9 +22,11 @@ from ._codes import CodeSpec, Prior
 from ._layout import Layout
 from ._losses import ADVERSARIAL_LOSSES
 from ._networks import elu, leaky_relu, relu
+from ._phases import PHASES
 from ._players import Players
-from ._settings import CUDA_GRAPHS, PRECISIONS, Recipe, Settings
-from ._training import CONSISTENCY, GAME
+from ._presets import CUDA_GRAPHS, PRECISIONS, Budget, Preset, Recipe
+from ._settings import Settings
+from ._state import Progress, TrainingState
 
 Arrays = dict[str, np.ndarray]
 
@@ -34,10 +36,12 @@ RECORDS = {
     for cls in (
         *ARCHITECTURES,
         AffineMove,
+        Budget,
         ColourMove,
         GaussianNoise,
         CodeSpec,
         Layout,
+        Preset,
         Recipe,
         Settings,
     )
@@ -237,19 +241,52 @@ def take(
     return np.array(array)
 
 
-# -- nets --------------------------------------------------------------------------------------
+# -- trainings ---------------------------------------------------------------------------------
 
 
-def encode_state(state: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
-    """Turn what `AdversarialNet.export` gives into JSON values; its arrays go to `arrays`."""
-    arrays |= {f"module.{name}": array for name, array in state["module"].items()}
-    for number, optimizer in enumerate(state["optimizers"]):
+STATE_KEYS = {"steps", "prior", "history"}
+
+
+def encode_state(state: TrainingState, arrays: Arrays) -> dict[str, Any]:
+    """Turn a state of NumPy arrays into JSON values; its arrays go to `arrays`."""
+    arrays |= {f"module.{name}": array for name, array in state.module.items()}
+    for number, optimizer in enumerate(state.optimizers):
         for index, moments in optimizer.items():
             arrays |= {f"optimizers.{number}.{index}.{m}": moments[m] for m in MOMENTS}
-    arrays["rng"] = state["rng"]
-    if state["balance"] is not None:
-        arrays["balance"] = state["balance"]
-    return {key: encode(state[key], key, arrays) for key in ("steps", "prior", "history")}
+    arrays["rng"] = state.rng
+    if state.balance is not None:
+        arrays["balance"] = state.balance
+    return {key: encode(getattr(state, key), key, arrays) for key in STATE_KEYS}
+
+
+def encode_progress(progress: Progress, arrays: Arrays) -> dict[str, Any]:
+    """Turn the place of a training in a phase into JSON values; its arrays go to `arrays`."""
+    arrays["order"] = progress.order
+    if progress.binding is not None:
+        arrays["binding"] = progress.binding
+    return {"phase": progress.phase, "position": progress.position}
+
+
+def decode_progress(
+    document: dict[str, Any], state: TrainingState, settings: Settings, arrays: Arrays
+) -> TrainingState:
+    """Give a state that says where its phase stands.
+
+    Raises
+    ------
+    ValueError
+        If a training of these settings can't stand there.
+    """
+    order = take(arrays, "order", "int64")
+    binding = take(arrays, "binding", "int64") if "binding" in arrays else None
+    phase, position = document["phase"], document["position"]
+    require(phase in PHASES, "its phase is unknown")
+    budget = [settings.recipe.warmup_iter, settings.recipe.max_iter][PHASES.index(phase)]
+    require(state.steps[phase] <= budget, "it has taken too many steps")
+    require(order.ndim == 1, "its order of rows is not valid")
+    fits = type(position) is int and 0 <= position <= len(order)
+    require(fits, "its place among the rows is not valid")
+    return state.in_phase(Progress(phase, order, position, binding))
 
 
 def decode_settings(value: Any, arrays: Arrays) -> Settings:
@@ -297,39 +334,37 @@ def check_prior(prior: Any, spec: CodeSpec) -> None:
     require(fits, "the prior does not fit the categories")
 
 
-def decode_state(values: dict[str, Any], settings: Settings, arrays: Arrays) -> dict[str, Any]:
-    """Bring back what `AdversarialNet.restore` takes.
+def decode_state(values: dict[str, Any], settings: Settings, arrays: Arrays) -> TrainingState:
+    """Bring back what `encode_state` was given.
 
     Parameters
     ----------
     values : dict
-        With the keys that `encode_state` gives.
+        With the keys `STATE_KEYS`, at least.
     settings : Settings
     arrays : dict of ndarray
 
     Raises
     ------
     ValueError
-        If it is not the state of a net of these settings.
+        If it is not the state of a training of these settings.
     """
     players = _outline(settings)
     steps, prior, history = (decode(values[k], arrays) for k in ("steps", "prior", "history"))
-    fits = isinstance(steps, dict) and steps.keys() == {CONSISTENCY, GAME}
+    fits = isinstance(steps, dict) and steps.keys() == set(PHASES)
     require(fits and all(_fits(n, int) for n in steps.values()), "the steps are not valid")
     if prior is not None:
         check_prior(prior, settings.spec)
     _check_history(history)
-    state: dict[str, Any] = {"steps": steps, "prior": prior, "history": history, "balance": None}
-    if "balance" in arrays:
-        shape = (players.encoder.n_heads, settings.spec.n_categorical)
-        state["balance"] = take(arrays, "balance", "float32", shape)
-    state["rng"] = _take_generator(arrays)
-    state["module"] = _take_module(players, arrays)
-    state["optimizers"] = [
+    shape = (players.encoder.n_heads, settings.spec.n_categorical)
+    has_balance = "balance" in arrays
+    balance = take(arrays, "balance", "float32", shape) if has_balance else None
+    rng, module = _take_generator(arrays), _take_module(players, arrays)
+    optimizers = [
         _take_moments(weights, f"optimizers.{number}", arrays)
         for number, weights in enumerate(players.by_optimizer())
     ]
-    return state
+    return TrainingState(module, optimizers, rng, balance, steps, prior, history)
 
 
 def _outline(settings: Settings) -> Players:
@@ -392,7 +427,7 @@ def _take_generator(arrays: Arrays) -> np.ndarray:
 def _check_history(history: Any) -> None:
     fits = isinstance(history, list) and all(
         isinstance(epoch, dict)
-        and epoch.get("phase") in (CONSISTENCY, GAME)
+        and epoch.get("phase") in PHASES
         and isinstance(epoch.get("batches"), list)
         and all(isinstance(batch, dict) for batch in epoch["batches"])
         for epoch in history

@@ -1,4 +1,4 @@
-"""Callbacks of ours: the progress bar, and the last good state of a training."""
+"""The progress bar, and the user's Ctrl-C told from a callback's wish to stop."""
 
 from __future__ import annotations
 
@@ -49,28 +49,6 @@ class PhaseProgress(Callback):
     def close(self) -> None:
         """Close the bar, however training ended."""
         self.bar_.close()
-
-
-class LastGood(Callback):
-    """Hold the state after the last whole epoch, for when training is cut off.
-
-    Attributes
-    ----------
-    state : dict or None
-        What `AdversarialNet.export_interim` gave, or the same as arrays where training goes on from
-        such a state; None before the first epoch's end.
-    """
-
-    def __init__(self) -> None:
-        self.state: dict[str, Any] | None = None
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Take the new state; raise FloatingPointError if it is not finite."""
-        self.state = net.export_interim()
-
-    def unfinished(self, settings: Any) -> dict[str, Any] | None:
-        """State from which a training of these settings goes on; None: from the beginning."""
-        return None
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from torch import Tensor
 from ._layout import BLOCK, Layout, row_blocks
 
 DTYPES = [np.float64, np.float32, np.uint8]
+MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
+MAX_JUDGED, BLOCK_OF_JUDGED = 10_000, 1000
 
 
 class StoredRows:
@@ -141,6 +143,44 @@ def _has_room(device: torch.device, X: Source) -> bool:
     free, _ = torch.cuda.mem_get_info(device)
     free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return n_bytes <= free / 2
+
+
+class TrainingRows:
+    """Rows to train on; a tenth is held out for validation, where there are enough.
+
+    Labelled rows that are held out still count as labelled.
+
+    Parameters
+    ----------
+    X : ndarray or StoredRows
+    layout : Layout
+    device : str
+    seed : int
+        A training that goes on with the same rows holds out the same ones.
+
+    Attributes
+    ----------
+    train_index, valid_index : Tensor of int64
+        Numbers of the rows to train on, and of those to validate by: all of them where they are
+        few.
+    """
+
+    def __init__(self, X: Source, layout: Layout, device: str, seed: int) -> None:
+        self.rows = Rows(X, layout, device)
+        n_rows = len(self.rows)
+        rng = torch.Generator(device).manual_seed(seed)
+        order = torch.randperm(n_rows, generator=rng, device=device)
+        n_valid = min(n_rows // 10, MAX_VALID) if n_rows >= MIN_ROWS_TO_HOLD_OUT else 0
+        self.train_index = order[n_valid:]
+        self.valid_index = order[:n_valid] if n_valid else order
+
+    def validation(self, at_most: int | None = None) -> Tensor:
+        """Network input of the rows to validate by."""
+        return self.rows.take(self.valid_index[:at_most])
+
+    def judged_blocks(self) -> list[Tensor]:
+        """Network input of up to 10 000 training rows, in blocks, to decide on heads and priors."""
+        return [self.rows.take(i) for i in self.train_index[:MAX_JUDGED].split(BLOCK_OF_JUDGED)]
 
 
 class Share(NamedTuple):

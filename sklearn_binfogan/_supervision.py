@@ -17,7 +17,6 @@ from ._networks import Encoder
 from ._rows import Rows
 from ._settings import Settings
 
-BATCH_SHARE = 1 / 4  # labelled rows of a step, relative to its other rows
 MAX_BINDING = 10_000  # labelled rows that decide which category a class gets
 BLOCK = 1000
 TINY = 1e-6
@@ -131,7 +130,7 @@ class Supervision:
         self.labels, self.rows, self.spec, self.rng = labels, rows, settings.spec, rng
         given = settings.recipe.cluster_prior
         self.class_prior: Prior | None = None if isinstance(given, str) else given
-        self.n_drawn = max(int(BATCH_SHARE * settings.recipe.batch_size), 1)
+        self.n_drawn = max(int(settings.recipe.labelled_share * settings.recipe.batch_size), 1)
         self.binding: Tensor | None = None
         by_class = np.argsort(labels.classes, kind="stable")
         counts = np.bincount(labels.classes)

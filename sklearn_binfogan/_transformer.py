@@ -12,12 +12,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import _BInfoGAN, resolve_device
+from ._base import _BInfoGAN, orders_by_size, resolve_device, squeezed
 from ._callbacks import FitTasks
 from ._codes import is_count
+from ._model import FittedModel
+from ._phases import CONSISTENCY, GAME
 from ._rows import Source, checked_rows
 from ._threads import single_thread
-from ._training import CONSISTENCY, GAME, AdversarialNet
+from ._trainer import Trainer
 
 MAX_SCORED = 10_000
 
@@ -148,6 +150,39 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     (60, 5)
     """
 
+    def __init__(
+        self,
+        n_clusters: Any = 10,
+        *,
+        n_continuous: int = 2,
+        n_noise: Any = "auto",
+        include_noise: bool = False,
+        image_shape: Any = None,
+        architecture: Any = "auto",
+        mi_weight: float = 1.0,
+        consistency_weight: Any = "auto",
+        augmentation: Any = "auto",
+        cycle_weight: Any = "auto",
+        adversarial_loss: str = "auto",
+        cluster_prior: Any = "uniform",
+        warmup_iter: Any = "auto",
+        max_iter: Any = "auto",
+        batch_size: Any = "auto",
+        learning_rate: Any = "auto",
+        discriminator_learning_rate: Any = "auto",
+        n_init: int = 1,
+        n_jobs: int | None = None,
+        device: str = "auto",
+        precision: str = "float32",
+        compile: bool | str = False,
+        callbacks: Any = None,
+        verbose: int = 0,
+        checkpoint_dir: Any = None,
+        checkpoint_every: int = 500,
+        random_state: Any = None,
+    ) -> None:
+        self._set_parameters(locals())
+
     # -- fitting -------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -186,7 +221,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         tasks = FitTasks.of(self, X, y)
         with self._all_or_nothing(), single_thread():
             X = checked_rows(self, X, reset=True)
-            stopped = self._fit_best(X, self._orders_by_size, tasks)
+            stopped = self._fit_best(X, orders_by_size, tasks)
         if stopped is not None:
             raise stopped
         if tasks is not None:
@@ -218,28 +253,27 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         ValueError, FloatingPointError
             As `fit`.
         """
-        first = not hasattr(self, "_net")
+        first = not hasattr(self, "_model")
         with self._all_or_nothing(), single_thread():
             X = checked_rows(self, X, reset=first)
-            if first:
-                seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-                settings = self._settings(X, seed)
-                net = self._net_of(settings, resolve_device(self.device)).initialize()
-                self._column_order = np.arange(settings.spec.n_categorical)
-            else:
-                net = self._restored(self._net.settings, self._net.export())
-            self._continue(net, X)
-            self._net = net
-            self._describe(X, self._labels(X))
+            order = None if first else self._model.order
+            model = FittedModel(self._continued(X, first), order)
+            self._describe(model, X, model.predict(X))
         return self
 
-    def _continue(self, net: AdversarialNet, X: Source) -> None:
-        recipe = net.settings.recipe
-        net.load_rows(X)
+    def _continued(self, X: Source, first: bool) -> Trainer:
+        """Train for one pass over X: from the beginning, or a copy of the model's training."""
+        if first:
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            settings, device = self._settings(X, seed), resolve_device(self.device)
+            trainer = Trainer(settings, device, self.callbacks, bool(self.verbose))
+        else:
+            trainer = self._restored(self._model.settings, self._model.state())
+        recipe = trainer.settings.recipe
         n_steps = -(-len(X) // recipe.batch_size)
-        n_warmup = min(n_steps, max(recipe.warmup_iter - net.steps_[CONSISTENCY], 0))
-        net.train_phases({CONSISTENCY: n_warmup, GAME: n_steps - n_warmup})
-        net.forget_rows()
+        n_warmup = min(n_steps, max(recipe.warmup_iter - trainer.steps[CONSISTENCY], 0))
+        trainer.load_rows(X).train({CONSISTENCY: n_warmup, GAME: n_steps - n_warmup})
+        return trainer.forget_rows()
 
     # -- using a fitted model ------------------------------------------------------------------
 
@@ -254,7 +288,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         -------
         labels : ndarray of int64, shape (n_samples,) or (n_samples, n_codes)
         """
-        return self._squeezed(self._labels(self._checked(X)))
+        X = self._checked(X)
+        return squeezed(self._model.predict(X))
 
     def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
         """Posterior q(c | x) of each category.
@@ -268,8 +303,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         proba : ndarray of shape (n_samples, n_clusters)
             A list of such arrays for several categorical codes.
         """
-        posterior = self._posterior(self._checked(X))
-        parts = [posterior[:, part] for part in self._spec.category_slices]
+        X = self._checked(X)
+        posterior = self._model.posterior(X)
+        parts = [posterior[:, part] for part in self._model.spec.category_slices]
         return parts[0] if len(parts) == 1 else parts
 
     def sample(
@@ -311,10 +347,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         """
         check_is_fitted(self)
         chosen = self._chosen_clusters(cluster)
-        X, labels = self._sampled(
-            n_samples, chosen, random_state, self._drawing_prior(), from_prior
-        )
-        return X, self._squeezed(labels)
+        prior = self._model.drawing_prior
+        X, labels = self._sampled(n_samples, chosen, random_state, prior, from_prior)
+        return X, squeezed(labels)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Label-free quality: a mean of three measures, each in [0, 1]; higher is better.
@@ -334,10 +369,10 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         score : float
         """
         rows = self._checked(X)
-        return self._evaluate(rows[:: -(-len(rows) // MAX_SCORED)])["score"]
+        return self._model.evaluate(rows[:: -(-len(rows) // MAX_SCORED)])["score"]
 
     def _chosen_clusters(self, cluster: Any) -> Sequence[int | None]:
-        categories = self._spec.categories
+        categories = self._model.spec.categories
         if cluster is None:
             return [None] * len(categories)
         single = len(categories) == 1 and not isinstance(cluster, Sequence | np.ndarray)

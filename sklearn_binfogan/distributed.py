@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 import torch
@@ -18,12 +17,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ._checkpoints import Keeper
-from ._rows import Share, Source
+from ._codes import Prior
+from ._rows import Share
 from ._settings import Settings
-from ._starts import NET
-from ._supervision import Labels
-from ._training import AdversarialNet
+from ._sharing import SHARING, Forward, OneProcess
 
 __all__ = ["data_parallel"]
 
@@ -80,11 +77,11 @@ def data_parallel() -> Iterator[None]:
     with torch.cuda.device(local_rank) if has_own_gpu else nullcontext():
         if own:
             dist.init_process_group()
-        before = NET.set(ParallelNet)
+        before = SHARING.set(SeveralProcesses())
         try:
             yield
         finally:
-            NET.reset(before)
+            SHARING.reset(before)
             if own:
                 dist.destroy_process_group()
 
@@ -101,64 +98,54 @@ class Losses(nn.Module):
         return losses_of(x)
 
 
-class ParallelNet(AdversarialNet):
-    """The net of one process among several; what the first of them decides holds for all."""
+class SeveralProcesses(OneProcess):
+    """One process among several; what the first of them decides holds for all."""
 
-    def __init__(self, settings: Settings, device: str = "cpu", *arguments: Any) -> None:
-        if any(isinstance(argument, Keeper) for argument in arguments):
-            raise ValueError(
-                "checkpoint_dir is not for a fit that several processes share: each has random "
-                "numbers of its own. Give checkpoint_dir=None."
-            )
-        super().__init__(_from_first(settings), _by_number(device), *arguments)
+    is_shared = True
+
+    def __init__(self) -> None:
         self.share = Share(dist.get_rank(), dist.get_world_size())
 
-    def _row_generator(self) -> torch.Generator:
-        seed = self.settings.seed + self.share.rank
-        return torch.Generator(self.device).manual_seed(seed)
+    def agreed_settings(self, settings: Settings, device: str) -> tuple[Settings, str]:
+        """Take the settings of the first process, and a GPU by its number."""
+        return _from_first(settings), _by_number(device)
 
-    def load_rows(self, X: Source, labels: Labels | None = None) -> None:
-        """Take rows to train on: the same ones in every process, at least one for each."""
-        super().load_rows(X, labels)
-        n_rows = _from_first(len(self.rows_))
-        if n_rows != len(self.rows_):
+    def row_generator(self, rng: torch.Generator, seed: int) -> torch.Generator:
+        """Give a generator of this process's own."""
+        return torch.Generator(rng.device).manual_seed(seed + self.share.rank)
+
+    def check_rows(self, n_rows: int, n_train: int) -> None:
+        """Raise ValueError unless all processes have the same rows, at least one for each."""
+        expected = _from_first(n_rows)
+        if n_rows != expected:
             raise ValueError(
-                f"Process {self.share.rank} was given {len(self.rows_)} rows, the first one "
-                f"{n_rows}: give all the same X."
+                f"Process {self.share.rank} was given {n_rows} rows, the first one {expected}: "
+                "give all the same X."
             )
-        if len(self.train_index_) < self.share.n_processes:
+        if n_train < self.share.n_processes:
             raise ValueError(
                 f"n_samples={n_rows} is too few for {self.share.n_processes} processes."
             )
 
-    def train_phase(
-        self, phase: str, n_steps: int, order: Tensor, position: int | None = None
-    ) -> None:
-        """Train one phase; at its end all processes take over the state of the first."""
-        super().train_phase(phase, n_steps, order, position)
-        # Decisions at the end of a phase and the statistics of batch norm are each process's own.
-        for tensor in self.module_.state_dict().values():
-            dist.broadcast(tensor, 0)
-        self.prior_ = _from_first(self.prior_)
+    def forward_of(self, players: nn.Module) -> Forward:
+        """Average gradients over processes in the backward pass."""
+        # Some weights have no part in a phase's loss.
+        return DistributedDataParallel(Losses(players), find_unused_parameters=True)
 
-    def _protect_categories(self) -> None:
-        super()._protect_categories()
-        # In a list, or skorch would take it for one more module of the net. Some weights have no
-        # part in a phase's loss.
-        self.losses_ = [DistributedDataParallel(Losses(self.module_), find_unused_parameters=True)]
-
-    def _forward(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
-        return super()._forward(partial(self.losses_[0], losses_of), x)
-
-    def _agreed(self, values: Tensor) -> Tensor:
-        values = values.to(self.device)
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean of the values over processes."""
         dist.all_reduce(values)
         return values / self.share.n_processes
 
-    def forget_rows(self) -> None:
-        """Let go of the rows and of the process group."""
-        super().forget_rows()
-        del self.losses_
+    def agreed_phase(self, players: nn.Module, prior: Prior | None) -> Prior | None:
+        """Take over the state of the first process at the end of a phase.
+
+        Decisions there and the statistics of batch norm are each process's own.
+        """
+        for tensor in players.state_dict().values():
+            dist.broadcast(tensor, 0)
+        agreed: Prior | None = _from_first(prior)
+        return agreed
 
 
 def _by_number(device: str) -> str:

@@ -12,6 +12,7 @@ from . import _container as container
 from ._base import resolve_device
 from ._classifier import BInfoGANClassifier
 from ._portable import (
+    STATE_KEYS,
     Arrays,
     decode,
     decode_settings,
@@ -23,10 +24,8 @@ from ._portable import (
 )
 from ._settings import Settings
 from ._transformer import BInfoGANTransformer
+from ._upgrades import FORMAT_VERSION, FORMAT_VERSIONS, upgraded
 
-# A change of what a file holds, or of what a stored field means, takes a new number, and a
-# function here that brings files of the older ones up to it.
-FORMAT_VERSION = 1
 Estimator = BInfoGANTransformer | BInfoGANClassifier
 ESTIMATORS = (BInfoGANTransformer, BInfoGANClassifier)
 OUTPUT_CONFIG = "_sklearn_output_config"  # what `set_output` has set
@@ -142,7 +141,8 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
         device = str(device)
         resolve_device(device)  # refused before the file is read
     try:
-        document, arrays = container.read(name, [FORMAT_VERSION])
+        version, document, arrays = container.read(name, FORMAT_VERSIONS)
+        document, arrays = upgraded(version, document, arrays)
         kind, parameters, state = _checked(document, arrays)
         if device != "auto":
             parameters["device"] = device
@@ -159,19 +159,19 @@ def _stored(est: Estimator) -> tuple[dict[str, Any], Arrays]:
         raise ValueError(
             "callbacks are code. Take them off with set_params(callbacks=None), or use joblib."
         )
-    state, arrays = est.__getstate__(), Arrays()
-    settings, of_net = state["_net"]
+    state, arrays = vars(est), Arrays()
+    model = est._model
     names = state.get("feature_names_in_")
     # Where a fit writes is a matter of the machine: it must not come from a stranger's file.
     parameters = est.get_params(deep=False) | {"checkpoint_dir": None}
     document = {
         "parameters": {k: encode(v, k, arrays) for k, v in parameters.items()},
-        "settings": encode(settings, "settings", arrays),
-        "column_order": est._column_order.tolist(),
+        "settings": encode(model.settings, "settings", arrays),
+        "column_order": model.order.tolist(),
         "diagnostics": encode(est.diagnostics_, "diagnostics_", arrays),
         "feature_names": None if names is None else encode(names.tolist(), "names", arrays),
         "output": encode(state.get(OUTPUT_CONFIG), "set_output", arrays),
-        **encode_state(of_net, arrays),
+        **encode_state(model.state(), arrays),
     }
     if isinstance(est, BInfoGANClassifier):
         document["classes"] = {
@@ -190,9 +190,7 @@ DOCUMENT_KEYS = {
     "diagnostics",
     "feature_names",
     "output",
-    "steps",
-    "prior",
-    "history",
+    *STATE_KEYS,
 }
 
 
@@ -213,8 +211,11 @@ def _checked(
     diagnostics = decode(document["diagnostics"], arrays)
     require(isinstance(diagnostics, dict), "the diagnostics are not valid")
     state = {
-        "_net": (settings, decode_state(document, settings, arrays)),
-        "_column_order": _checked_order(document["column_order"], settings),
+        "_model": (
+            settings,
+            decode_state(document, settings, arrays),
+            _checked_order(document["column_order"], settings),
+        ),
         "labels_": _checked_labels(settings, arrays),
         "diagnostics_": diagnostics,
         "n_features_in_": settings.layout.n_features,
@@ -290,7 +291,5 @@ def _checked_classes(stored: Any, settings: Settings) -> dict[str, np.ndarray]:
 def _built(kind: type[Estimator], parameters: dict[str, Any], state: dict[str, Any]) -> Estimator:
     est = kind(**parameters)
     est.__setstate__(state)
-    priors = est._priors()
-    est.cluster_prior_ = priors[0] if len(priors) == 1 else priors
-    est.n_iter_ = sum(est._net.steps_.values())
+    est._set_derived()
     return est

@@ -11,10 +11,10 @@ from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
+from sklearn_binfogan._training import MAX_VALID_PER_EPOCH
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._callbacks import FitTasks
-from sklearn_binfogan._training import MAX_VALID_PER_EPOCH
 
 sklearn_callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 brought it")
 

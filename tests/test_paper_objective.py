@@ -9,6 +9,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from sklearn_binfogan._training import GAME, AdversarialNet
 from torch import nn
 
 from sklearn_binfogan import BInfoGANTransformer
@@ -19,7 +20,6 @@ from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout
 from sklearn_binfogan._networks import DenseGenerator, Discriminator, Encoder, dense_stack
 from sklearn_binfogan._settings import Recipe, Settings
-from sklearn_binfogan._training import GAME, AdversarialNet
 
 SPEC = CodeSpec((2, 3), 2, 2)
 N_ROWS, N_FEATURES = 6, 3

@@ -7,12 +7,12 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.utils.estimator_checks import check_estimator
+from sklearn_binfogan._training import AdversarialNet
 from torch import nn
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer
 from sklearn_binfogan._convolutions import Convolution
 from sklearn_binfogan._networks import LocalContrast
-from sklearn_binfogan._training import AdversarialNet
 
 X, _ = make_blobs(300, n_features=6, centers=3, random_state=0)
 DIGITS = load_digits().data[:300]

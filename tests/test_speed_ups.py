@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_blobs
+from sklearn_binfogan._training import AdversarialNet, as_arrays
 from torch import nn
 from torch.nn import functional as F
 
@@ -16,7 +17,6 @@ from sklearn_binfogan._convolutions import (
     leave_to_compiler,
 )
 from sklearn_binfogan._rows import Batches
-from sklearn_binfogan._training import AdversarialNet, as_arrays
 
 
 def test_gradients_lie_in_memory_as_their_weights():

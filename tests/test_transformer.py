@@ -15,13 +15,13 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import Pipeline
+from sklearn_binfogan._starts import train
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, ProgressBar
 from torch import nn
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise
 from sklearn_binfogan._architectures import Networks
 from sklearn_binfogan._networks import DenseGenerator, Discriminator, Encoder, dense_stack
-from sklearn_binfogan._starts import train
 from sklearn_binfogan._threads import single_thread
 
 TABLE, CENTERS = make_blobs(60, centers=3, n_features=4, random_state=0)

@@ -1,0 +1,114 @@
+"""One driver of all trainings of a fit: one start or many, fresh or gone on from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from joblib import Parallel, delayed
+
+from ._checkpoints import Checkpoints, Keeper, Start
+from ._phases import CONSISTENCY, GAME, PHASES
+from ._rows import Source
+from ._settings import Settings
+from ._sharing import SHARING
+from ._supervision import Labels
+from ._threads import single_thread
+from ._trainer import Trainer
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What the starts of a fit have in common.
+
+    Parameters
+    ----------
+    X : ndarray or StoredRows
+    labels : Labels or None
+    device : str
+    callbacks : list of skorch callbacks, or None
+    progress : bool
+        Whether to show a progress bar.
+    n_jobs : int or None
+        Starts that train at the same time, by joblib.
+    """
+
+    X: Source
+    labels: Labels | None
+    device: str
+    callbacks: Any = None
+    progress: bool = False
+    n_jobs: int | None = None
+
+
+def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints) -> Trainer:
+    """Train a start per settings; give the one of highest label-free score.
+
+    All train the consistency phase, which settles the clusters; only the better half goes on to
+    the game.
+    """
+    starts = [Start(each) for each in settings]
+    recipe, several = settings[0].recipe, len(starts) > 1
+    if several and recipe.warmup_iter > 0 and recipe.max_iter > 0:
+        starts = _side_by_side(job, starts, (CONSISTENCY,), checkpoints)
+        starts.sort(key=lambda start: start.consistency, reverse=True)
+        better = starts[: -(-len(starts) // 2)]
+        starts = _side_by_side(job, better, (GAME,), checkpoints)
+    else:
+        starts = _side_by_side(job, starts, PHASES, checkpoints)
+    best = max(starts, key=lambda start: start.score)
+    return best.trainer or Trainer(best.settings, job.device, job.callbacks, state=best.state)
+
+
+def _side_by_side(
+    job: Job, starts: Sequence[Start], phases: Sequence[str], checkpoints: Checkpoints
+) -> list[Start]:
+    # Processes that share a fit train each start together.
+    n_jobs = 1 if SHARING.get().is_shared or len(starts) == 1 else job.n_jobs
+    compare = len(checkpoints.starts) > 1
+    return Parallel(n_jobs=n_jobs)(
+        delayed(train_start)(job, start, phases, checkpoints.keeper(start, phases), compare)
+        for start in starts
+    )
+
+
+def train_start(
+    job: Job, start: Start, phases: Sequence[str], keeper: Keeper, compare: bool = False
+) -> Start:
+    """Train some phases of a start, in whatever process joblib runs it.
+
+    It begins afresh, from the start's state, or where the keeper knows an unfinished training.
+    """
+    with single_thread():
+        unfinished = keeper.unfinished(start.settings)
+        state = unfinished or start.state
+        trainer = Trainer(start.settings, job.device, job.callbacks, job.progress, state)
+        trainer.load_rows(job.X, job.labels)
+        budget = {phase: trainer.phases[phase].budget for phase in phases}
+        begun = None
+        if unfinished is not None:
+            begun = trainer.check_progress(unfinished)
+            budget = {name: n for name, n in budget.items() if name not in _before(begun.phase)}
+            budget[begun.phase] -= trainer.steps[begun.phase]
+        trainer.train(budget, keeper.keep, begun)
+        result = replace(start, trainer=trainer)
+        if compare:
+            assert trainer.rows is not None
+            measures = trainer.evaluate(trainer.rows.validation())
+            result = replace(result, consistency=measures["consistency"], score=measures["score"])
+        trainer.forget_rows()
+    return result
+
+
+def _before(phase: str) -> tuple[str, ...]:
+    return PHASES[: PHASES.index(phase)]
+
+
+def usable(job: Job, start: Start) -> Trainer:
+    """Training of a start that was cut off, with what comes at the end of its phase."""
+    trainer = Trainer(start.settings, job.device, job.callbacks, state=start.state)
+    trainer.load_rows(job.X, job.labels)
+    if start.state is not None and start.state.progress is not None:
+        trainer.complete()
+    return trainer.forget_rows()

@@ -1,0 +1,233 @@
+"""The fitted model: trained networks and the public order of their categories, in one object."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._codes import CodeSpec, Prior
+from ._collapse import Evidence
+from ._layout import Layout, row_blocks
+from ._networks import Encoder
+from ._phases import GAME
+from ._rows import Source
+from ._settings import Settings
+from ._state import TrainingState
+from ._terms import guessing_loss
+from ._threads import single_thread
+from ._trainer import Trainer
+
+
+class FittedModel:
+    """Encodes rows and decodes codes, with categories in the public order.
+
+    The networks keep a numbering of their own: categories are reordered here, where they enter and
+    leave, and nowhere else.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Holds the networks; no longer any rows.
+    order : ndarray of int, shape (n_categorical,), or None
+        Columns of the networks' categories in public order; None: their own.
+    """
+
+    def __init__(self, trainer: Trainer, order: np.ndarray | None = None) -> None:
+        self.trainer = trainer
+        self.order = np.arange(self.spec.n_categorical) if order is None else order
+
+    @property
+    def settings(self) -> Settings:
+        """What the model was built from."""
+        return self.trainer.settings
+
+    @property
+    def spec(self) -> CodeSpec:
+        """Which columns of a code hold what."""
+        return self.settings.spec
+
+    @property
+    def layout(self) -> Layout:
+        """Scaling of rows."""
+        return self.settings.layout
+
+    @property
+    def history(self) -> Any:
+        """Skorch's history of the training."""
+        return self.trainer.net.history
+
+    @property
+    def n_steps(self) -> int:
+        """Steps taken, of both phases."""
+        return sum(self.trainer.steps.values())
+
+    def state(self) -> TrainingState:
+        """Everything that training has changed, as NumPy arrays."""
+        return self.trainer.state().as_arrays()
+
+    def reordered(self, orders: Sequence[Sequence[int]]) -> FittedModel:
+        """Give a model with the categories of each code in the order of the networks' numbers."""
+        return FittedModel(self.trainer, np.array(self.spec.category_columns(orders)))
+
+    # -- rows to codes -------------------------------------------------------------------------
+
+    def encode(self, X: Source, n_columns: int | None = None) -> np.ndarray:
+        """Leading columns of E(x), (n, width), of validated rows: posteriors, means, z.
+
+        float64 for float64 rows, else float32.
+        """
+        shape = (len(X), self.spec.width if n_columns is None else n_columns)
+        encoded = np.empty(shape, np.float64 if X.dtype == np.float64 else np.float32)
+        for part, codes in zip(row_blocks(encoded), self._encoded_blocks(X), strict=True):
+            part[:] = codes[:, : shape[1]]
+        return encoded
+
+    def posterior(self, X: Source) -> np.ndarray:
+        """q(c | x) of validated rows, (n, n_categorical)."""
+        return np.concatenate(list(self._encoded_blocks(X, Encoder.posterior)))
+
+    def predict(self, X: Source) -> np.ndarray:
+        """Most likely category of each code, int64 (n, n_codes), of validated rows."""
+        parts = self.spec.category_slices
+        blocks = [
+            np.stack([codes[:, part].argmax(axis=1) for part in parts], axis=1)
+            for codes in self._encoded_blocks(X, Encoder.posterior)
+        ]
+        return np.concatenate(blocks).astype(np.int64)
+
+    def _encoded_blocks(
+        self, X: Source, read: Callable[[Encoder, Tensor], Tensor] = Encoder.__call__
+    ) -> Iterator[np.ndarray]:
+        """Encode block by block, for what needs less than all codes at once, or of all rows."""
+        dtype = np.float64 if X.dtype == np.float64 else np.float32
+        encoder = cast(Encoder, _for_inference(self.trainer.players.averaged_encoder, dtype))
+        for block in row_blocks(X):
+            rows = self.layout.to_network(torch.from_numpy(self.layout.scaled(block, dtype)))
+            codes = _computed(read, encoder, rows)
+            codes[:, : self.spec.n_categorical] = codes[:, self.order]
+            yield codes
+
+    # -- codes to rows -------------------------------------------------------------------------
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """G of codes (n, width), in the units of X."""
+        generator = _for_inference(self.trainer.players.averaged_generator, codes.dtype)
+        own = codes.copy()
+        own[:, self.order] = codes[:, : self.spec.n_categorical]
+        blocks = map(torch.from_numpy, row_blocks(own))
+        rows = [_computed(torch.nn.Module.__call__, generator, block) for block in blocks]
+        return self.layout.to_rows(np.concatenate(rows))
+
+    def sample(
+        self,
+        n: int,
+        chosen: Sequence[int | None],
+        seed: int,
+        prior: Prior | None = None,
+        from_prior: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw codes and decode them.
+
+        Parameters
+        ----------
+        n : int
+        chosen : sequence of int or None
+            Category of each code; None: drawn from the prior.
+        seed : int
+        prior : tuple of tuple of float, or None
+            Of the categories, in public order; None: uniform.
+        from_prior : bool
+            Whether continuous codes and z are uniform, instead of lying where E puts real rows.
+
+        Returns
+        -------
+        rows : ndarray of shape (n, n_features)
+        labels : ndarray of int64, shape (n, n_codes)
+        """
+        spec, rng = self.spec, torch.Generator().manual_seed(seed)
+        codes = spec.draw(n, rng, prior)
+        labels = spec.labels(codes[:, : spec.n_categorical])
+        for code, category in enumerate(chosen):
+            if category is not None:
+                labels[:, code] = category
+        codes[:, : spec.n_categorical] = spec.one_hot(labels)
+        if not from_prior:
+            codes[:, spec.n_categorical :] = self._drawn_style(codes, rng)
+        return self.decode(codes.numpy()), labels.numpy()
+
+    def _drawn_style(self, codes: Tensor, rng: torch.Generator) -> Tensor:
+        """Continuous codes and z from where real rows of each row's category lie."""
+        own = torch.empty_like(codes[:, : self.spec.n_categorical])
+        own[:, self.order] = codes[:, : self.spec.n_categorical]
+        with single_thread():
+            return self.trainer.players.aggregate.draw(own, rng)
+
+    # -- priors and measures -------------------------------------------------------------------
+
+    @property
+    def priors(self) -> list[np.ndarray]:
+        """Per categorical code the probability of each category."""
+        own = self.trainer.prior or [[1 / k] * k for k in self.spec.categories]
+        columns = np.concatenate(own)[self.order]
+        return [columns[part] for part in self.spec.category_slices]
+
+    @property
+    def drawing_prior(self) -> Prior | None:
+        """The prior as `sample` takes it; None where it is uniform."""
+        if self.trainer.prior is None:
+            return None
+        return tuple(tuple(probabilities.tolist()) for probabilities in self.priors)
+
+    def evaluate(self, X: np.ndarray) -> dict[str, float]:
+        """Label-free measures on validated rows: see `_scoring.evaluate`."""
+        rows = torch.from_numpy(self.layout.scaled(X, np.float32)).to(self.trainer.device)
+        with single_thread():
+            return self.trainer.evaluate(self.layout.to_network(rows))
+
+    def evidence(self, X: np.ndarray) -> Evidence:
+        """Gather what the signs of collapse are read from; the same draws at every call."""
+        layout, spec, rng = self.layout, self.spec, torch.Generator().manual_seed(0)
+        scaled = layout.scaled(X, np.float32)
+        moved = self.settings.augment(layout.to_network(torch.from_numpy(scaled)), rng).numpy()
+        drawn = spec.draw(len(X), rng, self.drawing_prior).numpy()
+        samples = self.decode(drawn)
+        return Evidence(
+            spec,
+            self.priors,
+            scaled,
+            layout.scaled(samples, np.float32),
+            self.posterior(X),
+            self.posterior(layout.to_rows(moved)),
+            drawn,
+            self.encode(samples),
+            self._relative_discriminator_loss(),
+        )
+
+    def _relative_discriminator_loss(self) -> float:
+        """D's loss over the last epoch of the game, relative to guessing; NaN without a game."""
+        losses = [e["discriminator_loss"] for e in self.history if e["phase"] == GAME]
+        return losses[-1] / guessing_loss(self.settings.recipe) if losses else math.nan
+
+
+def _for_inference(module: torch.nn.Module, dtype: Any) -> torch.nn.Module:
+    """In float64 for float64 input: results then do not depend on how rows are batched."""
+    if dtype != np.float64:
+        return module
+    copied = copy.deepcopy(module)
+    on_apples_gpu = next(module.parameters()).device.type == "mps"  # which has no float64
+    return (copied.cpu() if on_apples_gpu else copied).double()
+
+
+def _computed(
+    compute: Callable[[Any, Tensor], Tensor], module: torch.nn.Module, block: Tensor
+) -> np.ndarray:
+    block = block.to(next(module.parameters()).device)
+    with single_thread(), torch.no_grad():
+        output: np.ndarray = compute(module, block).cpu().numpy()
+    return output

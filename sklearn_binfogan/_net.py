@@ -1,0 +1,157 @@
+"""skorch's part of a training: the loop over epochs, callbacks and history."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import PassthroughScoring
+from torch import Tensor, nn
+
+from ._phases import Phase
+from ._players import Players
+from ._rows import Batches
+from ._settings import Settings
+from ._terms import TERMS
+
+
+class Training(Protocol):
+    """What the net asks of the training that it runs: see `Trainer`."""
+
+    settings: Settings
+    players: Players
+    phase: Phase
+    batches: Batches | None
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser of E and G, which skorch's callbacks look for."""
+        ...
+
+    def validation_batch(self) -> Tensor:
+        """Network input of the validation rows of an epoch."""
+        ...
+
+    def validation_score(self, x: Tensor) -> float:
+        """Label-free score of the averaged networks."""
+        ...
+
+
+class AdversarialNet(NeuralNet):
+    """skorch's net: each hook passes on to the training.
+
+    Parameters
+    ----------
+    training : Training
+    device : str
+    callbacks : list of skorch callbacks, or None
+    """
+
+    def __init__(self, training: Training, device: str = "cpu", callbacks: Any = None) -> None:
+        # skorch wants a module and a criterion; ours are built in the documented hooks below.
+        super().__init__(
+            Players,
+            nn.Identity,
+            train_split=None,
+            batch_size=1,
+            callbacks=callbacks,
+            verbose=0,
+            device=device,
+        )
+        self.training = training
+        self.stopped = False  # whether a callback asked to stop
+
+    @property
+    def settings(self) -> Settings:
+        """What the training is built from."""
+        return self.training.settings
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        names = ["discriminator_loss", *(f"{term.name}_loss" for term in TERMS)]
+        return [
+            ("train_loss", PassthroughScoring("train_loss", on_train=True)),
+            ("valid_loss", PassthroughScoring("valid_loss")),
+            *((name, PassthroughScoring(name, None, on_train=True)) for name in names),
+        ]
+
+    def initialize_module(self) -> AdversarialNet:
+        """Take the players of the training."""
+        self.module_ = self.training.players
+        return self
+
+    def initialize_optimizer(self, triggered_directly: Any = None) -> AdversarialNet:
+        """Take the optimiser of the training that callbacks look for; phases own all of them."""
+        self.optimizer_ = self.training.optimizer
+        return self
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
+        """Stand-ins that tell skorch how long an epoch is: one item per step, and one batch.
+
+        The rows themselves come from `get_iterator`.
+        """
+        assert self.training.batches is not None
+        return range(self.training.batches.n_next), range(1)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Shuffled batches to train on; validation rows as one batch."""
+        return self.training.batches if training else [self.training.validation_batch()]
+
+    def on_epoch_begin(
+        self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
+    ) -> None:
+        """Name the phase in the history and put the players into training mode."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        self.history.record("phase", self.training.phase.name)
+        self.training.phase.train_mode()
+
+    def train_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
+        """One step of the running phase; every loss goes into the history."""
+        phase = self.training.phase
+        recorded = phase.step(batch, self._on_gradients)
+        # One transfer for all losses: each would be a synchronisation on a GPU.
+        values = torch.stack([*map(Tensor.detach, recorded.values()), phase.norm_of_weights()])
+        *losses, norm = phase.common.sharing.mean(values).tolist()
+        now = f"step {phase.n_steps} of the {phase.name} phase"
+        for name, value in zip(recorded, losses, strict=True):
+            if not math.isfinite(value):
+                raise divergence(name, value, now)
+            self.history.record_batch(name, value)
+        if not math.isfinite(norm):
+            require_finite_weights(self.training.players, now)
+        return {"loss": torch.tensor(losses[0])}
+
+    def _on_gradients(self) -> None:
+        self.notify(
+            "on_grad_computed", named_parameters=self.get_all_learnable_params(), training=True
+        )
+
+    def validation_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
+        """1 - score of the averaged networks on the validation rows; G scores after its start."""
+        loss = torch.tensor(1 - self.training.validation_score(batch), device=batch.device)
+        return {"loss": self.training.phase.common.sharing.mean(loss)}
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Pass an event on; remember whether a callback asked to stop."""
+        try:
+            super().notify(method_name, **kwargs)
+        except KeyboardInterrupt:
+            self.stopped = True
+            raise
+
+
+def require_finite_weights(players: nn.Module, now: str) -> None:
+    """Raise FloatingPointError if a weight is NaN or infinite."""
+    for name, weight in players.named_parameters():
+        if not weight.isfinite().all():
+            raise divergence(name, "NaN or infinite", now)
+
+
+def divergence(what: str, became: Any, when: str) -> FloatingPointError:
+    """Error that says what diverged when, and the remedy."""
+    return FloatingPointError(
+        f"{what} became {became} at {when}: training stopped. Try a smaller learning_rate, or look "
+        "for extreme values in X."
+    )

@@ -1,0 +1,404 @@
+"""The two phases of a training: each owns its step, optimisers, rates and what it freezes."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from . import _losses as losses
+from ._codes import Prior
+from ._consistency import Consistency
+from ._players import Players
+from ._presets import CUDA_GRAPHS
+from ._rows import TrainingRows
+from ._settings import Settings
+from ._sharing import OneProcess
+from ._supervision import LabelledBatch, Supervision, label_nll
+from ._terms import ADVERSARIAL, GamePass, discriminator_loss, players_terms, total
+
+PHASES = CONSISTENCY, GAME = "consistency", "game"
+
+
+@dataclass(eq=False)
+class Common:
+    """What both phases work with.
+
+    Parameters
+    ----------
+    settings : Settings
+    players : Players
+    rng : torch.Generator
+        Draws codes and labelled rows, the same in all processes that share a fit.
+    row_rng : torch.Generator
+        Draws T and D's noise, for the rows of this process.
+    sharing : OneProcess
+    prior : tuple of tuple of float, or None
+        Probability of each category in the game; None: uniform.
+    supervision : Supervision or None
+        Labelled rows, where there are any.
+    """
+
+    settings: Settings
+    players: Players
+    rng: torch.Generator
+    row_rng: torch.Generator
+    sharing: OneProcess
+    prior: Prior | None = None
+    supervision: Supervision | None = None
+
+    def labelled_batch(self, categories_are_learned: bool) -> LabelledBatch | None:
+        """Draw labelled rows; the first time, settle which categories stand for the classes."""
+        if self.supervision is None:
+            return None
+        if self.supervision.binding is None:
+            self.supervision.bind(self.players.averaged_encoder, categories_are_learned)
+        return self.supervision.draw()
+
+
+class Phase(ABC):
+    """A phase of the training: `begin`, then `step` for every batch.
+
+    Attributes
+    ----------
+    n_steps : int
+        Steps taken so far.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, common: Common, average_decay: float) -> None:
+        self.common, self.average_decay = common, average_decay
+        self.settings, self.players = common.settings, common.players
+        self.recipe, self.spec = common.settings.recipe, common.settings.spec
+        self.n_steps = 0
+        self.forward = OneProcess().forward_of(common.players)
+        self.category_branch_is_frozen = False
+
+    @property
+    @abstractmethod
+    def optimizers(self) -> dict[torch.optim.Adam, float]:
+        """Optimisers, with the learning rate that each begins with."""
+
+    @property
+    @abstractmethod
+    def budget(self) -> int:
+        """Steps that the recipe gives the phase."""
+
+    @abstractmethod
+    def rate_factor(self, share: float) -> float:
+        """Learning rates relative to their first value, after a share of the steps."""
+
+    @abstractmethod
+    def update(self, x: Tensor, on_gradients: Callable[[], None]) -> dict[str, Tensor]:
+        """Take one step of all optimisers on network input x; give the losses, the main one first.
+
+        `on_gradients` is called before each optimiser's step.
+        """
+
+    def begin(self) -> None:
+        """Set the networks up for this phase."""
+        self._freeze_category_branch()
+        self.forward = self.common.sharing.forward_of(self.players)
+
+    def end(self) -> None:
+        """Let go of what only a running phase needs."""
+        self.forward = OneProcess().forward_of(self.players)
+
+    def train_mode(self) -> None:
+        """Put into training mode what this phase trains."""
+        self.players.train()
+        if self.category_branch_is_frozen:
+            self.players.encoder.category_trunk.eval()
+
+    def step(self, x: Tensor, on_gradients: Callable[[], None] = lambda: None) -> dict[str, Tensor]:
+        """Set the rates, update the players and their averages; give the losses."""
+        factor = self.rate_factor(min(self.n_steps / max(self.budget, 1), 1.0))
+        for optimizer, rate in self.optimizers.items():
+            optimizer.param_groups[0]["lr"] = rate * factor
+        recorded = self.update(x, on_gradients)
+        self.n_steps += 1
+        self.players.follow(min(self.average_decay, self.n_steps / (self.n_steps + 9)))
+        return recorded
+
+    def norm_of_weights(self) -> Tensor:
+        """Sum of the norms of the weights that the phase trains.
+
+        Infinite or NaN if a weight is; also if finite ones are beyond 1e19.
+        """
+        weights = [w.detach() for o in self.optimizers for w in trained_weights(o) if w.numel()]
+        return torch.stack(torch._foreach_norm(weights)).sum()
+
+    def _losses(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
+        """Run the networks on a batch: everything of a step that builds the graph."""
+        if self.recipe.compile == CUDA_GRAPHS and x.device.type == "cuda":
+            torch.compiler.cudagraph_mark_step_begin()  # the last step's tensors may go
+        bf16 = self.recipe.precision == "bf16"
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
+            return self.forward(losses_of, x)
+
+    def _freeze_category_branch(self) -> None:
+        for parameter in self.players.encoder.category_parameters():
+            parameter.requires_grad_(not self.category_branch_is_frozen)
+            parameter.grad = None  # Adam would go on with a frozen weight's last gradient
+
+
+class ConsistencyPhase(Phase):
+    """E's categories on real rows: confident, balanced, and the same for x and T(x)."""
+
+    name = CONSISTENCY
+
+    def __init__(self, common: Common) -> None:
+        super().__init__(common, common.settings.recipe.warmup_average_decay)
+        self.consistency = Consistency(self.settings, common.row_rng)
+        self.rate = self.recipe.warmup_rate * self.recipe.learning_rate
+        weights = self.players.encoder.category_parameters()
+        self.optimizer = adam(list(weights), self.rate, self.recipe.warmup_betas)
+
+    @property
+    def optimizers(self) -> dict[torch.optim.Adam, float]:
+        """The category branch's."""
+        return {self.optimizer: self.rate}
+
+    @property
+    def budget(self) -> int:
+        """`warmup_iter`."""
+        return self.recipe.warmup_iter
+
+    def rate_factor(self, share: float) -> float:
+        """Cosine decay."""
+        floor = self.recipe.warmup_rate_floor
+        return floor + (1 - floor) * (0.5 + 0.5 * math.cos(math.pi * share))
+
+    def update(self, x: Tensor, on_gradients: Callable[[], None]) -> dict[str, Tensor]:
+        """Train the category branch alone."""
+        labelled = None
+        if self.n_steps >= self.recipe.unlabelled_share * self.recipe.warmup_iter:
+            labelled = self.common.labelled_batch(self.n_steps > 0)
+        loss = self._losses(partial(self.loss, labelled=labelled), x)
+        backward(loss, self.optimizer)
+        on_gradients()
+        self.optimizer.step()
+        return {"consistency_loss": loss}
+
+    def loss(self, x: Tensor, labelled: LabelledBatch | None = None) -> Tensor:
+        """Loss of the category branch on real rows, some of which may have labels."""
+        return self.consistency.loss(self.players.encoder, x, self.n_steps, labelled)
+
+    def settle_categories(self, rows: TrainingRows) -> None:
+        """Fix the head to use from now on, and each category's probability in the game."""
+        encoder, blocks = self.players.averaged_encoder, rows.judged_blocks()
+        supervision = self.common.supervision
+        penalty = self.recipe.label_weight * supervision.head_nll(encoder) if supervision else 0.0
+        self.consistency.settle(encoder, blocks, penalty)
+        own = self.players.encoder
+        own.head.copy_(encoder.head)
+        own.category_head.load_state_dict(encoder.category_head.state_dict())
+        if supervision is None:
+            self.common.prior = self.consistency.prior(encoder, blocks)
+        elif supervision.labels.leave_free(self.spec):
+            self.common.prior = self.consistency.sizes(encoder, blocks)
+        else:
+            self.common.prior = supervision.prior(encoder)
+
+
+class GamePhase(Phase):
+    """E, G and D against each other (paper, section 2), with this library's further terms."""
+
+    name = GAME
+
+    def __init__(self, common: Common, consistency: ConsistencyPhase) -> None:
+        super().__init__(common, common.settings.recipe.average_decay)
+        self.consistency = consistency
+        recipe, players = self.recipe, self.players
+        weights = [*players.encoder.parameters(), *players.generator.parameters()]
+        self.optimizer = adam(weights, recipe.learning_rate, recipe.betas)
+        weights = list(players.discriminator.parameters())
+        rate = recipe.discriminator_learning_rate
+        self.discriminator_optimizer = adam(weights, rate, recipe.betas)
+
+    @property
+    def optimizers(self) -> dict[torch.optim.Adam, float]:
+        """Those of (E, G) and of D."""
+        return {
+            self.optimizer: self.recipe.learning_rate,
+            self.discriminator_optimizer: self.recipe.discriminator_learning_rate,
+        }
+
+    @property
+    def budget(self) -> int:
+        """`max_iter`."""
+        return self.recipe.max_iter
+
+    def rate_factor(self, share: float) -> float:
+        """Polynomial decay."""
+        floor = self.recipe.rate_floor
+        return floor + (1 - floor) * (1 - share) ** self.recipe.rate_power
+
+    def begin(self) -> None:
+        """Freeze what the consistency phase has learned: bad early fakes would undo it."""
+        encoder, learned = self.players.encoder, self.players.averaged_encoder
+        has_learned = self.consistency.n_steps > 0
+        self.category_branch_is_frozen = has_learned and not encoder.has_one_trunk
+        if self.category_branch_is_frozen:
+            encoder.category_trunk.load_state_dict(learned.category_trunk.state_dict())
+            encoder.category_head.load_state_dict(learned.category_head.state_dict())
+        super().begin()
+
+    def update(self, x: Tensor, on_gradients: Callable[[], None]) -> dict[str, Tensor]:
+        """Update D and (G, E) from the same batch, at the same time, as the paper does."""
+        discriminator, terms = self._losses(self.losses, x)
+        # Both gradients before either step: the steps change weights that the graph holds.
+        self.backward(discriminator, terms)
+        for optimizer in (self.discriminator_optimizer, self.optimizer):
+            on_gradients()
+            optimizer.step()
+        return {"players_loss": total(terms), "discriminator_loss": discriminator, **terms}
+
+    def losses(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """D's loss and the terms of G and E, from one pass through all players."""
+        game = self.play(x)
+        return discriminator_loss(game), players_terms(game)
+
+    def backward(self, discriminator: Tensor, terms: dict[str, Tensor]) -> None:
+        """Gradients of D's loss by D's weights, and of the terms' sum by those of G and E."""
+        if self.players.discriminator_couples_rows:
+            backward(discriminator, self.discriminator_optimizer, retain_graph=True)
+            backward(total(terms), self.optimizer)
+        else:
+            # D's gradient becomes the adversarial term's on its way to G and E: see `_judge`.
+            others = [term for name, term in terms.items() if name != f"{ADVERSARIAL.name}_loss"]
+            joint = torch.stack([discriminator, *others]).sum()
+            backward(joint, self.discriminator_optimizer, self.optimizer)
+
+    def play(self, x: Tensor) -> GamePass:
+        """Run every player once on real rows and as many fakes."""
+        players, spec, share, rng = (
+            self.players,
+            self.spec,
+            self.common.sharing.share,
+            self.common.rng,
+        )
+        n_drawn = len(x) * share.n_processes
+        codes = share.of(spec.draw(n_drawn, rng, self.common.prior)).to(x.dtype)
+        logits, style = players.encoder.read(x)
+        real_codes = torch.cat([self._shown_categories(logits), style], dim=1)
+        if self.recipe.cycle_weight > 0:
+            kept = real_codes * share.of(spec.nested_mask(n_drawn, rng))
+            fake, reconstruction = players.generator(torch.cat([codes, kept])).chunk(2)
+        else:
+            fake, reconstruction = players.generator(codes), None
+        fake_logits, fake_style = players.encoder.read(fake)
+        real_pairs, fake_pairs = self._judge(x, real_codes, fake, codes)
+        categories = spec.harden(logits)
+        return GamePass(
+            spec,
+            self.recipe,
+            x,
+            codes,
+            fake_logits,
+            fake_style,
+            categories,
+            style,
+            real_pairs,
+            fake_pairs,
+            reconstruction,
+            self._change_by_augmentation(x, categories, style),
+            *self._losses_of_categories(x),
+        )
+
+    def _change_by_augmentation(
+        self, x: Tensor, categories: Tensor, style: Tensor
+    ) -> Tensor | None:
+        """How T changes the second half of the continuous codes, (n, n_continuous // 2).
+
+        The first half is free to say what T changes, such as a slant; without this the second half
+        would as a rule only say more of it.
+        """
+        if self.recipe.steadiness_weight == 0 or self.spec.n_continuous < 2:
+            return None
+        moved = self.settings.augment(x, self.common.row_rng)
+        change = self.players.encoder.style(moved, categories) - style
+        return change[:, self.spec.steady_codes]
+
+    def _losses_of_categories(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Losses of the consistency phase and of labelled rows, where categories learn here."""
+        if self.category_branch_is_frozen:
+            return None, None
+        consistency = self.consistency.loss(x) if self.recipe.consistency_weight > 0 else None
+        labelled = self.common.labelled_batch(self.consistency.n_steps > 0)
+        if labelled is None:
+            return consistency, None
+        # In the batch norm of a batch of any rows.
+        encoder = self.players.encoder
+        features = encoder.category_trunk(torch.cat([x, labelled.x]))[len(x) :]
+        return consistency, label_nll(self.spec, encoder.candidates(features), labelled)
+
+    def _judge(
+        self, x: Tensor, real_codes: Tensor, fake: Tensor, codes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of D for the real and for the fake pairs.
+
+        Each side goes through D by itself: with batch norm in D it is judged by its own statistics,
+        as in the paper. Without, one pass back serves both players: what flows back into E's codes
+        and G's rows is turned into their own gradient, row by row.
+        """
+        discriminator = self.players.discriminator
+        if self.players.discriminator_couples_rows:
+            return discriminator(x, real_codes), discriminator(fake, codes)
+        ratios: list[Tensor] = []
+        real_codes = _scaled_backward(real_codes, lambda: ratios[0])
+        fake = _scaled_backward(fake, lambda: ratios[1])
+        real, false = discriminator(x, real_codes), discriminator(fake, codes)
+        for_players = losses.gradient_ratios(self.recipe.adversarial_loss, real, false)
+        ratios += [self.recipe.adversarial_weight * ratio for ratio in for_players]
+        return real, false
+
+    def _shown_categories(self, logits: Tensor) -> Tensor:
+        """Categories of real rows as D sees them.
+
+        One-hot where the category branch is frozen: soft ones would tell real pairs from fake
+        ones. In the paper's own game D sees the posterior, and E learns from it.
+        """
+        if self.category_branch_is_frozen:
+            return self.spec.harden(logits)
+        return self.spec.posterior(logits)
+
+
+def adam(
+    weights: list[torch.nn.Parameter], rate: float, betas: tuple[float, float]
+) -> torch.optim.Adam:
+    """Adam, fused: its state lies on the device, and no step waits for the CPU."""
+    return torch.optim.Adam(weights, rate, betas, fused=True)
+
+
+def trained_weights(optimizer: torch.optim.Adam) -> list[Tensor]:
+    """Weights of an optimiser that are not frozen."""
+    return [w for w in optimizer.param_groups[0]["params"] if w.requires_grad]
+
+
+def backward(loss: Tensor, *optimizers: torch.optim.Adam, retain_graph: bool = False) -> None:
+    """Set the gradient of all weights of some optimisers; None where the loss has no part.
+
+    On its way into `grad` a gradient takes over the strides of its weight, which
+    `torch.autograd.grad` would not see to and torch's fused Adam relies on.
+    """
+    weights = [weight for optimizer in optimizers for weight in trained_weights(optimizer)]
+    for weight in weights:
+        weight.grad = None
+    torch.autograd.backward(loss, inputs=weights, retain_graph=retain_graph)
+
+
+def _scaled_backward(tensor: Tensor, factors: Callable[[], Tensor]) -> Tensor:
+    """Give the same tensor, of which each row's gradient is multiplied by a factor."""
+    tensor = tensor.view_as(tensor)
+    if tensor.requires_grad:
+        ones = [1] * (tensor.dim() - 1)
+        tensor.register_hook(lambda g: g * factors().reshape(-1, *ones).to(g.dtype))
+    return tensor

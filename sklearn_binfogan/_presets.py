@@ -1,0 +1,299 @@
+"""Presets as data: for each kind of data its networks and every number of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from ._architectures import (
+    Architecture,
+    ConvArchitecture,
+    MLPArchitecture,
+    Networks,
+    PaperArchitecture,
+)
+from ._codes import CodeSpec, Prior
+from ._layout import is_large_image
+from ._networks import relu
+
+CUDA_GRAPHS = "reduce-overhead"  # the mode of torch.compile that replays them
+PRECISIONS = ("float32", "bf16")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every number of the training, resolved; estimators' parameters go by their own names."""
+
+    mi_weight: float = 1.0
+    consistency_weight: float = 1.0
+    cycle_weight: float = 0.3
+    adversarial_loss: str = "relativistic"
+    warmup_iter: int = 0
+    max_iter: int = 0
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    discriminator_learning_rate: float = 5e-4
+    cluster_prior: str | Prior = "uniform"
+    label_weight: float = 0.0  # of labelled rows, where there are labels
+    precision: str = "float32"  # of the networks in training
+    compile: bool | str = False  # or a mode of torch.compile
+
+    # Consistency phase
+    warmup_rate: float = 0.5  # learning rate, relative to the game's
+    warmup_betas: tuple[float, float] = (0.9, 0.99)  # of Adam
+    warmup_rate_floor: float = 0.05  # share of the rate that the last step has
+    warmup_average_decay: float = 0.99  # of the running averages of the weights
+    confidence_weight: float = 0.25  # of H(q)
+    balance_weight: float = 1.0
+    # Below 1: else a dense cluster would be worth cutting in two.
+    learned_balance_weight: float = 0.5  # with cluster_prior="learned"
+    merged_balance_weight: float = 0.3  # the same, where merged cells are judged
+    # Classes are never of exactly one size: after a first part in which every batch is balanced,
+    # only a running mean of the posterior is, and only up to a slack.
+    batch_balance_share: float = 1 / 3  # of the phase
+    balance_momentum: float = 0.1
+    balance_slack: float = 0.004  # nats
+    head_draws: int = 4  # of T, to choose among candidate heads
+    unlabelled_share: float = 1 / 3  # of the phase, before classes get their categories
+    labelled_share: float = 0.25  # labelled rows of a step, relative to its other rows
+
+    # Game
+    betas: tuple[float, float] = (0.5, 0.99)  # of Adam
+    rate_power: float = 1.0  # learning rates decay by (1 - share of steps) ** power
+    rate_floor: float = 0.05  # to this share
+    average_decay: float = 0.995  # of the running averages of the weights
+    adversarial_weight: float = 1.0  # of G and E's adversarial term
+    steadiness_weight: float = 0.0  # of T's change in the second half of the continuous codes
+    marginal_weight: float = 0.0  # of the distance of E(x)'s continuous codes and z from U[-1, 1]
+
+    @property
+    def trains_papers_objective(self) -> bool:
+        """Whether the user's weights ask for the paper's objective (section 2), alone."""
+        own = (self.consistency_weight, self.cycle_weight, self.adversarial_loss)
+        return own == (0, 0, "nonsaturating")
+
+
+# What else belongs to the paper's objective: its terms as they are, and none of ours.
+PAPERS_OBJECTIVE: dict[str, Any] = {
+    "adversarial_weight": 1.0,
+    "steadiness_weight": 0.0,
+    "marginal_weight": 0.0,
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Steps of the two phases, by the number of rows.
+
+    Parameters
+    ----------
+    least, enough : int
+        The consistency phase takes a step a row, but from `least` to `enough`.
+    most : int
+        With very many rows it takes more, but no more than this.
+    rows_per_step : int
+        How many rows such a further step needs.
+    game_share : float
+        Steps of the game, relative to those of the consistency phase.
+    """
+
+    least: int
+    enough: int
+    most: int = 0
+    rows_per_step: int = 40
+    game_share: float = 1.0
+
+    def steps(self, n_rows: int) -> tuple[int, int]:
+        """Give the steps of the consistency phase and of the game."""
+        few = min(max(n_rows, self.least), self.enough)
+        steps = max(few, min(n_rows // self.rows_per_step, self.most))
+        return steps, int(self.game_share * steps)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Networks and the training that suits them.
+
+    Parameters
+    ----------
+    networks : Architecture
+    recipe : Recipe
+    n_noise : int
+        Size of z.
+    budget : Budget or None
+        None: the recipe's own numbers of steps, whatever the number of rows.
+    """
+
+    networks: Architecture
+    recipe: Recipe
+    n_noise: int
+    budget: Budget | None = None
+
+    def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
+        """Build the networks: a preset is an architecture, too."""
+        return self.networks.build(spec, shape)
+
+    def resolved(self, n_rows: int, given: Mapping[str, Any]) -> Recipe:
+        """Recipe for some rows, in which given values replace the preset's.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to train, or no phase that learns the prior.
+        """
+        recipe = self.recipe
+        if self.budget is not None:
+            warmup_iter, max_iter = self.budget.steps(n_rows)
+            recipe = replace(recipe, warmup_iter=warmup_iter, max_iter=max_iter)
+        recipe = replace(recipe, **given)
+        if recipe.consistency_weight == 0:
+            recipe = replace(recipe, warmup_iter=0)
+        if recipe.trains_papers_objective:
+            recipe = replace(recipe, **PAPERS_OBJECTIVE)
+        if recipe.cluster_prior == "learned" and recipe.warmup_iter == 0:
+            raise ValueError(
+                "cluster_prior='learned' is estimated in the consistency phase, and there is none: "
+                "set warmup_iter and consistency_weight above 0, or give an array."
+            )
+        if recipe.warmup_iter == recipe.max_iter == 0:
+            raise ValueError("warmup_iter and max_iter are both 0: there is nothing to train.")
+        return recipe
+
+
+TABLE = Preset(
+    MLPArchitecture(),
+    Recipe(
+        batch_size=256,
+        learning_rate=2e-2,
+        discriminator_learning_rate=2e-3,
+        cycle_weight=0.1,
+        confidence_weight=0.5,
+        balance_slack=0.05,
+    ),
+    n_noise=8,
+    budget=Budget(least=100, enough=1000),
+)
+SMALL_IMAGES = Preset(
+    ConvArchitecture(),
+    Recipe(),
+    n_noise=16,
+    budget=Budget(least=200, enough=500, most=1400, game_share=0.6),
+)
+IMAGES = Preset(
+    ConvArchitecture(
+        category_channels=(16, 32, 64), category_strides=(2, 2, 2), category_activation=relu
+    ),
+    Recipe(
+        learning_rate=3e-3,
+        warmup_rate=4 / 3,
+        cycle_weight=0.15,
+        adversarial_weight=0.5,
+        steadiness_weight=0.75,
+        marginal_weight=0.5,
+    ),
+    n_noise=32,
+    budget=Budget(least=200, enough=500, most=1400, game_share=0.75),
+)
+PAPER_MNIST = Preset(
+    PaperArchitecture(),
+    Recipe(
+        consistency_weight=0.0,
+        cycle_weight=0.0,
+        adversarial_loss="nonsaturating",
+        max_iter=30_000,
+        learning_rate=5e-4,
+        discriminator_learning_rate=1e-4,
+        betas=(0.5, 0.999),
+        rate_power=0.5,
+        rate_floor=0.2,
+        **PAPERS_OBJECTIVE,
+    ),
+    n_noise=16,
+)
+# The supplement's system for SVHN and CelebA. The strides that it prints for G end at 8 x 8: the
+# two doublings that are missing go to the next two layers, of 128 and 64. Without padding, as for
+# MNIST, E's convolutions end at 2 x 2 x 512, from which G starts.
+PAPER_32X32 = Preset(
+    PaperArchitecture(
+        generator_channels=(512, 512, 256, 128, 64, 32),
+        generator_strides=(2, 2, 2, 2, 1, 1),
+        generator_kernels=(5, 5, 5, 5, 5, 4),
+        encoder_channels=(32, 64, 128, 256, 512),
+        encoder_strides=(1, 2, 1, 2, 2),
+        discriminator_channels=(64, 128, 256),
+        discriminator_kernel=4,
+        discriminator_dense=1024,
+        discriminator_code=(64, 128, 256),
+        noise=(),
+    ),
+    replace(PAPER_MNIST.recipe, max_iter=300_000, batch_size=32, learning_rate=1e-4),
+    n_noise=64,
+)
+
+
+def reading_contrast(preset: Preset) -> Preset:
+    """Give a preset whose categories are read from the local contrast of images."""
+    return replace(preset, networks=replace(preset.networks, local_contrast=True))  # type: ignore[type-var]  # a dataclass
+
+
+PRESETS = {
+    "mlp": TABLE,
+    "conv": SMALL_IMAGES,
+    "conv-contrast": reading_contrast(SMALL_IMAGES),
+    "paper-mnist": PAPER_MNIST,
+    "paper-32x32": PAPER_32X32,
+}
+# In place of these for images from 16 pixels a side on.
+LARGE = {"conv": IMAGES, "conv-contrast": reading_contrast(IMAGES)}
+
+
+def resolve_preset(architecture: Any, shape: tuple[int, ...], n_rows: int) -> Preset:
+    """Turn the estimator's `architecture` into a preset.
+
+    Parameters
+    ----------
+    architecture : str or object
+        A name, or an object that builds networks: it may say some numbers of its training.
+    shape : tuple of int
+        (C, H, W) of images, (n_features,) of tables.
+    n_rows : int
+        Of the training data.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or does not suit the data.
+    """
+    if isinstance(architecture, Preset):
+        return architecture
+    if not isinstance(architecture, str):
+        return _preset_around(architecture, resolve_preset("auto", shape, n_rows), n_rows)
+    is_image = len(shape) == 3
+    name = ("conv" if is_image else "mlp") if architecture == "auto" else architecture
+    if name not in PRESETS:
+        known = ", ".join(map(repr, ["auto", *PRESETS]))
+        raise ValueError(
+            f"Unknown architecture {architecture!r}: use {known}, or an object with a method "
+            "build(spec, shape)."
+        )
+    if name != "mlp" and not is_image:
+        raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
+    presets = PRESETS | (LARGE if is_large_image(shape) else {})
+    return presets[name]
+
+
+def _preset_around(architecture: Architecture, preset: Preset, n_rows: int) -> Preset:
+    """Put a user's networks and the numbers that they come with into a preset."""
+    own = dict(architecture.recipe(n_rows)) if hasattr(architecture, "recipe") else {}
+    known = {"n_noise", *(field.name for field in fields(Recipe))}
+    if unknown := sorted(own.keys() - known):
+        raise ValueError(
+            f"{type(architecture).__name__}.recipe gives {unknown}; it may give any of "
+            f"{sorted(known)}."
+        )
+    n_noise = own.pop("n_noise", preset.n_noise)
+    if preset.budget is not None:
+        steps = dict(zip(("warmup_iter", "max_iter"), preset.budget.steps(n_rows), strict=True))
+        own = steps | own
+    return Preset(architecture, replace(preset.recipe, **own), n_noise)

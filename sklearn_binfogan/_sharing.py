@@ -1,0 +1,53 @@
+"""What the processes that share a fit agree on; by default a fit has one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ._codes import Prior
+from ._rows import Share
+from ._settings import Settings
+
+Forward = Callable[[Callable[[Tensor], Any], Tensor], Any]
+
+
+class OneProcess:
+    """A fit of one process: there is nothing to agree on.
+
+    `distributed` overrides every method for fits that several processes share.
+    """
+
+    share = Share()
+    is_shared = False
+
+    def agreed_settings(self, settings: Settings, device: str) -> tuple[Settings, str]:
+        """Give the settings of all processes, and the device of this one."""
+        return settings, device
+
+    def row_generator(self, rng: torch.Generator, seed: int) -> torch.Generator:
+        """Give the generator of T and D's noise, which are drawn for the rows of this process."""
+        return rng
+
+    def check_rows(self, n_rows: int, n_train: int) -> None:
+        """Raise ValueError unless all processes have the same rows, and enough of them."""
+
+    def forward_of(self, players: nn.Module) -> Forward:
+        """Give the function that computes the losses of a batch, (losses_of, x) -> losses."""
+        return lambda losses_of, x: losses_of(x)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean of the values over processes."""
+        return values
+
+    def agreed_phase(self, players: nn.Module, prior: Prior | None) -> Prior | None:
+        """Make all processes go on with the networks and the prior of the first."""
+        return prior
+
+
+# Of the fits that begin now; `distributed.data_parallel` puts another one here for a while.
+SHARING: ContextVar[OneProcess] = ContextVar("SHARING", default=OneProcess())  # noqa: B039  # has no state

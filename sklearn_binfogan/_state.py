@@ -1,0 +1,97 @@
+"""The state of a training, as checkpoints, files and restarts hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._codes import Prior
+
+Array = Any  # an ndarray, or a tensor on any device
+ARRAYS = ("module", "optimizers", "rng", "balance")  # the fields that hold arrays
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Where a phase stands between two epochs."""
+
+    phase: str
+    order: np.ndarray  # int64: numbers of the rows to train on, as they are dealt out
+    position: int  # in `order`, of the next batch
+    binding: np.ndarray | None  # int64, (n_heads, n_classes): see `Supervision`
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """Everything that training changes; its arrays are NumPy's, or tensors on any device."""
+
+    module: dict[str, Array]  # weights and statistics of all players, by name
+    optimizers: list[dict[int, dict[str, Array]]]  # Adam's moments: consistency, (E, G), D
+    rng: Array
+    balance: Array | None  # of the consistency phase: see `Consistency`
+    steps: dict[str, int]  # by phase
+    prior: Prior | None
+    history: list[dict[str, Any]]
+    progress: Progress | None = None  # in the midst of a phase
+
+    def as_arrays(self) -> TrainingState:
+        """Copy every array to one of NumPy's."""
+        return self._mapped(_to_numpy)
+
+    def copied(self) -> TrainingState:
+        """Copy every array to a tensor, where it lies."""
+        return self._mapped(_copied)
+
+    def in_phase(self, progress: Progress) -> TrainingState:
+        """Say where the running phase stands."""
+        return replace(self, progress=progress)
+
+    def first_not_finite(self) -> str | None:
+        """Name an array that holds NaN or infinity; None if there is none."""
+        leaves = (leaf for name in ARRAYS for leaf in _leaves(getattr(self, name), name))
+        return next((name for name, array in leaves if not _is_finite(array)), None)
+
+    def _mapped(self, convert: Callable[[Array], Array]) -> TrainingState:
+        return replace(self, **{name: _mapped(getattr(self, name), convert) for name in ARRAYS})
+
+
+def _is_finite(array: Array) -> bool:
+    finite = np.isfinite(array) if isinstance(array, np.ndarray) else array.isfinite()
+    return bool(finite.all())
+
+
+def _copied(array: Array) -> Tensor:
+    # torch warns of arrays that it could not write to.
+    return array.detach().clone() if isinstance(array, Tensor) else torch.from_numpy(array.copy())
+
+
+def _to_numpy(array: Array) -> np.ndarray:
+    if isinstance(array, np.ndarray):
+        return array.copy()
+    copied = array.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+    return copied.numpy()
+
+
+def _mapped(tree: Any, convert: Callable[[Array], Array]) -> Any:
+    """Convert every array in nested dicts and lists."""
+    if isinstance(tree, np.ndarray | Tensor):
+        return convert(tree)
+    if isinstance(tree, dict):
+        return {key: _mapped(value, convert) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_mapped(value, convert) for value in tree]
+    return tree
+
+
+def _leaves(tree: Any, name: str) -> Iterator[tuple[str, Array]]:
+    """Arrays in nested dicts and lists, each with its dotted name."""
+    if isinstance(tree, np.ndarray | Tensor):
+        yield name, tree
+    elif isinstance(tree, dict | list):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from _leaves(value, f"{name}.{key}")

@@ -1,0 +1,362 @@
+"""One training: players, their phases, the rows they learn from, and its state between epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+from skorch.history import History
+from torch import Tensor
+
+from ._codes import Prior
+from ._net import AdversarialNet, divergence
+from ._networks import AdditiveNoise
+from ._phases import CONSISTENCY, GAME, Common, ConsistencyPhase, GamePhase, Phase
+from ._players import Players
+from ._progress import PhaseProgress, noticed_interrupts
+from ._rows import Batches, Source, TrainingRows
+from ._scoring import N_DRAWS, evaluate
+from ._settings import STEPS_PER_EPOCH, Settings
+from ._sharing import SHARING
+from ._state import Progress, TrainingState
+from ._supervision import Labels, Supervision
+from ._threads import seeded
+
+MAX_VALID_PER_EPOCH = 256  # validation rows, and draws; starts are compared on all
+
+
+class Trainer:
+    """Trains the players of one model, in phases, on skorch's loop.
+
+    Parameters
+    ----------
+    settings : Settings
+    device : str
+    callbacks : list of skorch callbacks, or None
+    progress : bool
+        Whether to show a progress bar.
+    state : TrainingState or None
+        Where to go on from; None: a beginning.
+
+    Attributes
+    ----------
+    net : AdversarialNet
+        skorch's net, which callbacks see.
+    phases : dict of Phase
+        By name, in their order.
+    phase : Phase
+        The running one, or the last.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        device: str = "cpu",
+        callbacks: Any = None,
+        progress: bool = False,
+        state: TrainingState | None = None,
+    ) -> None:
+        sharing = SHARING.get()
+        self.settings, self.device = sharing.agreed_settings(settings, device)
+        self.progress = progress
+        self.players = self._new_players()
+        rng = torch.Generator(self.device).manual_seed(self.settings.seed)
+        row_rng = sharing.row_generator(rng, self.settings.seed)
+        for module in self.players.modules():
+            if isinstance(module, AdditiveNoise):
+                module.rng = row_rng
+        given = self.settings.recipe.cluster_prior
+        prior = None if isinstance(given, str) else given
+        self.common = Common(self.settings, self.players, rng, row_rng, sharing, prior)
+        self.consistency = ConsistencyPhase(self.common)
+        self.game = GamePhase(self.common, self.consistency)
+        self.phases: dict[str, Phase] = {CONSISTENCY: self.consistency, GAME: self.game}
+        self.phase: Phase = self.consistency
+        self.rows: TrainingRows | None = None
+        self.batches: Batches | None = None
+        self.net = AdversarialNet(self, self.device, callbacks).initialize()
+        if state is not None:
+            self._restore(state)
+
+    def _new_players(self) -> Players:
+        """Build the players from the seed, leaving torch's global generator as found."""
+        with seeded(self.settings.seed):
+            players = Players(self.settings).float()
+        players.to(self.device)
+        compiled = self.settings.recipe.compile
+        if compiled:
+            players.compile_players(compiled if isinstance(compiled, str) else None)
+        players.link()
+        return players
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Adam of E and G."""
+        return self.game.optimizer
+
+    @property
+    def prior(self) -> Prior | None:
+        """Probability of each category as the networks number them; None: uniform."""
+        return self.common.prior
+
+    @property
+    def steps(self) -> dict[str, int]:
+        """Steps taken, by phase."""
+        return {name: phase.n_steps for name, phase in self.phases.items()}
+
+    # -- rows and phases -----------------------------------------------------------------------
+
+    def load_rows(self, X: Source, labels: Labels | None = None) -> Trainer:
+        """Take rows to train on, and which of them have labels."""
+        self.rows = TrainingRows(X, self.settings.layout, self.device, self.settings.seed)
+        if labels is not None and self.settings.recipe.label_weight > 0:
+            self.common.supervision = Supervision(
+                labels, self.rows.rows, self.settings, self.common.rng
+            )
+        self.common.sharing.check_rows(len(self.rows.rows), len(self.rows.train_index))
+        return self
+
+    def forget_rows(self) -> Trainer:
+        """Let go of the training rows: a fitted model must not hold its data."""
+        self.rows = self.batches = self.common.supervision = None
+        return self
+
+    def begin(self, phase: str) -> Phase:
+        """Make a phase the running one, with the networks set up for its steps."""
+        self.phase = self.phases[phase]
+        self.phase.begin()
+        self.phase.train_mode()
+        return self.phase
+
+    def train(
+        self,
+        budget: Mapping[str, int],
+        after_epoch: Callable[[Trainer], None] | None = None,
+        begun: Progress | None = None,
+    ) -> None:
+        """Train phases for some steps each, in turn.
+
+        Parameters
+        ----------
+        budget : dict of int
+            Steps by phase.
+        after_epoch : callable or None
+            Gets the trainer at each epoch's end, after all callbacks.
+        begun : Progress or None
+            Where the first phase stands, if it has begun before.
+        """
+        assert self.rows is not None
+        with self._extra_callbacks(sum(budget.values()), after_epoch):
+            for name, n_steps in budget.items():
+                if begun is not None:
+                    self._go_on(begun, n_steps)
+                    begun = None
+                elif n_steps > 0:
+                    self._train_phase(name, n_steps, self.rows.train_index)
+            if self.game.n_steps:
+                self.fit_aggregate()
+
+    def _go_on(self, begun: Progress, n_steps: int) -> None:
+        if self.common.supervision is not None and begun.binding is not None:
+            self.common.supervision.bind_as(begun.binding)
+        order = torch.from_numpy(begun.order).to(self.device)
+        self._train_phase(begun.phase, n_steps, order, begun.position)
+
+    @contextmanager
+    def _extra_callbacks(
+        self, n_steps: int, after_epoch: Callable[[Trainer], None] | None
+    ) -> Iterator[None]:
+        """Show a progress bar and call back after epochs, only while phases are trained."""
+        callbacks: list[tuple[str, Any]] = self.net.callbacks_
+        n_before = len(callbacks)
+        bar = PhaseProgress(n_steps).initialize() if self.progress else None
+        if bar is not None:
+            callbacks.append(("progress", bar))
+        if after_epoch is not None:
+            callbacks.append(("after_epoch", _AfterEpoch(lambda: after_epoch(self))))
+        try:
+            yield
+        finally:
+            del callbacks[n_before:]
+            if bar is not None:
+                bar.close()
+
+    def _train_phase(
+        self, name: str, n_steps: int, order: Tensor, position: int | None = None
+    ) -> None:
+        """Train for some steps of one phase; a callback may end the phase early.
+
+        skorch's `partial_fit` would also swallow the user's Ctrl-C: here only an interrupt
+        that a callback raises, as `EarlyStopping` does, ends the phase quietly.
+        """
+        assert self.rows is not None
+        self.net.stopped = False
+        batch_size, share = self.settings.recipe.batch_size, self.common.sharing.share
+        source, rng = (self.rows.rows, order), self.common.rng
+        self.batches = Batches(*source, batch_size, n_steps, STEPS_PER_EPOCH, rng, share, position)
+        phase = self.begin(name)
+        self.net.notify("on_train_begin", X=None, y=None)
+        with noticed_interrupts() as interrupts:
+            try:
+                self.net.fit_loop(None, epochs=math.ceil(n_steps / STEPS_PER_EPOCH))
+            except KeyboardInterrupt:
+                if interrupts or not self.net.stopped:
+                    raise
+            finally:
+                phase.end()
+        if phase is self.consistency:
+            self.consistency.settle_categories(self.rows)
+        self.common.prior = self.common.sharing.agreed_phase(self.players, self.common.prior)
+        self.net.notify("on_train_end", X=None, y=None)
+
+    @torch.no_grad()
+    def fit_aggregate(self) -> None:
+        """Find where real data lies in the codes that G now knows."""
+        assert self.rows is not None
+        encoder = self.players.averaged_encoder
+        codes = torch.cat([encoder(block) for block in self.rows.judged_blocks()])
+        self.players.aggregate.fit(codes)
+
+    def complete(self) -> None:
+        """Decide what the end of a phase that was cut off would have decided."""
+        assert self.rows is not None
+        if self.phase is self.consistency:
+            self.consistency.settle_categories(self.rows)
+        if self.game.n_steps:
+            self.fit_aggregate()
+
+    # -- validation ----------------------------------------------------------------------------
+
+    def validation_batch(self) -> Tensor:
+        """Network input of the validation rows of an epoch."""
+        assert self.rows is not None
+        return self.rows.validation(MAX_VALID_PER_EPOCH)
+
+    def validation_score(self, x: Tensor) -> float:
+        """Label-free score of the averaged networks."""
+        return self.evaluate(x, MAX_VALID_PER_EPOCH)["score"]
+
+    def evaluate(self, x: Tensor, n_draws: int = N_DRAWS) -> dict[str, float]:
+        """Label-free measures of the averaged networks on network input x.
+
+        The same draws at every call and for all models: scores are then comparable. A generator
+        that has not been trained scores 0.
+        """
+        return evaluate(
+            self.players.averaged_encoder,
+            self.players.averaged_generator if self.game.n_steps else None,
+            x,
+            self.settings.augment,
+            torch.Generator(self.device).manual_seed(0),
+            self.prior,
+            n_draws,
+        )
+
+    # -- state ---------------------------------------------------------------------------------
+
+    @property
+    def _optimizers(self) -> list[torch.optim.Adam]:
+        return [optimizer for phase in self.phases.values() for optimizer in phase.optimizers]
+
+    def state(self) -> TrainingState:
+        """Everything that training has changed; its tensors are those that it goes on with."""
+        return TrainingState(
+            module=self.players.state_dict(),
+            # Rates and betas follow from the settings.
+            optimizers=[optimizer.state_dict()["state"] for optimizer in self._optimizers],
+            rng=self.common.rng.get_state(),
+            balance=self.consistency.consistency.balance,
+            steps=self.steps,
+            prior=self.prior,
+            history=list(self.net.history),
+        )
+
+    def snapshot(self) -> TrainingState:
+        """State between two epochs, with where the running phase stands: copies, on the device.
+
+        Raises
+        ------
+        FloatingPointError
+            If a weight or a moment of Adam's is NaN or infinite.
+        """
+        assert self.batches is not None
+        state = self.state()
+        broken = state.first_not_finite()
+        if broken is not None:
+            raise divergence(broken, "NaN or infinite", "the end of an epoch")
+        supervision = self.common.supervision
+        bound = None if supervision is None else supervision.binding
+        progress = Progress(
+            self.phase.name,
+            self.batches.index.cpu().numpy().copy(),
+            self.batches.position,
+            None if bound is None else bound.cpu().numpy().copy(),
+        )
+        return state.copied().in_phase(progress)
+
+    def _restore(self, state: TrainingState) -> None:
+        # Copies: Adam goes on with the very tensors that it is given.
+        own = state.copied()
+        self.players.load_state_dict(own.module)
+        for optimizer, moments in zip(self._optimizers, own.optimizers, strict=True):
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        # The state of another kind of device is of another length.
+        if len(own.rng) == len(self.common.rng.get_state()):
+            self.common.rng.set_state(torch.as_tensor(own.rng))
+        balance = own.balance
+        self.consistency.consistency.balance = (
+            None if balance is None else torch.as_tensor(balance).to(self.device)
+        )
+        for name, phase in self.phases.items():
+            phase.n_steps = state.steps[name]
+        if state.progress is not None:
+            self.phase = self.phases[state.progress.phase]
+        self.common.prior = state.prior
+        self.net.history_ = History(state.history)
+        self._remember_best()
+
+    def _remember_best(self) -> None:
+        """Go on comparing losses with the best of the restored history."""
+        ours = {name for name, _ in self.net._default_callbacks}
+        for name, callback in self.net.callbacks_:
+            if name in ours and callback.lower_is_better:
+                seen = [epoch[name] for epoch in self.net.history if name in epoch]
+                callback.best_score_ = min(seen, default=math.inf)
+
+    def check_progress(self, state: TrainingState) -> Progress:
+        """Raise ValueError unless this training can go on from a state with the same rows."""
+        progress = state.progress
+        assert progress is not None
+        assert self.rows is not None
+        rows = np.sort(self.rows.train_index.cpu().numpy())
+        if not np.array_equal(np.sort(progress.order), rows):
+            raise ValueError("The checkpoint deals out other rows than those to train on.")
+        if len(state.rng) != len(self.common.rng.get_state()):
+            raise ValueError("The checkpoint holds the random state of another kind of device.")
+        if progress.binding is not None:
+            self._check_binding(progress.binding)
+        return progress
+
+    def _check_binding(self, binding: np.ndarray) -> None:
+        supervision, spec = self.common.supervision, self.settings.spec
+        n_classes = 0 if supervision is None else supervision.labels.n_classes
+        fits = binding.shape == (self.players.encoder.n_heads, n_classes)
+        fits = fits and binding.min() >= 0 and binding.max() < spec.categories[0]
+        if not fits or any(len(set(row)) < n_classes for row in binding.tolist()):
+            raise ValueError("The checkpoint binds its categories to other classes.")
+
+
+class _AfterEpoch(Callback):
+    """Call a function at each epoch's end."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Call it."""
+        self.call()

@@ -1,0 +1,64 @@
+"""The version of what files hold, and the way from older versions to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+Content = tuple[dict[str, Any], Arrays]  # the document and the arrays of a file
+
+# A change of what a file holds, or of what a stored field means, takes a new number, and a
+# function below that brings a file of the version before up to it.
+FORMAT_VERSION = 2
+
+
+def upgraded(version: int, document: Any, arrays: Arrays) -> Content:
+    """Bring what a file of an older version holds up to the present one, step by step."""
+    for number in range(version, FORMAT_VERSION):
+        document, arrays = UPGRADES[number](document, arrays)
+    return document, arrays
+
+
+def _from_1(document: Any, arrays: Arrays) -> Content:
+    """Training numbers moved from the networks and from constants into the recipe."""
+    settings = _record(document["settings"], "Settings")
+    for architecture in (settings["architecture"], document["parameters"].get("architecture")):
+        if isinstance(architecture, dict):
+            _without_training(architecture)
+    shape = _record(settings["layout"], "Layout")["shape"]["tuple"]
+    if len(shape) == 1:  # tables had other constants than images, which are the defaults now
+        _record(settings["recipe"], "Recipe").update(confidence_weight=0.5, balance_slack=0.05)
+    return document, arrays
+
+
+TRAINING_OF_NETWORKS = {
+    "ConvArchitecture": (
+        "learning_rate",
+        "warmup_rate",
+        "n_noise",
+        "adversarial_weight",
+        "cycle_weight",
+        "steadiness_weight",
+        "marginal_weight",
+        "game_share",
+    ),
+    "PaperArchitecture": ("n_noise", "max_iter", "batch_size", "learning_rate"),
+}
+
+
+def _without_training(encoded: dict[str, Any]) -> None:
+    for kind, names in TRAINING_OF_NETWORKS.items():
+        for name in names:
+            encoded.get(kind, {}).pop(name, None)
+
+
+def _record(encoded: Any, kind: str) -> dict[str, Any]:
+    content: dict[str, Any] = encoded[kind]
+    return content
+
+
+UPGRADES: dict[int, Callable[[Any, Arrays], Content]] = {1: _from_1}
+FORMAT_VERSIONS = [*UPGRADES, FORMAT_VERSION]
