@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names_in,
     check_array,
@@ -28,19 +25,13 @@ from ._collapse import findings
 from ._driver import Job, train_best, usable
 from ._layout import Layout
 from ._model import FittedModel
-from ._presets import CUDA_GRAPHS, PRECISIONS, PRESETS, Recipe, resolve_preset
+from ._presets import Recipe, resolve_preset
 from ._rows import Source, checked_rows
 from ._settings import Settings
 from ._state import TrainingState
 from ._supervision import Labels
 from ._trainer import Trainer
 from .metrics import code_information
-
-AUTO = StrOptions({"auto"})
-POSITIVE = Interval(Real, 0, None, closed="neither")
-NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-COUNT = Interval(Integral, 0, None, closed="left")
-POSITIVE_COUNT = Interval(Integral, 1, None, closed="left")
 
 
 class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
@@ -50,44 +41,15 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     sets `_model`.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_clusters": [POSITIVE_COUNT, tuple],
-        "n_continuous": [COUNT],
-        "n_noise": [COUNT, AUTO],
-        "include_noise": ["boolean"],
-        "image_shape": [tuple, list, None],
-        "architecture": [StrOptions({"auto", *PRESETS}), HasMethods(["build"])],
-        "mi_weight": [NOT_NEGATIVE],
-        "consistency_weight": [NOT_NEGATIVE, AUTO],
-        "augmentation": [StrOptions({"auto", "affine", "colour", "noise"}), callable, None],
-        "cycle_weight": [NOT_NEGATIVE, AUTO],
-        "adversarial_loss": [StrOptions({"auto", "nonsaturating", "relativistic"})],
-        "cluster_prior": [StrOptions({"uniform", "learned"}), "array-like"],
-        "warmup_iter": [COUNT, AUTO],
-        "max_iter": [COUNT, AUTO],
-        "batch_size": [POSITIVE_COUNT, AUTO],
-        "learning_rate": [POSITIVE, AUTO],
-        "discriminator_learning_rate": [POSITIVE, AUTO],
-        "n_init": [POSITIVE_COUNT],
-        "n_jobs": [Integral, None],
-        "device": [str],
-        "precision": [StrOptions(set(PRECISIONS))],
-        "compile": ["boolean", StrOptions({CUDA_GRAPHS})],
-        "callbacks": [list, None],
-        "verbose": ["verbose"],
-        "checkpoint_dir": [str, os.PathLike, None],
-        "checkpoint_every": [POSITIVE_COUNT],
-        "random_state": ["random_state"],
-    }
-
+    # What the methods here read; the estimators' own `__init__` sets them.
     n_clusters: Any
+    n_continuous: int
+    n_noise: Any
     include_noise: bool
     image_shape: Any
     architecture: Any
     augmentation: Any
     cluster_prior: Any
-    n_continuous: int
-    n_noise: Any
     n_init: int
     n_jobs: int | None
     device: str
@@ -340,6 +302,18 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             settings, of_training, order = state["_model"]
             self._model = FittedModel(self._restored(settings, of_training), order)
             self.history_ = self._model.history
+
+
+def new_training(
+    estimator: _BInfoGAN, X: Source, seed: int = 0, labels: Labels | None = None
+) -> Trainer:
+    """Give the training that a fit of validated rows would begin, with its rows loaded.
+
+    For `partial_fit`, tests and benchmarks: `new_training(gan, X).begin("game").step(x)`.
+    """
+    settings = estimator._settings(X, seed)
+    device, progress = resolve_device(estimator.device), bool(estimator.verbose)
+    return Trainer(settings, device, estimator.callbacks, progress).load_rows(X, labels)
 
 
 def orders_by_size(model: FittedModel, labels: np.ndarray) -> list[list[int]]:

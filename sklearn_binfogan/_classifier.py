@@ -13,10 +13,11 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
 
-from ._base import NOT_NEGATIVE, POSITIVE_COUNT, _BInfoGAN, orders_by_size
+from ._base import _BInfoGAN, orders_by_size
 from ._callbacks import FitTasks
 from ._codes import CodeSpec, Prior, is_count
 from ._model import FittedModel
+from ._presets import CONSTRAINTS, NOT_NEGATIVE, POSITIVE_COUNT
 from ._rows import Source, checked_rows
 from ._supervision import Labels, assigned_categories
 from ._threads import single_thread
@@ -167,7 +168,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_BInfoGAN._parameter_constraints,
+        **CONSTRAINTS,
         "n_clusters": [POSITIVE_COUNT, tuple, None],
         "label_weight": [NOT_NEGATIVE],
         "cluster_prior": [StrOptions({"labels", "uniform"}), "array-like"],

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
 from typing import Any
+
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from ._architectures import (
     Architecture,
@@ -246,6 +250,44 @@ PRESETS = {
 }
 # In place of these for images from 16 pixels a side on.
 LARGE = {"conv": IMAGES, "conv-contrast": reading_contrast(IMAGES)}
+
+
+AUTO = StrOptions({"auto"})
+POSITIVE = Interval(Real, 0, None, closed="neither")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+COUNT = Interval(Integral, 0, None, closed="left")
+POSITIVE_COUNT = Interval(Integral, 1, None, closed="left")
+
+# What users may give for each parameter of an estimator, as scikit-learn checks it.
+CONSTRAINTS: dict[str, list[Any]] = {
+    "n_clusters": [POSITIVE_COUNT, tuple],
+    "n_continuous": [COUNT],
+    "n_noise": [COUNT, AUTO],
+    "include_noise": ["boolean"],
+    "image_shape": [tuple, list, None],
+    "architecture": [StrOptions({"auto", *PRESETS}), HasMethods(["build"])],
+    "mi_weight": [NOT_NEGATIVE],
+    "consistency_weight": [NOT_NEGATIVE, AUTO],
+    "augmentation": [StrOptions({"auto", "affine", "colour", "noise"}), callable, None],
+    "cycle_weight": [NOT_NEGATIVE, AUTO],
+    "adversarial_loss": [StrOptions({"auto", "nonsaturating", "relativistic"})],
+    "cluster_prior": [StrOptions({"uniform", "learned"}), "array-like"],
+    "warmup_iter": [COUNT, AUTO],
+    "max_iter": [COUNT, AUTO],
+    "batch_size": [POSITIVE_COUNT, AUTO],
+    "learning_rate": [POSITIVE, AUTO],
+    "discriminator_learning_rate": [POSITIVE, AUTO],
+    "n_init": [POSITIVE_COUNT],
+    "n_jobs": [Integral, None],
+    "device": [str],
+    "precision": [StrOptions(set(PRECISIONS))],
+    "compile": ["boolean", StrOptions({CUDA_GRAPHS})],
+    "callbacks": [list, None],
+    "verbose": ["verbose"],
+    "checkpoint_dir": [str, os.PathLike, None],
+    "checkpoint_every": [POSITIVE_COUNT],
+    "random_state": ["random_state"],
+}
 
 
 def resolve_preset(architecture: Any, shape: tuple[int, ...], n_rows: int) -> Preset:

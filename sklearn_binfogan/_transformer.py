@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
@@ -12,11 +12,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import _BInfoGAN, orders_by_size, resolve_device, squeezed
+from ._base import _BInfoGAN, new_training, orders_by_size, squeezed
 from ._callbacks import FitTasks
 from ._codes import is_count
 from ._model import FittedModel
 from ._phases import CONSISTENCY, GAME
+from ._presets import CONSTRAINTS
 from ._rows import Source, checked_rows
 from ._threads import single_thread
 from ._trainer import Trainer
@@ -150,6 +151,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     (60, 5)
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
+
     def __init__(
         self,
         n_clusters: Any = 10,
@@ -265,14 +268,14 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         """Train for one pass over X: from the beginning, or a copy of the model's training."""
         if first:
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            settings, device = self._settings(X, seed), resolve_device(self.device)
-            trainer = Trainer(settings, device, self.callbacks, bool(self.verbose))
+            trainer = new_training(self, X, seed)
         else:
-            trainer = self._restored(self._model.settings, self._model.state())
+            model = self._model
+            trainer = self._restored(model.settings, model.state()).load_rows(X)
         recipe = trainer.settings.recipe
         n_steps = -(-len(X) // recipe.batch_size)
         n_warmup = min(n_steps, max(recipe.warmup_iter - trainer.steps[CONSISTENCY], 0))
-        trainer.load_rows(X).train({CONSISTENCY: n_warmup, GAME: n_steps - n_warmup})
+        trainer.train({CONSISTENCY: n_warmup, GAME: n_steps - n_warmup})
         return trainer.forget_rows()
 
     # -- using a fitted model ------------------------------------------------------------------
