@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -21,9 +21,11 @@ from ._networks import (
     conv_stack,
     dense_stack,
     elu,
+    initialise_by_first_axis,
     initialise_truncated,
     leaky_relu,
     relu,
+    set_batch_norm,
 )
 
 
@@ -188,6 +190,10 @@ class PaperArchitecture:
     max_iter: int = 30_000
     batch_size: int = 128
     learning_rate: float = 5e-4  # D's is 1e-4
+    generator_deviation: float = 0.02  # of G's initial weights
+    norm_epsilon: float = 1e-3
+    norm_momentum: float = 1e-3  # running statistics decay by 0.999
+    log_epsilon: float = 1e-8
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for images of shape (C, H, W)."""
@@ -198,9 +204,15 @@ class PaperArchitecture:
             "batch",
             self.generator_strides,
             self.generator_kernels,
+            norm_by_unit=True,
         )
-        initialise_truncated(generator)
-        return Networks(self._encoder(spec, shape), generator, self._discriminator(spec, shape))
+        initialise_truncated(generator, self.generator_deviation)
+        encoder = initialise_by_first_axis(self._encoder(spec, shape))
+        discriminator = initialise_by_first_axis(self._discriminator(spec, shape))
+        networks = Networks(encoder, generator, discriminator)
+        for network in networks:
+            set_batch_norm(network, self.norm_epsilon, self.norm_momentum)
+        return networks
 
     def _encoder(self, spec: CodeSpec, shape: tuple[int, ...]) -> Encoder:
         trunk, width = conv_stack(
@@ -221,8 +233,8 @@ class PaperArchitecture:
             noise=self.noise,
             kernel=self.discriminator_kernel,
         )
-        dense = partial(dense_stack, batch_norm=True)
-        data.extend(dense([width, self.discriminator_dense], noise=self.noise[2:]))
+        dense = partial(dense_stack, batch_norm=True, noise=self.noise[2:])
+        data.extend(dense([width, self.discriminator_dense]))
         width = self.discriminator_dense
         return Discriminator(
             data,
@@ -230,9 +242,20 @@ class PaperArchitecture:
             spec.width,
             (*self.discriminator_code, width),
             (self.discriminator_joint,),
-            code_layers=partial(dense, noise=self.noise),
-            joint_layers=partial(dense, noise=self.noise[2:]),
+            code_layers=self._code_layers,
+            joint_layers=dense,
         )
+
+    def _code_layers(self, sizes: Sequence[int]) -> nn.Module:
+        """1 x 1 convolutions on codes, then a dense layer."""
+        *channels, width = sizes
+        as_map = (channels[0], 1, 1)
+        strides = (1,) * (len(channels) - 1)
+        layers, n_features = conv_stack(
+            as_map, channels[1:], strides, "batch", padding=0, noise=self.noise, kernel=1
+        )
+        dense = dense_stack([n_features, width], batch_norm=True, noise=self.noise[2:])
+        return nn.Sequential(nn.Unflatten(1, as_map), *layers, *dense)
 
     def recipe(self, n_rows: int) -> dict[str, Any]:
         """Budget, rates and terms of the paper's objective, whatever the number of rows."""
@@ -249,6 +272,7 @@ class PaperArchitecture:
             "betas": (0.5, 0.999),
             "rate_power": 0.5,
             "rate_floor": 0.2,
+            "log_epsilon": self.log_epsilon,
         }
 
 

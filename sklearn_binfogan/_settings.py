@@ -32,6 +32,7 @@ class Recipe:
     betas: tuple[float, float] = (0.5, 0.99)  # of Adam in the game
     rate_power: float = 1.0  # learning rates of the game decay by (1 - share of steps) ** power
     rate_floor: float = RATE_FLOOR  # to this share
+    log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the game's losses
     adversarial_weight: float = 1.0  # of G and E's adversarial term
     steadiness_weight: float = 0.0  # of T's change in the second half of the continuous codes
     marginal_weight: float = 0.0  # of the distance of E(x)'s continuous codes and z from U[-1, 1]

@@ -473,7 +473,9 @@ class AdversarialNet(NeuralNet):
         fake = _scaled_backward(fake, lambda: ratios[1])
         real, false = discriminator(x, real_codes), discriminator(fake, codes)
         recipe = self.settings.recipe
-        for_players = losses.gradient_ratios(recipe.adversarial_loss, real, false)
+        for_players = losses.gradient_ratios(
+            recipe.adversarial_loss, real, false, recipe.log_epsilon
+        )
         ratios += [recipe.adversarial_weight * ratio for ratio in for_players]
         return real, false
 
@@ -488,8 +490,9 @@ class AdversarialNet(NeuralNet):
 
     def discriminator_loss(self, game: Game) -> Tensor:
         """-V(D, G, E), or its relativistic form."""
-        loss, _ = losses.ADVERSARIAL_LOSSES[self.settings.recipe.adversarial_loss]
-        return loss(game.real_verdict, game.fake_verdict)
+        recipe = self.settings.recipe
+        loss, _ = losses.ADVERSARIAL_LOSSES[recipe.adversarial_loss]
+        return loss(game.real_verdict, game.fake_verdict, recipe.log_epsilon)
 
     def players_terms(self, game: Game, x: Tensor) -> dict[str, Tensor]:
         """G and E's weighted terms: adversarial, -lambda L_I, cycle, consistency."""
@@ -497,11 +500,11 @@ class AdversarialNet(NeuralNet):
         _, adversarial = losses.ADVERSARIAL_LOSSES[recipe.adversarial_loss]
         n_continuous = spec.n_continuous
         information = losses.categorical_nll(
-            spec, game.fake_logits, game.codes[:, : spec.n_categorical]
+            spec, game.fake_logits, game.codes[:, : spec.n_categorical], recipe.log_epsilon
         ) + losses.continuous_nll(game.fake_style[:, :n_continuous], game.codes[:, spec.continuous])
         terms = {
             "adversarial_loss": recipe.adversarial_weight
-            * adversarial(game.real_verdict, game.fake_verdict),
+            * adversarial(game.real_verdict, game.fake_verdict, recipe.log_epsilon),
             "mutual_information_loss": recipe.mi_weight * information,
         }
         if recipe.cycle_weight > 0:
