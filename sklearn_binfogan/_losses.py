@@ -53,9 +53,7 @@ ADVERSARIAL_LOSSES: dict[str, tuple[Adversarial, Adversarial]] = {
 }
 
 
-def gradient_ratios(
-    name: str, real: Tensor, fake: Tensor, epsilon: float = 0.0
-) -> list[Tensor]:
+def gradient_ratios(name: str, real: Tensor, fake: Tensor, epsilon: float = 0.0) -> list[Tensor]:
     """Per real and per fake row, G and E's gradient over D's, by the verdict: two of shape (n,).
 
     Where D judges each pair by itself, D's gradient times this is the players', so that one
@@ -63,8 +61,7 @@ def gradient_ratios(
     """
     verdicts = [real.detach().requires_grad_(), fake.detach().requires_grad_()]
     for_discriminator, for_players = (
-        torch.autograd.grad(loss(*verdicts, epsilon), verdicts)
-        for loss in ADVERSARIAL_LOSSES[name]
+        torch.autograd.grad(loss(*verdicts, epsilon), verdicts) for loss in ADVERSARIAL_LOSSES[name]
     )
     tiny = torch.finfo(real.dtype).tiny
     # Where D is all but sure its own gradient nearly vanishes: the ratio may be beyond any number,
@@ -76,9 +73,7 @@ def gradient_ratios(
     ]
 
 
-def categorical_nll(
-    spec: CodeSpec, logits: Tensor, codes: Tensor, epsilon: float = 0.0
-) -> Tensor:
+def categorical_nll(spec: CodeSpec, logits: Tensor, codes: Tensor, epsilon: float = 0.0) -> Tensor:
     """-E[log q(c | G(z, c))] of the categorical codes, summed over codes.
 
     Parameters
