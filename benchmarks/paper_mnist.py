@@ -3,10 +3,11 @@
     python benchmarks/paper_mnist.py          # half-width networks -> results/paper_half.json
     python benchmarks/paper_mnist.py --full   # the paper's networks -> results/paper_full.json
 
-30 000 steps on 55 000 of the training images, as in the paper: hours on one core, minutes on a GPU.
-A run that was cut off goes on from its last pass over the data. The curve uses training labels; test
-images and labels are looked at once, at the end. Accuracy is one-to-one, by the encoder's weights as
-they are, which the paper reports, and by their running averages, which `predict` uses.
+30 000 steps on 55 000 of the training images, as in the paper: hours on one core, minutes on a
+GPU. A run that was cut off goes on from its last pass over the data. The curve uses training
+labels; test images and labels are looked at once, at the end. Accuracy is one-to-one, by the
+encoder's weights as they are, which the paper reports, and by their running averages, which
+`predict` uses.
 """
 
 from __future__ import annotations

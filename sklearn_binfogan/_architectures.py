@@ -171,7 +171,8 @@ class ConvArchitecture:
 class PaperArchitecture:
     """The paper's networks and training (Hinz & Wermter 2018, supplement); by default for MNIST.
 
-    Encoder and generator have one entry per convolution, as the supplement's tables do.
+    Encoder and generator have one entry per convolution, as the supplement's tables do. Initial
+    weights, numbers of batch norm and the logarithms' epsilon are those of the reference's code.
     """
 
     generator_channels: tuple[int, ...] = (64, 128, 64)
@@ -207,8 +208,9 @@ class PaperArchitecture:
             norm_by_unit=True,
         )
         initialise_truncated(generator, self.generator_deviation)
-        encoder = initialise_by_first_axis(self._encoder(spec, shape))
-        discriminator = initialise_by_first_axis(self._discriminator(spec, shape))
+        encoder, discriminator = self._encoder(spec, shape), self._discriminator(spec, shape)
+        initialise_by_first_axis(encoder)
+        initialise_by_first_axis(discriminator)
         networks = Networks(encoder, generator, discriminator)
         for network in networks:
             set_batch_norm(network, self.norm_epsilon, self.norm_momentum)

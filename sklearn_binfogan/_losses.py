@@ -61,7 +61,8 @@ def gradient_ratios(name: str, real: Tensor, fake: Tensor, epsilon: float = 0.0)
     """
     verdicts = [real.detach().requires_grad_(), fake.detach().requires_grad_()]
     for_discriminator, for_players = (
-        torch.autograd.grad(loss(*verdicts, epsilon), verdicts) for loss in ADVERSARIAL_LOSSES[name]
+        torch.autograd.grad(loss(verdicts[0], verdicts[1], epsilon), verdicts)
+        for loss in ADVERSARIAL_LOSSES[name]
     )
     tiny = torch.finfo(real.dtype).tiny
     # Where D is all but sure its own gradient nearly vanishes: the ratio may be beyond any number,
