@@ -3,9 +3,11 @@
     python benchmarks/paper_mnist.py          # half-width networks -> results/paper_half.json
     python benchmarks/paper_mnist.py --full   # the paper's networks -> results/paper_full.json
 
-30 000 steps: about 110 minutes on one core at half width, six times that at full width, minutes
-on a GPU. A run that was cut off goes on from its last pass over the data. The curve uses the
-training labels; test images and labels are looked at once, at the end.
+30 000 steps on 55 000 of the training images, as in the paper: hours on one core, minutes on a
+GPU. A run that was cut off goes on from its last pass over the data. The curve uses training
+labels; test images and labels are looked at once, at the end. Accuracy is one-to-one, by the
+encoder's weights as they are, which the paper reports, and by their running averages, which
+`predict` uses.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
+import torch
 from _report import RESULTS, Row, environment, write
+from sklearn.metrics import confusion_matrix
 from threadpoolctl import threadpool_limits
 
 from sklearn_binfogan import BInfoGANTransformer
@@ -26,11 +31,12 @@ from sklearn_binfogan.datasets import load_mnist
 from sklearn_binfogan.metrics import cluster_accuracy, match_clusters
 
 N_STEPS = 30_000
-HALF = PaperArchitecture(
-    generator_channels=(64, 64),
-    generator_strides=(2, 2),
+MEASURES = ("score", "consistency", "recovery", "reconstruction", "agreement", "findings")
+N_HELD_OUT = 5_000  # the reference trains on the other 55 000
+N_LOOKED_AT = 10_000
+HALF = PaperArchitecture(  # the preset with half the units of every layer
+    generator_channels=(32, 64, 32),
     encoder_channels=(16, 32, 64),
-    encoder_strides=(2, 2, 1),
     encoder_dense=512,
     discriminator_channels=(32, 64),
     discriminator_dense=256,
@@ -49,23 +55,50 @@ def new_model(full: bool, seed: int, n_steps: int) -> BInfoGANTransformer:
     )
 
 
-def test_accuracy(gan: BInfoGANTransformer, data: Any) -> float:
+@torch.no_grad()
+def categories(gan: BInfoGANTransformer, X: np.ndarray, averaged: bool) -> np.ndarray:
+    """Most likely category of each row, by the averages or by the weights as they are."""
+    if averaged:
+        return gan.predict(X)
+    net = gan._net
+    encoder, layout = net.module_.encoder, net.settings.layout
+    was_training = encoder.training
+    encoder.eval()
+    found = []
+    for rows in np.array_split(X, -(-len(X) // 1000)):
+        x = layout.to_network(torch.from_numpy(layout.scaled(rows, np.float32))).to(net.device)
+        found.append(encoder.logits(x).argmax(dim=1).cpu().numpy())
+    encoder.train(was_training)
+    return np.concatenate(found)
+
+
+def test_results(gan: BInfoGANTransformer, data: Any, averaged: bool) -> Row:
     """Accuracy on test images of the categories' assignment on training images."""
-    digit_of, _ = match_clusters(data.y_train, gan.labels_)
-    digits = [digit_of.get(k, -1) for k in gan.predict(data.X_test).tolist()]
-    return float((digits == data.y_test).mean())
+    X, y = data.X_train[N_HELD_OUT:], data.y_train[N_HELD_OUT:]
+    digit_of, _ = match_clusters(y, categories(gan, X, averaged))
+    digits = [digit_of.get(k, -1) for k in categories(gan, data.X_test, averaged).tolist()]
+    table = confusion_matrix(data.y_test, digits, labels=range(10))
+    return {"test_accuracy": float((digits == data.y_test).mean()), "confusion": table.tolist()}
 
 
 def train_one_pass(gan: BInfoGANTransformer, data: Any) -> Row:
     """Train for one pass over the data and say where the model stands."""
     start = time.perf_counter()
-    gan.partial_fit(data.X_train)
+    X, y = data.X_train[N_HELD_OUT:], data.y_train[N_HELD_OUT:]
+    gan.partial_fit(X)
+    seconds = time.perf_counter() - start
+    looked_at = slice(N_LOOKED_AT)
+    averages, as_they_are = (
+        cluster_accuracy(y[looked_at], categories(gan, X[looked_at], averaged))
+        for averaged in (True, False)
+    )
     return {
         "step": gan.n_iter_,
-        "seconds": time.perf_counter() - start,
-        "train_accuracy": cluster_accuracy(data.y_train, gan.labels_),
-        "score": gan.diagnostics_["score"],
-        "agreement": gan.diagnostics_["agreement"],
+        "seconds": seconds,
+        "train_accuracy": averages,
+        "train_accuracy_as_they_are": as_they_are,
+        "discriminator_loss": gan.history_[-1]["discriminator_loss"],
+        **{name: gan.diagnostics_[name] for name in MEASURES},
     }
 
 
@@ -90,7 +123,10 @@ def main() -> None:
             joblib.dump((gan, curve), state)
             write(output, {**head, "curve": curve})
             print(curve[-1], flush=True)
-        final = {"test_accuracy": test_accuracy(gan, data)}
+        final = {
+            **test_results(gan, data, averaged=True),
+            "as_they_are": test_results(gan, data, averaged=False),
+        }
     write(output, {**head, "curve": curve, **final})
     print(final)
 

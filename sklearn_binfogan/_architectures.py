@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -20,8 +20,10 @@ from ._networks import (
     conv_stack,
     dense_stack,
     elu,
+    initialise_by_first_axis,
     initialise_truncated,
     leaky_relu,
+    set_batch_norm,
 )
 
 
@@ -125,7 +127,8 @@ class ConvArchitecture:
 class PaperArchitecture:
     """The paper's networks (Hinz & Wermter 2018, supplement); by default those for MNIST.
 
-    Encoder and generator have one entry per convolution, as the supplement's tables do.
+    Encoder and generator have one entry per convolution, as the supplement's tables do. Initial
+    weights, numbers of batch norm and the logarithms' epsilon are those of the reference's code.
     """
 
     generator_channels: tuple[int, ...] = (64, 128, 64)
@@ -140,6 +143,9 @@ class PaperArchitecture:
     discriminator_code: tuple[int, ...] = (64, 128)
     discriminator_joint: int = 1024
     noise: tuple[float, ...] = (0.3, 0.5, 0.5)  # after the layers of D's trunks
+    generator_deviation: float = 0.02  # of G's initial weights
+    norm_epsilon: float = 1e-3
+    norm_momentum: float = 1e-3  # running statistics decay by 0.999
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for images of shape (C, H, W)."""
@@ -150,9 +156,16 @@ class PaperArchitecture:
             "batch",
             self.generator_strides,
             self.generator_kernels,
+            norm_by_unit=True,
         )
-        initialise_truncated(generator)
-        return Networks(self._encoder(spec, shape), generator, self._discriminator(spec, shape))
+        initialise_truncated(generator, self.generator_deviation)
+        encoder, discriminator = self._encoder(spec, shape), self._discriminator(spec, shape)
+        initialise_by_first_axis(encoder)
+        initialise_by_first_axis(discriminator)
+        networks = Networks(encoder, generator, discriminator)
+        for network in networks:
+            set_batch_norm(network, self.norm_epsilon, self.norm_momentum)
+        return networks
 
     def _encoder(self, spec: CodeSpec, shape: tuple[int, ...]) -> Encoder:
         trunk, width = conv_stack(
@@ -173,8 +186,8 @@ class PaperArchitecture:
             noise=self.noise,
             kernel=self.discriminator_kernel,
         )
-        dense = partial(dense_stack, batch_norm=True)
-        data.extend(dense([width, self.discriminator_dense], noise=self.noise[2:]))
+        dense = partial(dense_stack, batch_norm=True, noise=self.noise[2:])
+        data.extend(dense([width, self.discriminator_dense]))
         width = self.discriminator_dense
         return Discriminator(
             data,
@@ -182,6 +195,17 @@ class PaperArchitecture:
             spec.width,
             (*self.discriminator_code, width),
             (self.discriminator_joint,),
-            code_layers=partial(dense, noise=self.noise),
-            joint_layers=partial(dense, noise=self.noise[2:]),
+            code_layers=self._code_layers,
+            joint_layers=dense,
         )
+
+    def _code_layers(self, sizes: Sequence[int]) -> nn.Module:
+        """1 x 1 convolutions on codes, then a dense layer."""
+        *channels, width = sizes
+        as_map = (channels[0], 1, 1)
+        strides = (1,) * (len(channels) - 1)
+        layers, n_features = conv_stack(
+            as_map, channels[1:], strides, "batch", padding=0, noise=self.noise, kernel=1
+        )
+        dense = dense_stack([n_features, width], batch_norm=True, noise=self.noise[2:])
+        return nn.Sequential(nn.Unflatten(1, as_map), *layers, *dense)

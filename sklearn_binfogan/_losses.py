@@ -17,27 +17,34 @@ from torch.nn import functional as F
 
 from ._codes import CodeSpec
 
-Adversarial = Callable[[Tensor, Tensor], Tensor]
+Adversarial = Callable[[Tensor, Tensor, float], Tensor]
 
 
-def nonsaturating_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+def minus_log_sigmoid(logits: Tensor, epsilon: float = 0.0) -> Tensor:
+    """-log(p + epsilon) of probabilities p = sigmoid(logits), of the logits' shape."""
+    if epsilon == 0:
+        return F.softplus(-logits)
+    return -(logits.sigmoid() + epsilon).log()
+
+
+def nonsaturating_discriminator(real: Tensor, fake: Tensor, epsilon: float = 0.0) -> Tensor:
     """-V(D, G, E): -log D(x, E(x)) - log(1 - D(G(Z), Z)), from logits of shape (n,)."""
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
+    return minus_log_sigmoid(real, epsilon).mean() + minus_log_sigmoid(-fake, epsilon).mean()
 
 
-def nonsaturating_players(real: Tensor, fake: Tensor) -> Tensor:
+def nonsaturating_players(real: Tensor, fake: Tensor, epsilon: float = 0.0) -> Tensor:
     """G and E's side: -log D(G(Z), Z) - log(1 - D(x, E(x))), from logits of shape (n,)."""
-    return nonsaturating_discriminator(fake, real)
+    return nonsaturating_discriminator(fake, real, epsilon)
 
 
-def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+def relativistic_discriminator(real: Tensor, fake: Tensor, epsilon: float = 0.0) -> Tensor:
     """softplus(D(fake) - D(real)) on pairs: the relativistic pairing GAN."""
-    return F.softplus(fake - real).mean()
+    return minus_log_sigmoid(real - fake, epsilon).mean()
 
 
-def relativistic_players(real: Tensor, fake: Tensor) -> Tensor:
+def relativistic_players(real: Tensor, fake: Tensor, epsilon: float = 0.0) -> Tensor:
     """G and E's side of the relativistic pairing loss."""
-    return relativistic_discriminator(fake, real)
+    return relativistic_discriminator(fake, real, epsilon)
 
 
 ADVERSARIAL_LOSSES: dict[str, tuple[Adversarial, Adversarial]] = {
@@ -46,7 +53,7 @@ ADVERSARIAL_LOSSES: dict[str, tuple[Adversarial, Adversarial]] = {
 }
 
 
-def gradient_ratios(name: str, real: Tensor, fake: Tensor) -> list[Tensor]:
+def gradient_ratios(name: str, real: Tensor, fake: Tensor, epsilon: float = 0.0) -> list[Tensor]:
     """Per real and per fake row, G and E's gradient over D's, by the verdict: two of shape (n,).
 
     Where D judges each pair by itself, D's gradient times this is the players', so that one
@@ -54,7 +61,8 @@ def gradient_ratios(name: str, real: Tensor, fake: Tensor) -> list[Tensor]:
     """
     verdicts = [real.detach().requires_grad_(), fake.detach().requires_grad_()]
     for_discriminator, for_players = (
-        torch.autograd.grad(loss(*verdicts), verdicts) for loss in ADVERSARIAL_LOSSES[name]
+        torch.autograd.grad(loss(verdicts[0], verdicts[1], epsilon), verdicts)
+        for loss in ADVERSARIAL_LOSSES[name]
     )
     tiny = torch.finfo(real.dtype).tiny
     # Where D is all but sure its own gradient nearly vanishes: the ratio may be beyond any number,
@@ -66,16 +74,25 @@ def gradient_ratios(name: str, real: Tensor, fake: Tensor) -> list[Tensor]:
     ]
 
 
-def categorical_nll(spec: CodeSpec, logits: Tensor, codes: Tensor) -> Tensor:
+def categorical_nll(spec: CodeSpec, logits: Tensor, codes: Tensor, epsilon: float = 0.0) -> Tensor:
     """-E[log q(c | G(z, c))] of the categorical codes, summed over codes.
 
     Parameters
     ----------
     logits : Tensor of shape (n, n_categorical)
     codes : Tensor of shape (n, n_categorical), one-hot per code
+    epsilon : float
+        Added to each probability before its logarithm is taken.
     """
     parts = zip(spec.split(logits), spec.split(codes), strict=True)
-    return torch.stack([F.cross_entropy(part, target) for part, target in parts]).sum()
+    return torch.stack([_cross_entropy(part, target, epsilon) for part, target in parts]).sum()
+
+
+def _cross_entropy(logits: Tensor, one_hot: Tensor, epsilon: float) -> Tensor:
+    if epsilon == 0:
+        return F.cross_entropy(logits, one_hot)
+    chosen = (logits.softmax(dim=1) * one_hot).sum(dim=1)
+    return -(chosen + epsilon).log().mean()
 
 
 def continuous_nll(mean: Tensor, codes: Tensor) -> Tensor:

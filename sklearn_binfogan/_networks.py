@@ -88,8 +88,35 @@ def initialise_truncated(network: nn.Module, deviation: float = 0.02) -> nn.Modu
     return network
 
 
+def initialise_by_first_axis(network: nn.Module) -> nn.Module:
+    """He-normal weights whose fan-in is the first axis of TensorFlow's; biases are zero.
+
+    That axis is the input's width for a dense layer, but only the kernel's height for a
+    convolution (the reference's initialisation of D and E).
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            fan_in = module.in_features
+        elif isinstance(module, nn.Conv2d):
+            fan_in = module.kernel_size[0]
+        else:
+            continue
+        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_in))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    return network
+
+
+def set_batch_norm(network: nn.Module, epsilon: float, momentum: float) -> nn.Module:
+    """Set the numbers of every batch norm; the running statistics decay by 1 - momentum."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eps, module.momentum = epsilon, momentum
+    return network
+
+
 def initialise(network: nn.Module) -> nn.Module:
-    """He-normal weights and zero biases (the paper's initialisation of D and E)."""
+    """He-normal weights and zero biases."""
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
@@ -368,6 +395,8 @@ class ConvGenerator(nn.Module):
         1 or 2 for each layer; None: all 2.
     kernels : sequence of int or None
         Side of each layer's kernel, at least 2; None: all 4.
+    norm_by_unit : bool
+        Whether the dense layer has a batch norm by unit, not by channel of its maps.
     """
 
     def __init__(
@@ -378,6 +407,7 @@ class ConvGenerator(nn.Module):
         norm: str,
         strides: Sequence[int] | None = None,
         kernels: Sequence[int] | None = None,
+        norm_by_unit: bool = False,
     ) -> None:
         super().__init__()
         image_channels, self.height, self.width = shape
@@ -385,10 +415,12 @@ class ConvGenerator(nn.Module):
         kernels = kernels or (4,) * len(channels)
         factor = math.prod(strides)
         base = (channels[0], math.ceil(self.height / factor), math.ceil(self.width / factor))
+        to_maps = (nn.Unflatten if norm == "group" else ToMaps)(1, base)
+        n_units = math.prod(base)
         self.project = nn.Sequential(
-            nn.Linear(spec.width, math.prod(base), bias=norm != "batch"),
-            (nn.Unflatten if norm == "group" else ToMaps)(1, base),
-            *_norm(norm, base[0]),
+            nn.Linear(spec.width, n_units, bias=norm != "batch"),
+            *([nn.BatchNorm1d(n_units), to_maps] if norm_by_unit else [to_maps]),
+            *([] if norm_by_unit else _norm(norm, base[0])),
             elu(),
         )
         layers: list[nn.Module] = []
@@ -409,14 +441,14 @@ class ConvGenerator(nn.Module):
 
 def _transposed(n_in: int, n_out: int, stride: int, kernel: int, bias: bool) -> nn.Module:
     """Square transposed convolution whose output is `stride` times as large; stride 1 or 2."""
-    before, after = (kernel - 1) // 2, kernel // 2
+    less, more = (kernel - 1) // 2, kernel // 2
     if stride == 1:
         # With stride 1 it is a convolution with the kernel turned round, which can pad unevenly.
-        padding = nn.ZeroPad2d((before, after, before, after))
+        padding = nn.ZeroPad2d((more, less, more, less))  # as TensorFlow's "same" does
         return nn.Sequential(padding, nn.Conv2d(n_in, n_out, kernel, bias=bias))
     layer = FoldedTransposed if n_out <= FEW_CHANNELS else nn.ConvTranspose2d
     surplus = kernel % 2  # an odd kernel would end a pixel short
-    return layer(n_in, n_out, kernel, stride, before, surplus, bias=bias)
+    return layer(n_in, n_out, kernel, stride, less, surplus, bias=bias)
 
 
 class Discriminator(nn.Module):

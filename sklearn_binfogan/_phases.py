@@ -356,7 +356,9 @@ class GamePhase(Phase):
         real_codes = _scaled_backward(real_codes, lambda: ratios[0])
         fake = _scaled_backward(fake, lambda: ratios[1])
         real, false = discriminator(x, real_codes), discriminator(fake, codes)
-        for_players = losses.gradient_ratios(self.recipe.adversarial_loss, real, false)
+        for_players = losses.gradient_ratios(
+            self.recipe.adversarial_loss, real, false, self.recipe.log_epsilon
+        )
         ratios += [self.recipe.adversarial_weight * ratio for ratio in for_players]
         return real, false
 

@@ -68,6 +68,7 @@ class Recipe:
     rate_floor: float = 0.05  # to this share
     average_decay: float = 0.995  # of the running averages of the weights
     adversarial_weight: float = 1.0  # of G and E's adversarial term
+    log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the losses
     steadiness_weight: float = 0.0  # of T's change in the second half of the continuous codes
     marginal_weight: float = 0.0  # of the distance of E(x)'s continuous codes and z from U[-1, 1]
 
@@ -211,6 +212,7 @@ PAPER_MNIST = Preset(
         betas=(0.5, 0.999),
         rate_power=0.5,
         rate_floor=0.2,
+        log_epsilon=1e-8,
         **PAPERS_OBJECTIVE,
     ),
     n_noise=16,

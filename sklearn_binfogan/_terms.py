@@ -62,28 +62,28 @@ class Term:
 def discriminator_loss(game: GamePass) -> Tensor:
     """-V(D, G, E) of the paper's section 2, or its relativistic form."""
     loss, _ = losses.ADVERSARIAL_LOSSES[game.recipe.adversarial_loss]
-    return loss(game.real_pairs, game.fake_pairs)
+    return loss(game.real_pairs, game.fake_pairs, game.recipe.log_epsilon)
 
 
 def guessing_loss(recipe: Recipe) -> float:
     """D's loss where it can't tell real pairs from fake ones."""
     loss, _ = losses.ADVERSARIAL_LOSSES[recipe.adversarial_loss]
-    return float(loss(torch.zeros(1), torch.zeros(1)))
+    return float(loss(torch.zeros(1), torch.zeros(1), recipe.log_epsilon))
 
 
 def adversarial(game: GamePass) -> Tensor:
     """G and E's side of V(D, G, E), non-saturating or relativistic."""
     _, loss = losses.ADVERSARIAL_LOSSES[game.recipe.adversarial_loss]
-    return loss(game.real_pairs, game.fake_pairs)
+    return loss(game.real_pairs, game.fake_pairs, game.recipe.log_epsilon)
 
 
 def mutual_information(game: GamePass) -> Tensor:
     """-L_I(G, E), up to the entropy of the codes (paper, section 2)."""
     spec = game.spec
     continuous = game.fake_style[:, : spec.n_continuous]
-    return losses.categorical_nll(
-        spec, game.fake_logits, game.codes[:, : spec.n_categorical]
-    ) + losses.continuous_nll(continuous, game.codes[:, spec.continuous])
+    categories, epsilon = game.codes[:, : spec.n_categorical], game.recipe.log_epsilon
+    categorical = losses.categorical_nll(spec, game.fake_logits, categories, epsilon)
+    return categorical + losses.continuous_nll(continuous, game.codes[:, spec.continuous])
 
 
 def cycle(game: GamePass) -> Tensor | None:

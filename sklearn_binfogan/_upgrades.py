@@ -25,6 +25,11 @@ def upgraded(version: int, document: Any, arrays: Arrays) -> Content:
 def _from_1(document: Any, arrays: Arrays) -> Content:
     """Training numbers moved from the networks and from constants into the recipe."""
     settings = _record(document["settings"], "Settings")
+    if "PaperArchitecture" in settings["architecture"]:
+        raise ValueError(
+            "its networks are the paper's as they were before format 2, which had a fault: see the "
+            "changelog. Fit the model anew"
+        )
     for architecture in (settings["architecture"], document["parameters"].get("architecture")):
         if isinstance(architecture, dict):
             _without_training(architecture)
@@ -45,7 +50,6 @@ TRAINING_OF_NETWORKS = {
         "marginal_weight",
         "game_share",
     ),
-    "PaperArchitecture": ("n_noise", "max_iter", "batch_size", "learning_rate"),
 }
 
 

@@ -20,6 +20,7 @@ SPEC = CodeSpec((10,) * 4, 4, 64)
 N_CODES, SHAPE = 108, (3, 32, 32)
 CODES = {"n_clusters": (10,) * 4, "n_continuous": 4}
 WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 IMAGES, DRAWN = torch.zeros(2, *SHAPE), torch.zeros(2, N_CODES)
 
 
@@ -54,7 +55,8 @@ def test_generator_layers(networks):
     assert [shape for _, shape in run] == [(2048,), *((c, s, s) for c, s in sizes)]
     assert kernels_and_strides(run) == [(5, 2), (5, 2), (5, 2), (5, 2), (5, 1), (4, 1)]
     first = networks.generator.project[0]
-    assert (first.in_features, networks.generator.project[1].unflattened_size) == (108, (512, 2, 2))
+    maps = next(m for m in networks.generator.modules() if isinstance(m, nn.Unflatten))
+    assert (first.in_features, maps.unflattened_size) == (108, (512, 2, 2))
     assert isinstance(networks.generator.layers[-1], nn.Sigmoid)
 
 
@@ -69,9 +71,9 @@ def test_encoder_layers(networks):
 def test_discriminator_layers(networks):
     run = layers_run(networks.discriminator, IMAGES, DRAWN)
     of_data = [(64, 15, 15), (128, 6, 6), (256, 2, 2), (1024,)]
-    of_code = [(64,), (128,), (256,), (1024,)]
+    of_code = [(64, 1, 1), (128, 1, 1), (256, 1, 1), (1024,)]
     assert [shape for _, shape in run] == [*of_data, *of_code, (1024,), (1,)]
-    assert kernels_and_strides(run) == [(4, 2)] * 3
+    assert kernels_and_strides(run) == [(4, 2)] * 3 + [(1, 1)] * 3
 
 
 def with_norm(weights, units):
@@ -85,7 +87,7 @@ def chain(sizes, kernel):
 
 def test_parameter_counts(networks):
     generator = (
-        with_norm(108 * 2048, 512) + chain([512, 512, 256, 128, 64, 32], 5) + (32 * 3 * 4 * 4 + 3)
+        with_norm(108 * 2048, 2048) + chain([512, 512, 256, 128, 64, 32], 5) + (32 * 3 * 4 * 4 + 3)
     )
     encoder = (
         chain([3, 32, 64, 128, 256, 512], 3)
@@ -107,11 +109,39 @@ def test_activations_and_norms(networks):
     counts = [
         [
             sum(isinstance(m, kind) for m in network.modules())
-            for kind in (nn.ELU, (nn.BatchNorm1d, nn.BatchNorm2d), AdditiveNoise)
+            for kind in (nn.ELU, BATCH_NORMS, AdditiveNoise)
         ]
         for network in networks
     ]
     assert counts == [[6, 6, 0], [6, 6, 0], [9, 9, 0]]
+
+
+def initial_deviations(network):
+    """Of the weights of each layer, in order; all biases must be zero."""
+    layers = [m for m in network.modules() if isinstance(m, WEIGHTED)]
+    assert not any(m.bias is not None and m.bias.detach().any() for m in layers)
+    return [m.weight.detach().std().item() for m in layers]
+
+
+def he(first_axis):
+    return (2 / first_axis) ** 0.5
+
+
+def test_initial_weights(networks):
+    # 0.02, cut at two deviations
+    assert initial_deviations(networks.generator) == pytest.approx([0.0176] * 7, rel=0.05)
+    expected = [*[he(3)] * 5, he(2048), he(1024), he(1024)]
+    assert initial_deviations(networks.encoder) == pytest.approx(expected, rel=0.12)
+    of_data, of_code = [*[he(4)] * 3, he(1024)], [*[he(1)] * 3, he(256)]
+    expected = [*of_data, *of_code, he(2048), he(1024)]
+    assert initial_deviations(networks.discriminator) == pytest.approx(expected, rel=0.12)
+
+
+def test_numbers_of_batch_norm(networks):
+    norms = [m for n in networks for m in n.modules() if isinstance(m, BATCH_NORMS)]
+    assert {(m.eps, m.momentum) for m in norms} == {(1e-3, 1e-3)}
+    first = next(m for m in networks.generator.modules() if isinstance(m, BATCH_NORMS))
+    assert first.num_features == 2048  # each unit by itself
 
 
 def test_ranges_of_the_encoder(networks):
@@ -133,7 +163,8 @@ def test_training_is_the_papers():
     assert recipe.mi_weight == 1
     assert (recipe.consistency_weight, recipe.cycle_weight) == (0, 0)
     assert recipe.adversarial_loss == "nonsaturating"
-    assert (recipe.betas[0], recipe.rate_floor) == (0.5, 0.2)
+    assert (recipe.betas, recipe.rate_floor) == ((0.5, 0.999), 0.2)
+    assert recipe.log_epsilon == 1e-8
 
 
 def test_too_small_images_are_refused():

@@ -41,6 +41,7 @@ def layer_outputs(network, kinds, *inputs):
 
 
 WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 IMAGES, CODES = torch.zeros(2, *SHAPE), torch.zeros(2, N_CODES)
 
 
@@ -57,7 +58,8 @@ def test_encoder_layers(networks):
 
 def test_discriminator_layers(networks):
     shapes = layer_outputs(networks.discriminator, WEIGHTED, IMAGES, CODES)
-    of_data, of_code = [(64, 13, 13), (128, 6, 6), (512,)], [(64,), (128,), (512,)]
+    of_data = [(64, 13, 13), (128, 6, 6), (512,)]
+    of_code = [(64, 1, 1), (128, 1, 1), (512,)]
     assert shapes == [*of_data, *of_code, (1024,), (1,)]
 
 
@@ -67,7 +69,7 @@ def with_norm(weights, units):
 
 def test_parameter_counts(networks):
     generator = (
-        with_norm(28 * 3136, 64)
+        with_norm(28 * 3136, 3136)
         + with_norm(64 * 128 * 4 * 4, 128)
         + with_norm(128 * 64 * 4 * 4, 64)
         + (64 * 1 * 4 * 4 + 1)
@@ -101,10 +103,7 @@ def test_noise_layers(networks):
 
 def test_activations_and_norms(networks):
     counts = [
-        [
-            sum(isinstance(m, kind) for m in network.modules())
-            for kind in (nn.ELU, (nn.BatchNorm1d, nn.BatchNorm2d))
-        ]
+        [sum(isinstance(m, kind) for m in network.modules()) for kind in (nn.ELU, BATCH_NORMS)]
         for network in networks
     ]
     assert counts == [[4, 4], [3, 3], [7, 7]]
@@ -119,14 +118,39 @@ def test_ranges_of_the_encoder(networks):
     assert codes[:, SPEC.noise].abs().max() < 1
 
 
-def test_initialisation(networks):
-    weights = [m.weight.detach() for m in networks.generator.modules() if isinstance(m, WEIGHTED)]
-    for weight in weights:
-        assert weight.abs().max() <= 0.04
-        assert weight.std() == pytest.approx(0.0176, rel=0.1)  # 0.02, cut at two deviations
-    convolution = networks.discriminator.data_trunk[4]
-    he = (2 / (64 * 9)) ** 0.5
-    assert convolution.weight.detach().std() == pytest.approx(he, rel=0.05)
+def initial_deviations(network):
+    """Of the weights of each layer, in order; all biases must be zero."""
+    layers = [m for m in network.modules() if isinstance(m, WEIGHTED)]
+    assert not any(m.bias is not None and m.bias.detach().any() for m in layers)
+    return [m.weight.detach().std().item() for m in layers]
+
+
+def he(first_axis):
+    return (2 / first_axis) ** 0.5
+
+
+def test_initial_weights_of_the_generator(networks):
+    # 0.02, cut at two deviations
+    assert initial_deviations(networks.generator) == pytest.approx([0.0176] * 4, rel=0.05)
+    assert max(w.abs().max() for w in networks.generator.parameters() if w.dim() > 1) <= 0.04
+
+
+def test_initial_weights_of_the_encoder(networks):
+    expected = [he(3), he(3), he(3), he(3200), he(1024), he(1024)]
+    assert initial_deviations(networks.encoder) == pytest.approx(expected, rel=0.12)
+
+
+def test_initial_weights_of_the_discriminator(networks):
+    of_data, of_code = [he(3), he(3), he(4608)], [he(1), he(1), he(128)]
+    expected = [*of_data, *of_code, he(1024), he(1024)]
+    assert initial_deviations(networks.discriminator) == pytest.approx(expected, rel=0.12)
+
+
+def test_numbers_of_batch_norm(networks):
+    norms = [m for n in networks for m in n.modules() if isinstance(m, BATCH_NORMS)]
+    assert {(m.eps, m.momentum) for m in norms} == {(1e-3, 1e-3)}
+    first = next(m for m in networks.generator.modules() if isinstance(m, BATCH_NORMS))
+    assert first.num_features == 3136  # each unit by itself
 
 
 def test_training_is_the_papers():
@@ -138,7 +162,8 @@ def test_training_is_the_papers():
     assert recipe.mi_weight == 1
     assert (recipe.consistency_weight, recipe.cycle_weight) == (0, 0)
     assert recipe.adversarial_loss == "nonsaturating"
-    assert recipe.betas[0] == 0.5
+    assert recipe.betas == (0.5, 0.999)
+    assert recipe.log_epsilon == 1e-8
 
 
 class RecordRate(Callback):

@@ -195,6 +195,29 @@ def test_nonsaturating_losses():
     assert losses.nonsaturating_players(real, fake).item() == pytest.approx(players)
 
 
+@pytest.mark.parametrize("name", losses.ADVERSARIAL_LOSSES)
+def test_epsilon_in_the_logarithms_bounds_adversarial_losses(name):
+    real, fake = torch.tensor([-40.0, 40.0]), torch.tensor([40.0, 40.0])
+    certain, even = -np.log(1e-8), np.log(2)
+    of_discriminator, of_players = {
+        "nonsaturating": ((certain + 0) / 2 + certain, (certain + 0) / 2),
+        "relativistic": ((certain + even) / 2, (0 + even) / 2),
+    }[name]
+    for loss, expected in zip(
+        losses.ADVERSARIAL_LOSSES[name], (of_discriminator, of_players), strict=True
+    ):
+        assert loss(real, fake, 1e-8).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_epsilon_in_the_logarithms_bounds_categorical_nll():
+    logits = torch.tensor([[50.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0]])
+    codes = torch.tensor([[0.0, 1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 1.0]])
+    sides = [(-np.log(1e-8) + np.log(2)) / 2, np.log(3)]
+    spec = CodeSpec((2, 3), 0, 0)
+    found = losses.categorical_nll(spec, logits, codes, 1e-8).item()
+    assert found == pytest.approx(sum(sides), rel=1e-5)
+
+
 def test_relativistic_losses():
     real, fake = normal(20), normal(20, seed=1)
     difference = (fake - real).numpy()
