@@ -324,10 +324,10 @@ def ablations() -> dict[str, Row]:
         "both, no cycle": {**SHORT, "cycle_weight": 0},
         "both, no candidate or fine heads": {
             **SHORT,
-            "architecture": changed(n_heads=1, n_fine_heads=0),
+            "architecture": changed(n_heads=1, n_overclustering_heads=0),
         },
-        "both, no steadiness": {**SHORT, "architecture": changed(steadiness_weight=0.0)},
-        "both, no marginal": {**SHORT, "architecture": changed(marginal_weight=0.0)},
+        "both, no steadiness": {**SHORT, "architecture": changed(invariance_weight=0.0)},
+        "both, no marginal": {**SHORT, "architecture": changed(prior_matching_weight=0.0)},
     }
 
 

@@ -102,8 +102,8 @@ class InfoGAN(nn.Module):
         dense = dense_stack(sizes, batch_norm=True, noise=HALF.noise[2:])
         self.generator = networks.generator
         self.trunk = nn.Sequential(networks.discriminator.data_trunk, initialise(dense))
-        self.verdict = initialise(nn.Linear(sizes[-1], 1))
-        nn.init.normal_(self.verdict.weight, std=0.02)
+        self.output = initialise(nn.Linear(sizes[-1], 1))
+        nn.init.normal_(self.output.weight, std=0.02)
         out = initialise(nn.Linear(Q_WIDTH, SPEC.n_categorical + SPEC.n_continuous))
         nn.init.normal_(out.weight, std=Q_WIDTH**-0.5)
         self.q = nn.Sequential(initialise(dense_stack([sizes[-1], Q_WIDTH], batch_norm=True)), out)
@@ -111,7 +111,7 @@ class InfoGAN(nn.Module):
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """D's logits (n,), and Q's outputs: logits of the category, then the continuous means."""
         features = self.trunk(x)
-        return self.verdict(features).squeeze(1), self.q(features)
+        return self.output(features).squeeze(1), self.q(features)
 
     def categories(self, x: Tensor) -> Tensor:
         """Most likely category of each image, (n,)."""

@@ -75,7 +75,7 @@ def bare_phase(net: AdversarialNet, phase: str, n_steps: int) -> Iterator[None]:
                 net.discriminator_optimizer_.step()
                 net.optimizer_.step()
             net.steps_[phase] += 1
-            players.follow(AVERAGE_DECAY[phase])
+            players.update_ema(AVERAGE_DECAY[phase])
         yield
 
 

@@ -90,7 +90,7 @@ class ConvArchitecture:
     discriminator_dense: int = 256
     discriminator_code: tuple[int, ...] = (128, 128)
     n_heads: int = 6
-    n_fine_heads: int = 2
+    n_overclustering_heads: int = 2
     category_activation: Callable[[], nn.Module] = elu
     local_contrast: bool = False  # whether that is what categories are read from
 
@@ -113,7 +113,7 @@ class ConvArchitecture:
             style,
             self.style_dense,
             self.n_heads,
-            self.n_fine_heads,
+            self.n_overclustering_heads,
         )
         generator = ConvGenerator(spec, shape, self.generator_channels, "batch")
         data, width = conv_stack(shape, self.discriminator_channels, (2, 2), activation=leaky_relu)

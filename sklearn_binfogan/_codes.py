@@ -111,7 +111,7 @@ class CodeSpec:
         return slice(self.n_categorical, self.n_categorical + self.n_continuous)
 
     @property
-    def steady_codes(self) -> slice:
+    def invariant_codes(self) -> slice:
         """Second half of the continuous codes, counted from the first of them."""
         return slice(self.n_continuous - self.n_continuous // 2, self.n_continuous)
 

@@ -31,7 +31,7 @@ class Evidence:
     prior : list of ndarray
         Per categorical code the probability of each category.
     rows, samples : ndarray of shape (n, n_features) and (m, n_features)
-    posterior, moved_posterior : ndarray of shape (n, n_categorical)
+    posterior, augmented_posterior : ndarray of shape (n, n_categorical)
         q(c | x) and q(c | T x) of the rows.
     drawn, found : ndarray of shape (m, width)
         Codes of the samples, and what E reads from the samples.
@@ -44,7 +44,7 @@ class Evidence:
     rows: np.ndarray
     samples: np.ndarray
     posterior: np.ndarray
-    moved_posterior: np.ndarray
+    augmented_posterior: np.ndarray
     drawn: np.ndarray
     found: np.ndarray
     discriminator_loss: float
@@ -76,7 +76,7 @@ def _dead_categories(evidence: Evidence) -> Iterator[str]:
 def _merged_categories(evidence: Evidence) -> Iterator[str]:
     for code, part in enumerate(evidence.spec.category_slices):
         hard = _one_hot(evidence.posterior[:, part])
-        flow = hard.T @ evidence.moved_posterior[:, part] / np.maximum(hard.sum(0), 1)[:, None]
+        flow = hard.T @ evidence.augmented_posterior[:, part] / np.maximum(hard.sum(0), 1)[:, None]
         for i, j in combinations(range(hard.shape[1]), 2):
             if (flow[i, j] + flow[j, i]) / 2 > MERGED:
                 pair = _categories(evidence, code, [i, j]).capitalize()

@@ -47,7 +47,7 @@ class Consistency:
     def loss(
         self, encoder: Encoder, x: Tensor, step: int, labelled: LabelledBatch | None = None
     ) -> Tensor:
-        """Sum over candidate heads: balanced, confident, and the same for x and T(x).
+        """Sum over sub-heads: balanced, confident, and the same for x and T(x).
 
         With labels also right on a labelled batch and T of it. It goes through the trunk together
         with x: batch norm by a few rows alone would be another network.
@@ -56,38 +56,38 @@ class Consistency:
         if labelled is not None:
             x = torch.cat([x, labelled.x])
         features = encoder.category_trunk(x)
-        moved = encoder.category_trunk(self.settings.augment(x, self.rng))
+        augmented = encoder.category_trunk(self.settings.augment(x, self.rng))
         slack = 0.0 if labelled is None else labelled.slack
-        loss = self._unlabelled_loss(encoder, features[:n], moved[:n], step, slack)
+        loss = self._unlabelled_loss(encoder, features[:n], augmented[:n], step, slack)
         if labelled is None:
             return loss
-        logits = [encoder.candidates(part[n:]) for part in (features, moved)]
+        logits = [encoder.sub_head_logits(part[n:]) for part in (features, augmented)]
         terms = [label_nll(self.spec, part, labelled) for part in logits]
         return loss + self.recipe.label_weight * torch.stack(terms).mean()
 
     def _unlabelled_loss(
-        self, encoder: Encoder, features: Tensor, moved: Tensor, step: int, slack: float
+        self, encoder: Encoder, features: Tensor, augmented: Tensor, step: int, slack: float
     ) -> Tensor:
-        both = torch.cat([features, moved])
-        logits, moved_logits = encoder.candidates(both).chunk(2, dim=1)
-        terms = self._terms(logits, moved_logits)
+        both = torch.cat([features, augmented])
+        logits, augmented_logits = encoder.sub_head_logits(both).chunk(2, dim=1)
+        terms = self._terms(logits, augmented_logits)
         loss = sum(
             (t.agreement + self.recipe.confidence_weight * t.uncertainty).sum() for t in terms
         )
         loss = loss + self._imbalance(torch.cat([t.mean for t in terms], dim=1), step, slack)
         loss = loss + losses.code_overlap(self.spec, logits).sum()
-        return loss + self._fine_loss(encoder, both)
+        return loss + self._overclustering_loss(encoder, both)
 
-    def _terms(self, logits: Tensor, moved_logits: Tensor) -> list[losses.Consistency]:
+    def _terms(self, logits: Tensor, augmented_logits: Tensor) -> list[losses.Consistency]:
         """Terms of each categorical code."""
-        pairs = zip(self.spec.split(logits), self.spec.split(moved_logits), strict=True)
+        pairs = zip(self.spec.split(logits), self.spec.split(augmented_logits), strict=True)
         return [losses.consistency_terms(*pair) for pair in pairs]
 
-    def _fine_loss(self, encoder: Encoder, both: Tensor) -> Tensor:
+    def _overclustering_loss(self, encoder: Encoder, both: Tensor) -> Tensor:
         """Sum the same terms over the auxiliary heads, which shape the trunk alone."""
-        if not encoder.n_fine_heads:
+        if not encoder.n_overclustering_heads:
             return both.new_zeros(())
-        fine = losses.consistency_terms(*encoder.fine_logits(both).chunk(2, dim=1))
+        fine = losses.consistency_terms(*encoder.overclustering_logits(both).chunk(2, dim=1))
         loss = (fine.agreement + self.recipe.confidence_weight * fine.uncertainty).sum()
         return loss + losses.imbalance(fine.mean, 0.0).sum()
 
@@ -122,13 +122,13 @@ class Consistency:
     ) -> None:
         """Fix the head that gives the categories from now on, judged on blocks of real rows.
 
-        It is the best of the candidates, whose losses get a penalty of shape (n_heads,) first.
+        It is the best of the sub-heads, whose losses get a penalty of shape (n_heads,) first.
         Where sizes are to be learned it is a new one that names groups of the auxiliary heads'
-        cells: the balance that keeps candidates from collapse also draws their sizes together,
+        cells: the balance that keeps sub-heads from collapse also draws their sizes together,
         while a large cluster just fills more cells.
         """
         learned = self.recipe.cluster_prior == "learned"
-        if learned and encoder.n_fine_heads and len(self.spec.categories) == 1:
+        if learned and encoder.n_overclustering_heads and len(self.spec.categories) == 1:
             features = torch.cat([encoder.category_trunk(x) for x in blocks])
             weight, bias = linear_head(features, self._merged_cells(encoder, features, blocks))
             encoder.category_head.weight[: len(weight)] = weight
@@ -138,12 +138,12 @@ class Consistency:
             encoder.head.copy_((self._head_losses(encoder, blocks) + penalty).argmin())
 
     def _head_losses(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Tensor:
-        """Loss of each candidate head on T(x) and on the rows nearest to x, (n_heads,)."""
-        logits = _candidates(encoder, blocks)
+        """Loss of each sub-head on T(x) and on the rows nearest to x, (n_heads,)."""
+        logits = _sub_head_logits(encoder, blocks)
         loss = self.recipe.head_draws * losses.code_overlap(self.spec, logits)
         for _ in range(self.recipe.head_draws):
-            moved = _candidates(encoder, self._moved(blocks))
-            for terms in self._terms(logits, moved):
+            augmented = _sub_head_logits(encoder, self._augmented(blocks))
+            for terms in self._terms(logits, augmented):
                 loss = loss + terms.agreement + self.recipe.confidence_weight * terms.uncertainty
                 loss = loss - self.balance_weight * losses.entropy(terms.mean)
         return loss / self.recipe.head_draws + self._disagreement_of_neighbours(blocks, logits)
@@ -158,22 +158,22 @@ class Consistency:
 
     def _merged_cells(self, encoder: Encoder, features: Tensor, blocks: Sequence[Tensor]) -> Tensor:
         """q(c | x) of the rows, (n, K), by the auxiliary head whose grouped cells are best."""
-        cells = encoder.fine_logits(features).softmax(dim=-1)
-        moved = torch.zeros_like(cells)
+        cells = encoder.overclustering_logits(features).softmax(dim=-1)
+        augmented = torch.zeros_like(cells)
         for _ in range(self.recipe.head_draws):
-            blocks_moved = [encoder.category_trunk(x) for x in self._moved(blocks)]
-            moved += (
-                encoder.fine_logits(torch.cat(blocks_moved)).softmax(dim=-1)
+            features_augmented = [encoder.category_trunk(x) for x in self._augmented(blocks)]
+            augmented += (
+                encoder.overclustering_logits(torch.cat(features_augmented)).softmax(dim=-1)
                 / self.recipe.head_draws
             )
-        pairs = zip(cells, moved, strict=True)
+        pairs = zip(cells, augmented, strict=True)
         groups = torch.stack([group_cells(*pair, self.spec.n_categorical) for pair in pairs])
-        q, q_moved = cells @ groups, moved @ groups
-        terms = losses.consistency_terms(q.clamp_min(TINY).log(), q_moved.clamp_min(TINY).log())
+        q, q_augmented = cells @ groups, augmented @ groups
+        terms = losses.consistency_terms(q.clamp_min(TINY).log(), q_augmented.clamp_min(TINY).log())
         loss = terms.agreement + self.recipe.confidence_weight * terms.uncertainty
         return q[(loss - self.recipe.merged_balance_weight * losses.entropy(terms.mean)).argmin()]
 
-    def _moved(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+    def _augmented(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
         return (self.settings.augment(x, self.rng) for x in blocks)
 
     @torch.no_grad()
@@ -199,9 +199,9 @@ class Consistency:
         return tuple(tuple(part.mean(dim=0).tolist()) for part in self.spec.split(posterior))
 
 
-def _candidates(encoder: Encoder, blocks: Iterable[Tensor]) -> Tensor:
-    """Logits of all candidate heads, (n_heads, n, n_categorical)."""
-    return torch.cat([encoder.candidates(encoder.category_trunk(x)) for x in blocks], dim=1)
+def _sub_head_logits(encoder: Encoder, blocks: Iterable[Tensor]) -> Tensor:
+    """Logits of all sub-heads, (n_heads, n, n_categorical)."""
+    return torch.cat([encoder.sub_head_logits(encoder.category_trunk(x)) for x in blocks], dim=1)
 
 
 def nearest(rows: Tensor, n: int) -> Tensor:
@@ -212,12 +212,12 @@ def nearest(rows: Tensor, n: int) -> Tensor:
     return torch.cat(near)
 
 
-def group_cells(cells: Tensor, moved: Tensor, n_groups: int) -> Tensor:
+def group_cells(cells: Tensor, augmented: Tensor, n_groups: int) -> Tensor:
     """Group cells that T moves rows between, by average linkage.
 
     Parameters
     ----------
-    cells, moved : Tensor of shape (n, n_cells)
+    cells, augmented : Tensor of shape (n, n_cells)
         Posteriors of the rows and of T of the rows.
     n_groups : int
         From 1 to n_cells.
@@ -229,7 +229,7 @@ def group_cells(cells: Tensor, moved: Tensor, n_groups: int) -> Tensor:
     """
     from sklearn.cluster import AgglomerativeClustering  # here: it is slow to import
 
-    flow = cells.T @ moved
+    flow = cells.T @ augmented
     flow = flow + flow.T
     stays = flow.diagonal().clamp_min(TINY).sqrt()
     distance = 1 - (flow / stays[:, None] / stays).clamp(0, 1)

@@ -54,14 +54,14 @@ ADVERSARIAL_LOSSES: dict[str, tuple[Adversarial, Adversarial]] = {
 
 
 def gradient_ratios(name: str, real: Tensor, fake: Tensor, epsilon: float = 0.0) -> list[Tensor]:
-    """Per real and per fake row, G and E's gradient over D's, by the verdict: two of shape (n,).
+    """Per real and per fake row, G and E's gradient over D's, by the logits: two of shape (n,).
 
     Where D judges each pair by itself, D's gradient times this is the players', so that one
     backward pass through D serves both sides.
     """
-    verdicts = [real.detach().requires_grad_(), fake.detach().requires_grad_()]
+    logits = [real.detach().requires_grad_(), fake.detach().requires_grad_()]
     for_discriminator, for_players = (
-        torch.autograd.grad(loss(verdicts[0], verdicts[1], epsilon), verdicts)
+        torch.autograd.grad(loss(logits[0], logits[1], epsilon), logits)
         for loss in ADVERSARIAL_LOSSES[name]
     )
     tiny = torch.finfo(real.dtype).tiny
@@ -119,7 +119,7 @@ def relative_change(change: Tensor, codes: Tensor) -> Tensor:
     return (change.square().mean(dim=0) / variance).sum()
 
 
-def marginal_mismatch(codes: Tensor, categories: Tensor) -> Tensor:
+def prior_mismatch(codes: Tensor, categories: Tensor) -> Tensor:
     """Squared Wasserstein distance of each code's values from U[-1, 1] within each category.
 
     Averaged over rows, summed over codes. In one dimension the best transport pairs values and
@@ -163,24 +163,24 @@ def code_overlap(spec: CodeSpec, logits: Tensor) -> Tensor:
 
 
 class Consistency(NamedTuple):
-    """Terms of the consistency loss per candidate head, each of shape (n_heads,)."""
+    """Terms of the consistency loss per sub-head, each of shape (n_heads,)."""
 
     mean: Tensor  # mean posterior, (n_heads, K)
     uncertainty: Tensor  # H(q), averaged over rows
     agreement: Tensor  # CE(stopgrad q(x), q(T x)), averaged over rows
 
 
-def consistency_terms(logits: Tensor, moved_logits: Tensor) -> Consistency:
+def consistency_terms(logits: Tensor, augmented_logits: Tensor) -> Consistency:
     """Compare q(x) with q(T x), from logits of shape (n_heads, n, K)."""
     # Rows last: softmax is far slower over a few categories side by side.
-    log_q, log_moved = (
-        each.transpose(1, 2).contiguous().log_softmax(dim=1) for each in (logits, moved_logits)
+    log_q, log_augmented = (
+        each.transpose(1, 2).contiguous().log_softmax(dim=1) for each in (logits, augmented_logits)
     )
     q = log_q.exp()
     return Consistency(
         q.mean(dim=2),
         -(q * log_q).sum(dim=1).mean(dim=1),
-        -(q.detach() * log_moved).sum(dim=1).mean(dim=1),
+        -(q.detach() * log_augmented).sum(dim=1).mean(dim=1),
     )
 
 

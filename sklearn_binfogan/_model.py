@@ -194,7 +194,7 @@ class FittedModel:
         """Gather what the signs of collapse are read from; the same draws at every call."""
         layout, spec, rng = self.layout, self.spec, torch.Generator().manual_seed(0)
         scaled = layout.scaled(X, np.float32)
-        moved = self.settings.augment(layout.to_network(torch.from_numpy(scaled)), rng).numpy()
+        augmented = self.settings.augment(layout.to_network(torch.from_numpy(scaled)), rng).numpy()
         drawn = spec.draw(len(X), rng, self.drawing_prior).numpy()
         samples = self.decode(drawn)
         return Evidence(
@@ -203,7 +203,7 @@ class FittedModel:
             scaled,
             layout.scaled(samples, np.float32),
             self.posterior(X),
-            self.posterior(layout.to_rows(moved)),
+            self.posterior(layout.to_rows(augmented)),
             drawn,
             self.encode(samples),
             self._relative_discriminator_loss(),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ._codes import CodeSpec
 from ._convolutions import FEW_CHANNELS, Convolution, Flatten, FoldedTransposed, ToMaps
 
-FINE_RATIO = 4
+OVERCLUSTERING_RATIO = 4
 IN_COLOUR = 3  # channels
 TINY = 1e-6
 DenseLayers = Callable[[Sequence[int]], nn.Module]
@@ -259,11 +259,12 @@ class Encoder(nn.Module):
     category_width, style_width : int
         Widths of those features.
     n_heads : int
-        Candidate category heads on the one trunk; the consistency phase keeps the best.
+        Sub-heads on the one trunk; the consistency phase keeps the best.
     style_reads_categories : bool
         Whether the style codes depend on the most likely category. In the paper they do not.
-    n_fine_heads : int
-        Auxiliary heads with `FINE_RATIO` times as many categories: they only shape the trunk.
+    n_overclustering_heads : int
+        Auxiliary heads with `OVERCLUSTERING_RATIO` times as many categories: they shape the trunk
+        alone.
     """
 
     head: Tensor
@@ -276,16 +277,16 @@ class Encoder(nn.Module):
         style_trunk: nn.Module,
         style_width: int,
         n_heads: int = 1,
-        n_fine_heads: int = 0,
+        n_overclustering_heads: int = 0,
         style_reads_categories: bool = True,
     ) -> None:
         super().__init__()
         self.spec = spec
-        self.n_heads, self.n_fine_heads = n_heads, n_fine_heads
+        self.n_heads, self.n_overclustering_heads = n_heads, n_overclustering_heads
         self.category_trunk = category_trunk
         self.category_head = nn.Linear(category_width, n_heads * spec.n_categorical)
-        n_fine = n_fine_heads * FINE_RATIO * max(spec.categories)
-        self.fine_head = nn.Linear(category_width, n_fine) if n_fine else nn.Identity()
+        n_fine = n_overclustering_heads * OVERCLUSTERING_RATIO * max(spec.categories)
+        self.overclustering_head = nn.Linear(category_width, n_fine) if n_fine else nn.Identity()
         self.style_trunk = style_trunk
         n_style = spec.n_continuous + spec.n_noise
         self.style_reads_categories = style_reads_categories
@@ -298,15 +299,15 @@ class Encoder(nn.Module):
             if weight.dim() == 2:
                 nn.init.normal_(weight, std=0.05)
 
-    def candidates(self, features: Tensor) -> Tensor:
-        """Logits of every candidate head, (n_heads, n, n_categorical), from trunk features."""
+    def sub_head_logits(self, features: Tensor) -> Tensor:
+        """Logits of every sub-head, (n_heads, n, n_categorical), from trunk features."""
         logits = self._head_output(self.category_head, features)
         return logits.unflatten(1, (self.n_heads, -1)).transpose(0, 1)
 
-    def fine_logits(self, features: Tensor) -> Tensor:
-        """Logits of the auxiliary heads with finer categories, (n_fine_heads, n, K)."""
-        logits = self._head_output(self.fine_head, features)
-        return logits.unflatten(1, (self.n_fine_heads, -1)).transpose(0, 1)
+    def overclustering_logits(self, features: Tensor) -> Tensor:
+        """Logits of the auxiliary heads with finer categories, (n_overclustering_heads, n, K)."""
+        logits = self._head_output(self.overclustering_head, features)
+        return logits.unflatten(1, (self.n_overclustering_heads, -1)).transpose(0, 1)
 
     def _head_output(self, head: nn.Module, features: Tensor) -> Tensor:
         """Output in the dtype of the weights, which is wider than that of an autocast."""
@@ -315,11 +316,11 @@ class Encoder(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits of the kept head, (n, n_categorical)."""
-        return self._kept(self.candidates(self.category_trunk(x)))
+        return self._kept(self.sub_head_logits(self.category_trunk(x)))
 
-    def _kept(self, candidates: Tensor) -> Tensor:
+    def _kept(self, logits: Tensor) -> Tensor:
         """Logits of the kept head; its number never leaves the device."""
-        return candidates.index_select(0, self.head.view(1)).squeeze(0)
+        return logits.index_select(0, self.head.view(1)).squeeze(0)
 
     def posterior(self, x: Tensor) -> Tensor:
         """q(c | x), (n, n_categorical)."""
@@ -328,7 +329,7 @@ class Encoder(nn.Module):
     def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the kept head, (n, n_categorical), and the style codes, (n, the rest)."""
         features = self.category_trunk(x)
-        logits = self._kept(self.candidates(features))
+        logits = self._kept(self.sub_head_logits(features))
         style_features = features if self.has_one_trunk else self.style_trunk(x)
         return logits, self._style(style_features, self.spec.harden(logits))
 
@@ -362,7 +363,7 @@ class Encoder(nn.Module):
         """Parameters of the category branch."""
         yield from self.category_trunk.parameters()
         yield from self.category_head.parameters()
-        yield from self.fine_head.parameters()
+        yield from self.overclustering_head.parameters()
 
 
 class DenseGenerator(nn.Module):
@@ -485,15 +486,15 @@ class Discriminator(nn.Module):
         self.code_trunk = code_layers(sizes)
         joint = [data_width + sizes[-1], *joint_hidden]
         self.joint = joint_layers(joint)
-        self.verdict = nn.Linear(joint[-1], 1)
+        self.output = nn.Linear(joint[-1], 1)
         initialise(self)
-        nn.init.normal_(self.verdict.weight, std=0.02)
+        nn.init.normal_(self.output.weight, std=0.02)
 
     def forward(self, x: Tensor, codes: Tensor) -> Tensor:
         """Logits (n,) of pairs of network input and codes (n, width)."""
         features = torch.cat([self.data_trunk(x), self.code_trunk(codes)], dim=1)
-        verdict: Tensor = self.verdict(self.joint(features)).squeeze(1)
-        return verdict.to(self.verdict.weight.dtype)  # wider than that of an autocast
+        logits: Tensor = self.output(self.joint(features)).squeeze(1)
+        return logits.to(self.output.weight.dtype)  # wider than that of an autocast
 
 
 def couples_rows(network: nn.Module) -> bool:

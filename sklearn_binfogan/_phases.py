@@ -57,8 +57,8 @@ class Common:
         """Draw labelled rows; the first time, settle which categories stand for the classes."""
         if self.supervision is None:
             return None
-        if self.supervision.binding is None:
-            self.supervision.bind(self.players.averaged_encoder, categories_are_learned)
+        if self.supervision.assignment is None:
+            self.supervision.assign(self.players.averaged_encoder, categories_are_learned)
         return self.supervision.draw()
 
 
@@ -124,7 +124,7 @@ class Phase(ABC):
             optimizer.param_groups[0]["lr"] = rate * factor
         recorded = self.update(x, on_gradients)
         self.n_steps += 1
-        self.players.follow(min(self.average_decay, self.n_steps / (self.n_steps + 9)))
+        self.players.update_ema(min(self.average_decay, self.n_steps / (self.n_steps + 9)))
         return recorded
 
     def norm_of_weights(self) -> Tensor:
@@ -193,7 +193,7 @@ class ConsistencyPhase(Phase):
 
     def settle_categories(self, rows: TrainingRows) -> None:
         """Fix the head to use from now on, and each category's probability in the game."""
-        encoder, blocks = self.players.averaged_encoder, rows.judged_blocks()
+        encoder, blocks = self.players.averaged_encoder, rows.deciding_blocks()
         supervision = self.common.supervision
         penalty = self.recipe.label_weight * supervision.head_nll(encoder) if supervision else 0.0
         self.consistency.settle(encoder, blocks, penalty)
@@ -321,11 +321,11 @@ class GamePhase(Phase):
         The first half is free to say what T changes, such as a slant; without this the second half
         would as a rule only say more of it.
         """
-        if self.recipe.steadiness_weight == 0 or self.spec.n_continuous < 2:
+        if self.recipe.invariance_weight == 0 or self.spec.n_continuous < 2:
             return None
-        moved = self.settings.augment(x, self.common.row_rng)
-        change = self.players.encoder.style(moved, categories) - style
-        return change[:, self.spec.steady_codes]
+        augmented = self.settings.augment(x, self.common.row_rng)
+        change = self.players.encoder.style(augmented, categories) - style
+        return change[:, self.spec.invariant_codes]
 
     def _losses_of_categories(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Losses of the consistency phase and of labelled rows, where categories learn here."""
@@ -338,7 +338,7 @@ class GamePhase(Phase):
         # In the batch norm of a batch of any rows.
         encoder = self.players.encoder
         features = encoder.category_trunk(torch.cat([x, labelled.x]))[len(x) :]
-        return consistency, label_nll(self.spec, encoder.candidates(features), labelled)
+        return consistency, label_nll(self.spec, encoder.sub_head_logits(features), labelled)
 
     def _judge(
         self, x: Tensor, real_codes: Tensor, fake: Tensor, codes: Tensor

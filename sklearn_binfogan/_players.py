@@ -52,7 +52,7 @@ class Players(nn.Module):
             list(self.discriminator.parameters()),
         ]
 
-    def follow(self, decay: float) -> None:
+    def update_ema(self, decay: float) -> None:
         """Move the averages towards the players by 1 - decay."""
         with torch.no_grad():
             torch._foreach_lerp_(self._averages, self._sources, 1 - decay)

@@ -262,8 +262,8 @@ def encode_state(state: TrainingState, arrays: Arrays) -> dict[str, Any]:
 def encode_progress(progress: Progress, arrays: Arrays) -> dict[str, Any]:
     """Turn the place of a training in a phase into JSON values; its arrays go to `arrays`."""
     arrays["order"] = progress.order
-    if progress.binding is not None:
-        arrays["binding"] = progress.binding
+    if progress.assignment is not None:
+        arrays["assignment"] = progress.assignment
     return {"phase": progress.phase, "position": progress.position}
 
 
@@ -278,7 +278,7 @@ def decode_progress(
         If a training of these settings can't stand there.
     """
     order = take(arrays, "order", "int64")
-    binding = take(arrays, "binding", "int64") if "binding" in arrays else None
+    assignment = take(arrays, "assignment", "int64") if "assignment" in arrays else None
     phase, position = document["phase"], document["position"]
     require(phase in PHASES, "its phase is unknown")
     budget = [settings.recipe.warmup_iter, settings.recipe.max_iter][PHASES.index(phase)]
@@ -286,7 +286,7 @@ def decode_progress(
     require(order.ndim == 1, "its order of rows is not valid")
     fits = type(position) is int and 0 <= position <= len(order)
     require(fits, "its place among the rows is not valid")
-    return state.in_phase(Progress(phase, order, position, binding))
+    return state.in_phase(Progress(phase, order, position, assignment))
 
 
 def decode_settings(value: Any, arrays: Arrays) -> Settings:

@@ -58,7 +58,7 @@ class Recipe:
     batch_balance_share: float = 1 / 3  # of the phase
     balance_momentum: float = 0.1
     balance_slack: float = 0.004  # nats
-    head_draws: int = 4  # of T, to choose among candidate heads
+    head_draws: int = 4  # of T, to choose among sub-heads
     unlabelled_share: float = 1 / 3  # of the phase, before classes get their categories
     labelled_share: float = 0.25  # labelled rows of a step, relative to its other rows
 
@@ -69,8 +69,10 @@ class Recipe:
     average_decay: float = 0.995  # of the running averages of the weights
     adversarial_weight: float = 1.0  # of G and E's adversarial term
     log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the losses
-    steadiness_weight: float = 0.0  # of T's change in the second half of the continuous codes
-    marginal_weight: float = 0.0  # of the distance of E(x)'s continuous codes and z from U[-1, 1]
+    invariance_weight: float = 0.0  # of T's change in the second half of the continuous codes
+    prior_matching_weight: float = (
+        0.0  # of the distance of E(x)'s continuous codes and z from U[-1, 1]
+    )
 
     @property
     def trains_papers_objective(self) -> bool:
@@ -82,8 +84,8 @@ class Recipe:
 # What else belongs to the paper's objective: its terms as they are, and none of ours.
 PAPERS_OBJECTIVE: dict[str, Any] = {
     "adversarial_weight": 1.0,
-    "steadiness_weight": 0.0,
-    "marginal_weight": 0.0,
+    "invariance_weight": 0.0,
+    "prior_matching_weight": 0.0,
 }
 
 
@@ -194,8 +196,8 @@ IMAGES = Preset(
         warmup_rate=4 / 3,
         cycle_weight=0.15,
         adversarial_weight=0.5,
-        steadiness_weight=0.75,
-        marginal_weight=0.5,
+        invariance_weight=0.75,
+        prior_matching_weight=0.5,
     ),
     n_noise=32,
     budget=Budget(least=200, enough=500, most=1400, game_share=0.75),

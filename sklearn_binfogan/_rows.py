@@ -178,7 +178,7 @@ class TrainingRows:
         """Network input of the rows to validate by."""
         return self.rows.take(self.valid_index[:at_most])
 
-    def judged_blocks(self) -> list[Tensor]:
+    def deciding_blocks(self) -> list[Tensor]:
         """Network input of up to 10 000 training rows, in blocks, to decide on heads and priors."""
         return [self.rows.take(i) for i in self.train_index[:MAX_JUDGED].split(BLOCK_OF_JUDGED)]
 

@@ -85,12 +85,12 @@ def _consistency(
     """(H(mean q(x)) - CE(q(x), q(T x))) / log K, a bound on the information T leaves."""
     spec = encoder.spec
     repeats = math.ceil(n_draws / len(x))
-    moved = augment(x.repeat(repeats, *[1] * (x.dim() - 1)), rng)
-    q, q_moved = codes[:, : spec.n_categorical], encoder.posterior(moved)
-    log_moved = q_moved.clamp_min(1e-6).log().unflatten(0, (repeats, -1)).mean(dim=0)
+    augmented = augment(x.repeat(repeats, *[1] * (x.dim() - 1)), rng)
+    q, q_augmented = codes[:, : spec.n_categorical], encoder.posterior(augmented)
+    log_augmented = q_augmented.clamp_min(1e-6).log().unflatten(0, (repeats, -1)).mean(dim=0)
     kept = [
         (entropy(p.mean(dim=0)) + (p * log_p).sum(dim=1).mean()) / math.log(p.shape[1])
-        for p, log_p in zip(spec.split(q), spec.split(log_moved), strict=True)
+        for p, log_p in zip(spec.split(q), spec.split(log_augmented), strict=True)
         if p.shape[1] > 1
     ]
     return float(torch.stack(kept).mean().clamp(0, 1)) if kept else 1.0

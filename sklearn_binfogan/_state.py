@@ -23,7 +23,7 @@ class Progress:
     phase: str
     order: np.ndarray  # int64: numbers of the rows to train on, as they are dealt out
     position: int  # in `order`, of the next batch
-    binding: np.ndarray | None  # int64, (n_heads, n_classes): see `Supervision`
+    assignment: np.ndarray | None  # int64, (n_heads, n_classes): see `Supervision`
 
 
 @dataclass(frozen=True, eq=False)

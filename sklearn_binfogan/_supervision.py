@@ -17,7 +17,7 @@ from ._networks import Encoder
 from ._rows import Rows
 from ._settings import Settings
 
-MAX_BINDING = 10_000  # labelled rows that decide which category a class gets
+MAX_ASSIGNING = 10_000  # labelled rows that decide which category a class gets
 BLOCK = 1000
 TINY = 1e-6
 WRONG_SHARE = 0.1  # of the labels, as taken for granted
@@ -48,8 +48,8 @@ class Labels:
         return spec.categories[0] > self.n_classes
 
     def thinned(self) -> Labels:
-        """Keep the first labels of each class, at most `MAX_BINDING` together."""
-        most = max(MAX_BINDING // self.n_classes, 1)
+        """Keep the first labels of each class, at most `MAX_ASSIGNING` together."""
+        most = max(MAX_ASSIGNING // self.n_classes, 1)
         of_class = [np.flatnonzero(self.classes == c)[:most] for c in range(self.n_classes)]
         kept = np.concatenate(of_class)
         return Labels(self.rows[kept], self.classes[kept])
@@ -74,7 +74,7 @@ def assigned_categories(posterior: np.ndarray, classes: np.ndarray) -> np.ndarra
 
 
 class LabelledBatch(NamedTuple):
-    """Labelled rows, and where each candidate head should put them."""
+    """Labelled rows, and where each sub-head should put them."""
 
     x: Tensor  # network input
     categories: Tensor  # of the first code, (n_heads, n)
@@ -118,10 +118,10 @@ class Supervision:
 
     Attributes
     ----------
-    binding : Tensor of int64, shape (n_heads, n_classes), or None
-        Category of each class by candidate head; None before `bind`.
+    assignment : Tensor of int64, shape (n_heads, n_classes), or None
+        Category of each class by sub-head; None before `assign`.
     log_prior : Tensor of shape (n_heads, K)
-        Of the categories of the first code, up to a constant; set with `binding`.
+        Of the categories of the first code, up to a constant; set with `assignment`.
     """
 
     def __init__(
@@ -131,15 +131,15 @@ class Supervision:
         given = settings.recipe.cluster_prior
         self.class_prior: Prior | None = None if isinstance(given, str) else given
         self.n_drawn = max(int(settings.recipe.labelled_share * settings.recipe.batch_size), 1)
-        self.binding: Tensor | None = None
+        self.assignment: Tensor | None = None
         by_class = np.argsort(labels.classes, kind="stable")
         counts = np.bincount(labels.classes)
         self._by_class = torch.from_numpy(labels.rows[by_class]).to(rng.device)
         self._counts = torch.from_numpy(counts).to(rng.device)
         self._starts = torch.from_numpy(np.cumsum(counts) - counts).to(rng.device)
 
-    def bind(self, encoder: Encoder, learned: bool) -> None:
-        """Settle which category of each candidate head stands for which class.
+    def assign(self, encoder: Encoder, learned: bool) -> None:
+        """Settle which category of each sub-head stands for which class.
 
         Where the encoder has `learned` some, labelled rows decide; else classes take the first.
         """
@@ -147,18 +147,18 @@ class Supervision:
         if learned:
             labels, posteriors = self._judged(encoder)
             found = np.stack([assigned_categories(p, labels.classes) for p in posteriors])
-        self.bind_as(found)
+        self.assign_as(found)
 
-    def bind_as(self, found: np.ndarray) -> None:
-        """Take over a binding, (n_heads, n_classes)."""
+    def assign_as(self, found: np.ndarray) -> None:
+        """Take over a assignment, (n_heads, n_classes)."""
         by_class = self.class_prior[0] if self.class_prior else [1.0] * self.spec.categories[0]
         prior = [self._by_category(bound, by_class) for bound in found.tolist()]
-        self.binding = torch.from_numpy(found).to(self.rng.device)
+        self.assignment = torch.from_numpy(found).to(self.rng.device)
         self.log_prior = torch.tensor(prior, device=self.rng.device).log()
 
     def draw(self) -> LabelledBatch:
-        """Draw a batch with equally many rows of each class, or nearly so; `bind` comes first."""
-        assert self.binding is not None
+        """Draw a batch with equally many rows of each class, or nearly so; `assign` comes first."""
+        assert self.assignment is not None
         n_classes, rng = len(self._counts), self.rng
         first = torch.randint(n_classes, (1,), generator=rng, device=rng.device)
         classes = (first + torch.arange(self.n_drawn, device=rng.device)) % n_classes
@@ -166,7 +166,7 @@ class Supervision:
         counts = self._counts[classes]
         places = self._starts[classes] + (u * counts).long().clamp_max(counts - 1)
         x = self.rows.take(self._by_class[places])
-        return LabelledBatch(x, self.binding[:, classes], self.log_prior, self._slack())
+        return LabelledBatch(x, self.assignment[:, classes], self.log_prior, self._slack())
 
     def _slack(self) -> float:
         """Give free categories room: all together need not hold more than one class does.
@@ -178,7 +178,7 @@ class Supervision:
         return math.log(n_categories / min(self.labels.n_classes + 1, n_categories))
 
     def head_nll(self, encoder: Encoder) -> Tensor:
-        """-E[log q(c | x)] of all labelled rows by candidate head, (n_heads,), classes alike."""
+        """-E[log q(c | x)] of all labelled rows by sub-head, (n_heads,), classes alike."""
         labels, posteriors = self._judged(encoder)
         counts = np.bincount(labels.classes)
         means = []
@@ -209,7 +209,8 @@ class Supervision:
         labels = self.labels.thinned()
         blocks = torch.from_numpy(labels.rows).to(self.rng.device).split(BLOCK)
         logits = [
-            encoder.candidates(encoder.category_trunk(self.rows.take(block))) for block in blocks
+            encoder.sub_head_logits(encoder.category_trunk(self.rows.take(block)))
+            for block in blocks
         ]
         posterior = self.spec.split(torch.cat(logits, dim=1))[0].softmax(dim=-1)
         return labels, posterior.cpu().numpy()

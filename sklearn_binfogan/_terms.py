@@ -96,16 +96,16 @@ def cycle(game: GamePass) -> Tensor | None:
     return losses.squared_error(game.reconstruction, game.x) + 0.5 * error
 
 
-def steadiness(game: GamePass) -> Tensor | None:
+def invariance(game: GamePass) -> Tensor | None:
     """How much T changes the second half of the continuous codes."""
     if game.change is None:
         return None
-    return losses.relative_change(game.change, game.real_style[:, game.spec.steady_codes])
+    return losses.relative_change(game.change, game.real_style[:, game.spec.invariant_codes])
 
 
-def marginal(game: GamePass) -> Tensor:
+def prior_matching(game: GamePass) -> Tensor:
     """How far E's continuous codes and z of real rows are from their prior."""
-    return losses.marginal_mismatch(game.real_style, game.real_categories)
+    return losses.prior_mismatch(game.real_style, game.real_categories)
 
 
 ADVERSARIAL = Term("adversarial", "adversarial_weight", adversarial, at_weight_0=True)
@@ -113,8 +113,8 @@ TERMS = (
     ADVERSARIAL,
     Term("mutual_information", "mi_weight", mutual_information, at_weight_0=True),
     Term("cycle", "cycle_weight", cycle),
-    Term("steadiness", "steadiness_weight", steadiness),
-    Term("marginal", "marginal_weight", marginal),
+    Term("invariance", "invariance_weight", invariance),
+    Term("prior_matching", "prior_matching_weight", prior_matching),
     Term("consistency", "consistency_weight", lambda game: game.consistency),
     Term("label", "label_weight", lambda game: game.label),
 )

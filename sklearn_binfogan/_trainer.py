@@ -162,8 +162,8 @@ class Trainer:
                 self.fit_aggregate()
 
     def _go_on(self, begun: Progress, n_steps: int) -> None:
-        if self.common.supervision is not None and begun.binding is not None:
-            self.common.supervision.bind_as(begun.binding)
+        if self.common.supervision is not None and begun.assignment is not None:
+            self.common.supervision.assign_as(begun.assignment)
         order = torch.from_numpy(begun.order).to(self.device)
         self._train_phase(begun.phase, n_steps, order, begun.position)
 
@@ -219,7 +219,7 @@ class Trainer:
         """Find where real data lies in the codes that G now knows."""
         assert self.rows is not None
         encoder = self.players.averaged_encoder
-        codes = torch.cat([encoder(block) for block in self.rows.judged_blocks()])
+        codes = torch.cat([encoder(block) for block in self.rows.deciding_blocks()])
         self.players.aggregate.fit(codes)
 
     def complete(self) -> None:
@@ -290,7 +290,7 @@ class Trainer:
         if broken is not None:
             raise divergence(broken, "NaN or infinite", "the end of an epoch")
         supervision = self.common.supervision
-        bound = None if supervision is None else supervision.binding
+        bound = None if supervision is None else supervision.assignment
         progress = Progress(
             self.phase.name,
             self.batches.index.cpu().numpy().copy(),
@@ -338,16 +338,16 @@ class Trainer:
             raise ValueError("The checkpoint deals out other rows than those to train on.")
         if len(state.rng) != len(self.common.rng.get_state()):
             raise ValueError("The checkpoint holds the random state of another kind of device.")
-        if progress.binding is not None:
-            self._check_binding(progress.binding)
+        if progress.assignment is not None:
+            self._check_assignment(progress.assignment)
         return progress
 
-    def _check_binding(self, binding: np.ndarray) -> None:
+    def _check_assignment(self, assignment: np.ndarray) -> None:
         supervision, spec = self.common.supervision, self.settings.spec
         n_classes = 0 if supervision is None else supervision.labels.n_classes
-        fits = binding.shape == (self.players.encoder.n_heads, n_classes)
-        fits = fits and binding.min() >= 0 and binding.max() < spec.categories[0]
-        if not fits or any(len(set(row)) < n_classes for row in binding.tolist()):
+        fits = assignment.shape == (self.players.encoder.n_heads, n_classes)
+        fits = fits and assignment.min() >= 0 and assignment.max() < spec.categories[0]
+        if not fits or any(len(set(row)) < n_classes for row in assignment.tolist()):
             raise ValueError("The checkpoint binds its categories to other classes.")
 
 

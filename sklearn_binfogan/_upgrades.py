@@ -23,7 +23,7 @@ def upgraded(version: int, document: Any, arrays: Arrays) -> Content:
 
 
 def _from_1(document: Any, arrays: Arrays) -> Content:
-    """Training numbers moved from the networks and from constants into the recipe."""
+    """Names became the field's own; numbers of the training moved into the recipe."""
     settings = _record(document["settings"], "Settings")
     if "PaperArchitecture" in settings["architecture"]:
         raise ValueError(
@@ -36,7 +36,7 @@ def _from_1(document: Any, arrays: Arrays) -> Content:
     shape = _record(settings["layout"], "Layout")["shape"]["tuple"]
     if len(shape) == 1:  # tables had other constants than images, which are the defaults now
         _record(settings["recipe"], "Recipe").update(confidence_weight=0.5, balance_slack=0.05)
-    return document, arrays
+    return _renamed(document), {_renamed_array(name): array for name, array in arrays.items()}
 
 
 TRAINING_OF_NETWORKS = {
@@ -46,10 +46,23 @@ TRAINING_OF_NETWORKS = {
         "n_noise",
         "adversarial_weight",
         "cycle_weight",
-        "steadiness_weight",
-        "marginal_weight",
+        "invariance_weight",
+        "prior_matching_weight",
         "game_share",
     ),
+}
+
+
+RENAMED = {
+    "steadiness_weight": "invariance_weight",
+    "steadiness_loss": "invariance_loss",
+    "marginal_weight": "prior_matching_weight",
+    "marginal_loss": "prior_matching_loss",
+    "n_fine_heads": "n_overclustering_heads",
+}
+RENAMED_LAYERS = {
+    "fine_head": "overclustering_head",
+    "discriminator.verdict": "discriminator.output",
 }
 
 
@@ -57,6 +70,19 @@ def _without_training(encoded: dict[str, Any]) -> None:
     for kind, names in TRAINING_OF_NETWORKS.items():
         for name in names:
             encoded.get(kind, {}).pop(name, None)
+
+
+def _renamed(tree: Any) -> Any:
+    """Rename keys wherever they stand: weights in recipes, losses in the history."""
+    if isinstance(tree, dict):
+        return {RENAMED.get(key, key): _renamed(value) for key, value in tree.items()}
+    return [_renamed(item) for item in tree] if isinstance(tree, list) else tree
+
+
+def _renamed_array(name: str) -> str:
+    for old, new in RENAMED_LAYERS.items():
+        name = name.replace(f".{old}.", f".{new}.")
+    return name
 
 
 def _record(encoded: Any, kind: str) -> dict[str, Any]:

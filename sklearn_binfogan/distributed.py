@@ -33,7 +33,7 @@ def data_parallel() -> Iterator[None]:
     parameters; each ends with the same model. `batch_size` counts the rows of one process, so that
     two processes take the steps of one with twice the batch. The terms that look at a whole batch
     look at that of their process: batch norm, the balance of the consistency phase, and the
-    marginal and steadiness terms. `partial_fit` is not shared.
+    prior-matching and invariance terms. `partial_fit` is not shared.
 
     On machines with GPUs a process takes the one with the number of its local rank, unless `device`
     names another.

@@ -393,7 +393,7 @@ class Stub:
     def __init__(self, row):
         self.row = row
 
-    def candidates(self, features):
+    def sub_head_logits(self, features):
         is_one = (features == self.row).all(dim=1).float()
         logits = torch.stack([1 - is_one, is_one], dim=1)
         return torch.stack([logits, 3 * logits.flip(1)])
@@ -402,11 +402,11 @@ class Stub:
 def test_labelled_batches_are_balanced_and_bound():
     supervised, rows = supervision()
     the_one = rows.take(torch.tensor([9]))
-    supervised.bind(Stub(the_one), learned=True)
+    supervised.assign(Stub(the_one), learned=True)
 
     batch = supervised.draw()
 
-    assert supervised.binding.tolist() == [[0, 1], [1, 0]]
+    assert supervised.assignment.tolist() == [[0, 1], [1, 0]]
     assert len(batch.x) == 64  # a quarter of the batch for tables
     first, second = batch.categories
     assert first.sum() == 32  # as many of class 1, which has one label, as of class 0
@@ -419,15 +419,15 @@ def test_labelled_batches_are_balanced_and_bound():
 def test_classes_take_the_first_categories_where_nothing_is_learned():
     supervised, rows = supervision()
 
-    supervised.bind(Stub(rows.take(torch.tensor([9]))), learned=False)
+    supervised.assign(Stub(rows.take(torch.tensor([9]))), learned=False)
 
-    assert supervised.binding.tolist() == [[0, 1], [0, 1]]
+    assert supervised.assignment.tolist() == [[0, 1], [0, 1]]
 
 
 def test_prior_follows_the_binding():
     supervised, rows = supervision(prior=((0.8, 0.2),))
     stub = Stub(rows.take(torch.tensor([9])))
-    supervised.bind(stub, learned=True)
+    supervised.assign(stub, learned=True)
 
     torch.testing.assert_close(
         supervised.draw().log_prior.exp(), torch.tensor([[0.8, 0.2], [0.2, 0.8]])
@@ -438,7 +438,7 @@ def test_prior_follows_the_binding():
 @pytest.mark.parametrize(("n_clusters", "in_use"), [(None, 2), (3, 3), (6, 3), ((5, 2), 3)])
 def test_balance_asks_for_one_category_more_than_there_are_classes(n_clusters, in_use):
     supervised, rows = supervision(n_clusters=n_clusters)
-    supervised.bind(Stub(rows.take(torch.tensor([9]))), learned=False)
+    supervised.assign(Stub(rows.take(torch.tensor([9]))), learned=False)
     sizes = torch.zeros(1, supervised.spec.categories[0])
     sizes[0, :in_use] = 1 / in_use
 

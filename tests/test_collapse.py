@@ -28,7 +28,7 @@ def sound(**changes):
         "rows": rows,
         "samples": rows,
         "posterior": np.eye(4)[labels],
-        "moved_posterior": np.eye(4)[labels],
+        "augmented_posterior": np.eye(4)[labels],
         "drawn": codes,
         "found": codes,
         "discriminator_loss": 0.8,
@@ -47,7 +47,7 @@ def test_nothing_wrong():
 
 def test_dead_category():
     labels = np.arange(N) % 3
-    evidence = sound(posterior=np.eye(4)[labels], moved_posterior=np.eye(4)[labels])
+    evidence = sound(posterior=np.eye(4)[labels], augmented_posterior=np.eye(4)[labels])
     assert "Categories 3 hold almost no row" in one_finding(evidence)
 
 
@@ -55,21 +55,21 @@ def test_a_rare_category_with_its_prior_is_not_dead():
     labels = np.repeat([0, 1, 2, 3], [190, 100, 98, 12])
     posterior = np.eye(4)[labels]
     prior = [np.array([0.47, 0.25, 0.25, 0.03])]
-    evidence = sound(posterior=posterior, moved_posterior=posterior, prior=prior)
+    evidence = sound(posterior=posterior, augmented_posterior=posterior, prior=prior)
     assert findings(evidence) == []
 
 
 def test_few_rows_say_nothing_about_dead_categories():
     rows = {"rows": RNG.normal(size=(20, 5)), "samples": RNG.normal(size=(20, 5))}
     posterior = np.eye(4)[np.arange(20) % 3]
-    assert findings(sound(posterior=posterior, moved_posterior=posterior, **rows)) == []
+    assert findings(sound(posterior=posterior, augmented_posterior=posterior, **rows)) == []
 
 
 def test_merged_categories():
     labels = np.arange(N) % 4
     arbitrary = np.where(labels == 3, RNG.integers(2, 4, N), labels)
     arbitrary = np.where(labels == 2, RNG.integers(2, 4, N), arbitrary)
-    evidence = sound(moved_posterior=np.eye(4)[arbitrary])
+    evidence = sound(augmented_posterior=np.eye(4)[arbitrary])
     assert "Categories 2, 3 are not told apart" in one_finding(evidence)
 
 
@@ -113,7 +113,7 @@ def test_several_codes_are_named():
         spec=spec,
         prior=[np.full(2, 0.5)] * 2,
         posterior=np.c_[codes[:, :2], np.tile([1, 0], (N, 1))],
-        moved_posterior=np.c_[codes[:, :2], np.tile([1, 0], (N, 1))],
+        augmented_posterior=np.c_[codes[:, :2], np.tile([1, 0], (N, 1))],
         drawn=drawn,
         found=drawn,
     )

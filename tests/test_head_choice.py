@@ -17,9 +17,9 @@ class ReadsColumns(nn.Module):
         super().__init__()
         self.category_trunk = nn.Identity()
         self.register_buffer("head", torch.tensor(0))
-        self.n_heads, self.n_fine_heads = n_heads, 0
+        self.n_heads, self.n_overclustering_heads = n_heads, 0
 
-    def candidates(self, features: Tensor) -> Tensor:
+    def sub_head_logits(self, features: Tensor) -> Tensor:
         columns = SURE * features.sign().T[: self.n_heads]
         return torch.stack([columns, -columns], dim=2)
 

@@ -60,7 +60,7 @@ def new_net(mi_weight=1.0, seed=0):
     net.initialize_optimizer()
     # Larger verdicts than at the start, where every D(x, Z) is close to one half.
     with torch.no_grad():
-        net.module_.discriminator.verdict.weight.mul_(30)
+        net.module_.discriminator.output.weight.mul_(30)
         net.module_.encoder.style_head.weight.mul_(10)
     net.phase_ = GAME
     net._protect_categories()
@@ -134,7 +134,7 @@ def discriminate(w, x, codes):
     """D(x, Z), a probability."""
     joined = np.hstack([x, leaky_relu(linear(w, "discriminator.code_trunk.0", codes))])
     hidden = leaky_relu(linear(w, "discriminator.joint.0", joined))
-    return sigmoid(linear(w, "discriminator.verdict", hidden))[:, 0]
+    return sigmoid(linear(w, "discriminator.output", hidden))[:, 0]
 
 
 def paper_losses(w, codes):
@@ -204,7 +204,9 @@ def test_one_update_is_the_papers(mi_weight):
     after = weights(net)
     moved = 0
     for name, value in before.items():
-        if value.size == 0 or "fine_head" in name:  # auxiliary heads play no part in the game
+        if (
+            value.size == 0 or "overclustering_head" in name
+        ):  # auxiliary heads play no part in the game
             np.testing.assert_array_equal(after[name], value)
             continue
         is_discriminator = name.startswith("discriminator")

@@ -59,7 +59,7 @@ def test_bf16_gradients_are_finite_where_d_is_all_but_sure(factor):
     net = AdversarialNet(BInfoGANTransformer(3, precision="bf16")._settings(X, 0)).initialize()
     players = net.module_.train()
     with torch.no_grad():  # for some rows verdicts then differ by about a hundred
-        players.discriminator.verdict.weight.mul_(factor)
+        players.discriminator.output.weight.mul_(factor)
     net.phase_, net.steps_["consistency"] = "game", 1
     net.load_rows(X)
     net._protect_categories()

@@ -488,7 +488,7 @@ def test_marginal_mismatch_is_the_squared_wasserstein_distance():
     one = torch.ones(100, 1)
     # Uniform, and shifted by a half. A point is as far from all quantiles below it as it must be.
     for columns, expected in (([0], 0), ([1], 0.25), ([0, 1], 0.25), ([2], 0.99**2)):
-        mismatch = losses.marginal_mismatch(codes[:, columns], one)
+        mismatch = losses.prior_mismatch(codes[:, columns], one)
         assert float(mismatch) == pytest.approx(expected, abs=1e-3)
 
 
@@ -496,13 +496,13 @@ def test_marginal_mismatch_is_within_categories():
     values = torch.linspace(-1, 1, 200)[:, None]
     low = (values < 0).float()
     halves = torch.cat([low, 1 - low], dim=1)
-    assert float(losses.marginal_mismatch(values, torch.ones(200, 1))) < 1e-3
+    assert float(losses.prior_mismatch(values, torch.ones(200, 1))) < 1e-3
     # Each half has a width of 1, and its middle half a unit off.
     expected = 0.25 + (2 / 12**0.5 - 1 / 12**0.5) ** 2
-    assert float(losses.marginal_mismatch(values, halves)) == pytest.approx(expected, abs=1e-2)
+    assert float(losses.prior_mismatch(values, halves)) == pytest.approx(expected, abs=1e-2)
     several = torch.cat([halves, torch.ones(200, 1)], dim=1)  # a second code of one category
     torch.testing.assert_close(
-        losses.marginal_mismatch(values, several), losses.marginal_mismatch(values, halves)
+        losses.prior_mismatch(values, several), losses.prior_mismatch(values, halves)
     )
 
 
