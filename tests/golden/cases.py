@@ -181,8 +181,8 @@ def machine() -> dict[str, str]:
 
 
 def processor() -> str:
-    """Name of the processor, where Linux tells it."""
+    """Name and numbers of the processor, where Linux tells them: one name can mean several."""
     information = Path("/proc/cpuinfo")
     text = information.read_text() if information.exists() else ""
-    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    return found[1] if found else platform.processor()
+    parts = re.findall(r"^(?:model name|cpu family|model)\s*:\s*(.+)$", text, re.MULTILINE)
+    return ", ".join(parts[:3]) or platform.processor()
