@@ -141,6 +141,11 @@ class Preset:
         """Build the networks: a preset is an architecture, too."""
         return self.networks.build(spec, shape)
 
+    def with_networks(self, **numbers: Any) -> Preset:
+        """Give a preset with other numbers of its networks, such as their widths."""
+        networks = replace(self.networks, **numbers)  # type: ignore[type-var]  # a dataclass
+        return replace(self, networks=networks)
+
     def resolved(self, n_rows: int, given: Mapping[str, Any]) -> Recipe:
         """Recipe for some rows, in which given values replace the preset's.
 
@@ -240,20 +245,15 @@ PAPER_32X32 = Preset(
 )
 
 
-def reading_contrast(preset: Preset) -> Preset:
-    """Give a preset whose categories are read from the local contrast of images."""
-    return replace(preset, networks=replace(preset.networks, local_contrast=True))  # type: ignore[type-var]  # a dataclass
-
-
 PRESETS = {
     "mlp": TABLE,
     "conv": SMALL_IMAGES,
-    "conv-contrast": reading_contrast(SMALL_IMAGES),
+    "conv-contrast": SMALL_IMAGES.with_networks(local_contrast=True),
     "paper-mnist": PAPER_MNIST,
     "paper-32x32": PAPER_32X32,
 }
 # In place of these for images from 16 pixels a side on.
-LARGE = {"conv": IMAGES, "conv-contrast": reading_contrast(IMAGES)}
+LARGE = {"conv": IMAGES, "conv-contrast": IMAGES.with_networks(local_contrast=True)}
 
 
 AUTO = StrOptions({"auto"})

@@ -98,23 +98,23 @@ def fitted():
 def test_sample_draws_given_the_category(fitted):
     """Each category's codes are set to a value of its own: rows must be that code's."""
     clone = copy.deepcopy(fitted)
-    aggregate = clone._net.module_.aggregate
+    aggregate = clone._model.trainer.players.aggregate
     aggregate.root.zero_()
     aggregate.mean.copy_(torch.arange(3)[:, None] / 3)
-    clone._column_order = np.array([1, 2, 0])  # where the net keeps each public category
+    clone._model.order = np.array([1, 2, 0])  # where the net keeps each public category
 
     rows, labels = clone.sample(60, random_state=0)
 
     codes = np.zeros((60, 6), dtype=np.float32)
     codes[np.arange(60), labels] = 1
-    codes[:, 3:] = clone._column_order[labels][:, None] / 3
+    codes[:, 3:] = clone._model.order[labels][:, None] / 3
     clone.include_noise = True
     np.testing.assert_allclose(rows, clone.inverse_transform(codes), atol=1e-5)
 
 
 def test_sample_from_the_prior_does_not_look_at_the_data(fitted):
     clone = copy.deepcopy(fitted)
-    clone._net.module_.aggregate.mean.fill_(5)
+    clone._model.trainer.players.aggregate.mean.fill_(5)
 
     there, here = (g.sample(20, random_state=0, from_prior=True)[0] for g in (clone, fitted))
 
@@ -123,7 +123,7 @@ def test_sample_from_the_prior_does_not_look_at_the_data(fitted):
 
 
 def test_training_finds_where_real_rows_lie(fitted):
-    fresh = AggregatePosterior(fitted._net.settings.spec)
+    fresh = AggregatePosterior(fitted._model.spec)
 
-    assert not torch.equal(fitted._net.module_.aggregate.mean, fresh.mean)
-    assert not torch.equal(fitted._net.module_.aggregate.root, fresh.root)
+    assert not torch.equal(fitted._model.trainer.players.aggregate.mean, fresh.mean)
+    assert not torch.equal(fitted._model.trainer.players.aggregate.root, fresh.root)

@@ -11,10 +11,10 @@ from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
-from sklearn_binfogan._training import MAX_VALID_PER_EPOCH
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._callbacks import FitTasks
+from sklearn_binfogan._trainer import MAX_VALID_PER_EPOCH
 
 sklearn_callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 brought it")
 
@@ -36,10 +36,10 @@ def fit(estimator, y=Y):
 
 def score_of_an_epoch(estimator, X, y=None):
     """Score by as many draws as `valid_loss`, as a scorer."""
-    net = estimator._net
-    layout = net.settings.layout
+    trainer = estimator._model.trainer
+    layout = trainer.settings.layout
     rows = layout.to_network(torch.from_numpy(layout.scaled(X, np.float32)))
-    return net.evaluate(rows, MAX_VALID_PER_EPOCH)["score"]
+    return trainer.evaluate(rows, MAX_VALID_PER_EPOCH)["score"]
 
 
 class Recorder:
@@ -94,7 +94,7 @@ def test_watching_changes_no_result_and_keeps_no_data():
     plain, watched = fit(gan()), fit(gan().set_callbacks(Recorder()))
 
     np.testing.assert_array_equal(plain.transform(X), watched.transform(X))
-    tasks = [cb for _, cb in watched._net.callbacks_ if isinstance(cb, FitTasks)]
+    tasks = [cb for _, cb in watched._model.trainer.net.callbacks_ if isinstance(cb, FitTasks)]
     assert all(task.X is None and task.estimator is None for task in tasks)
 
 

@@ -15,10 +15,11 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
-from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, _training
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, _trainer
 from sklearn_binfogan import _container as container
 from sklearn_binfogan._architectures import MLPArchitecture, Networks
 from sklearn_binfogan._checkpoints import Checkpoints, describe
+from sklearn_binfogan._upgrades import FORMAT_VERSION
 
 TABLE, CLASSES = make_blobs(70, centers=3, n_features=4, random_state=0)
 DIGITS = load_digits().data[:60]
@@ -42,7 +43,7 @@ def assert_same_tree(one, other):
 
 
 def assert_bit_equal(one, other, X=TABLE):
-    assert_same_tree(one.__getstate__()["_net"][1], other.__getstate__()["_net"][1])
+    assert_same_tree(*(vars(gan._model.state()) for gan in (one, other)))
     np.testing.assert_array_equal(one.labels_, other.labels_)
     np.testing.assert_array_equal(one.transform(X), other.transform(X))
     assert_same_tree(one.diagnostics_, other.diagnostics_)
@@ -59,7 +60,7 @@ def hears_ctrl_c():
 @pytest.fixture(autouse=True)
 def short_epochs(monkeypatch):
     """Epochs of 10 steps: what happens between two of them is what counts here."""
-    monkeypatch.setattr(_training, "STEPS_PER_EPOCH", 10)
+    monkeypatch.setattr(_trainer, "STEPS_PER_EPOCH", 10)
 
 
 class Cut(Exception):
@@ -335,9 +336,9 @@ def test_a_damaged_checkpoint_is_refused(damage, tmp_path):
 def test_a_forged_checkpoint_is_refused(name, value, tmp_path):
     cut_off(tmp_path, 12, checkpoint_every=10)
     (path,) = map(str, tmp_path.iterdir())
-    document, arrays = container.read(path, [1])
+    _, document, arrays = container.read(path, [FORMAT_VERSION])
     (arrays if isinstance(value, np.ndarray) else document)[name] = value
-    container.write(path, 1, document, arrays)
+    container.write(path, FORMAT_VERSION, document, arrays)
 
     with pytest.raises(ValueError, match="checkpoint"):
         model(checkpoint_dir=tmp_path).fit(TABLE)

@@ -31,7 +31,7 @@ from sklearn_binfogan._supervision import (
     assigned_categories,
     label_nll,
 )
-from sklearn_binfogan.persistence import FORMAT_VERSION
+from sklearn_binfogan._upgrades import FORMAT_VERSION
 
 X, Y = make_blobs(90, centers=3, n_features=4, random_state=0)
 FEW = np.where(np.arange(len(Y)) < 15, Y, -1)
@@ -303,10 +303,10 @@ def test_without_weight_training_is_that_of_the_transformer(params):
 
     gan = BInfoGANTransformer(**{**BUDGET, "n_clusters": sizes}).fit(X)
 
-    for name, weight in gan._net.module_.state_dict().items():
-        assert torch.equal(weight, classifier._net.module_.state_dict()[name]), name
-    n = sum(classifier._spec.categories)
-    order = [gan._column_order.tolist().index(column) for column in classifier._column_order]
+    for name, weight in gan._model.trainer.players.state_dict().items():
+        assert torch.equal(weight, classifier._model.trainer.players.state_dict()[name]), name
+    n = sum(classifier._model.spec.categories)
+    order = [gan._model.order.tolist().index(column) for column in classifier._model.order]
     np.testing.assert_array_equal(classifier.transform(X)[:, :n], gan.transform(X)[:, order])
 
 
@@ -344,8 +344,8 @@ def test_labels_teach_in_the_game_where_nothing_protects_the_categories():
 def test_class_frequencies_are_expected_as_labelled():
     y = np.repeat([0, 1, 2], [60, 20, 10])
 
-    by_label = fit(y)._net.settings.recipe.cluster_prior
-    uniform = fit(y, cluster_prior="uniform")._net.settings.recipe.cluster_prior
+    by_label = fit(y)._model.settings.recipe.cluster_prior
+    uniform = fit(y, cluster_prior="uniform")._model.settings.recipe.cluster_prior
     given = fit(y, cluster_prior=[0.2, 0.5, 0.3])
 
     np.testing.assert_allclose(by_label, [[70 / 120, 30 / 120, 20 / 120]])
@@ -356,7 +356,7 @@ def test_class_frequencies_are_expected_as_labelled():
 def test_free_categories_are_expected_as_often_as_a_class_and_drawn_as_often_as_found():
     classifier = fit(np.repeat([0, 1, 2], [60, 20, 10]), n_clusters=(4, 2))
 
-    expected = classifier._net.settings.recipe.cluster_prior
+    expected = classifier._model.settings.recipe.cluster_prior
     np.testing.assert_allclose(expected[0], [*(0.75 * np.array([70, 30, 20]) / 120), 0.25])
     np.testing.assert_allclose(expected[1], [0.5, 0.5])
     drawn, codes = classifier.cluster_prior_, classifier.transform(X)
@@ -591,7 +591,7 @@ EDITS = {
 def test_invalid_classes_are_refused(case, model, tmp_path):
     path = tmp_path / "model.safetensors"
     save(model, path)
-    document, arrays = container.read(path, [FORMAT_VERSION])
+    _, document, arrays = container.read(path, [FORMAT_VERSION])
     EDITS[case](document["classes"])
     container.write(path, FORMAT_VERSION, document, arrays)
 

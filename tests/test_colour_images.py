@@ -8,10 +8,10 @@ import torch
 from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove, load, save
-from sklearn_binfogan._architectures import resolve_architecture
 from sklearn_binfogan._augmentation import resolve_augmentation
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._networks import LocalContrast, _window_means
+from sklearn_binfogan._presets import resolve_preset
 
 BUDGET = {"n_clusters": (3, 2), "warmup_iter": 2, "max_iter": 2, "batch_size": 8, "random_state": 0}
 
@@ -143,7 +143,7 @@ def test_a_saved_model_keeps_its_colour_move(tmp_path):
     gan = BInfoGANTransformer(image_shape=(16, 16, 3), **BUDGET).fit(X)
     save(gan, tmp_path / "model.safetensors")
     again = load(tmp_path / "model.safetensors")
-    assert again._net.settings.augment == gan._net.settings.augment
+    assert again._model.settings.augment == gan._model.settings.augment
     np.testing.assert_array_equal(again.transform(X), gan.transform(X))
     assert again.diagnostics_["code_information"] == gan.diagnostics_["code_information"]
 
@@ -220,12 +220,12 @@ def test_local_contrast_of_an_even_image_is_finite_with_its_gradient():
 @pytest.mark.parametrize("name", ["conv", "conv-contrast"])
 def test_categories_may_be_read_from_it(name, side):
     shape = (3, side, side)
-    architecture = resolve_architecture(name, shape)
-    networks = architecture.build(CodeSpec((4,), 1, 2), shape)
+    preset = resolve_preset(name, shape, 500)
+    networks = preset.build(CodeSpec((4,), 1, 2), shape)
     kinds = [type(module) for module in networks.encoder.category_trunk]
     assert (LocalContrast in kinds) == (name == "conv-contrast")
-    without = replace(architecture, local_contrast=False)
-    assert without == resolve_architecture("auto", shape)  # the same in everything else
+    without = replace(preset, networks=replace(preset.networks, local_contrast=False))
+    assert without == resolve_preset("auto", shape, 500)  # the same in everything else
     assert LocalContrast not in [type(module) for module in networks.encoder.style_trunk]
 
 

@@ -21,7 +21,7 @@ KINDS = [
 
 
 def weights(estimator):
-    return estimator.__getstate__()["_net"][1]["module"]
+    return estimator._model.state().module
 
 
 def assert_bit_equal(one, other, X):

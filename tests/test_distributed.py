@@ -10,8 +10,9 @@ import torch
 from sklearn.datasets import make_blobs
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._checkpoints import Keeper
-from sklearn_binfogan.distributed import ParallelNet, _by_number, data_parallel
+from sklearn_binfogan._checkpoints import Checkpoints
+from sklearn_binfogan._sharing import SHARING, OneProcess
+from sklearn_binfogan.distributed import _by_number, data_parallel
 
 X, _ = make_blobs(400, n_features=6, centers=3, random_state=0)
 N_PROCESSES, BATCH = 2, 32
@@ -23,8 +24,7 @@ SCRIPT = """
 import json, os, sys
 import numpy as np
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._checkpoints import Keeper
-from sklearn_binfogan.distributed import ParallelNet, data_parallel
+from sklearn_binfogan.distributed import data_parallel
 
 folder, parameters, n_rows = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
 rank = int(os.environ["RANK"])
@@ -123,7 +123,12 @@ def test_a_model_stays_on_its_processs_gpu(monkeypatch):
 
 
 def test_checkpoints_of_shared_fits_are_refused(tmp_path):
-    keeper = Keeper(tmp_path / "checkpoint.safetensors", 10, {})
+    class Shared(OneProcess):
+        is_shared = True
 
-    with pytest.raises(ValueError, match="checkpoint_dir=None"):
-        ParallelNet(None, "cpu", None, False, keeper)
+    before = SHARING.set(Shared())
+    try:
+        with pytest.raises(ValueError, match="checkpoint_dir=None"):
+            Checkpoints(tmp_path, 10).open([], X, None, "cpu")
+    finally:
+        SHARING.reset(before)

@@ -11,7 +11,8 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from skorch.callbacks import Callback
 
-from sklearn_binfogan import BInfoGANTransformer, _training
+from sklearn_binfogan import BInfoGANTransformer, _trainer
+from sklearn_binfogan._net import require_finite_weights
 
 PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 TABLE = make_blobs(60, centers=3, n_features=4, random_state=0)[0]
@@ -139,7 +140,7 @@ class Spoil(Callback):
 
 @pytest.fixture(autouse=True)
 def short_epochs(monkeypatch):
-    monkeypatch.setattr(_training, "STEPS_PER_EPOCH", 5)
+    monkeypatch.setattr(_trainer, "STEPS_PER_EPOCH", 5)
 
 
 WEIGHT = "encoder.category_head.weight"
@@ -159,7 +160,7 @@ def test_a_weight_is_caught_at_its_step(value):
 
 @pytest.mark.parametrize("player", ["generator", "discriminator", "encoder"])
 def test_a_weight_of_each_player_is_caught_in_the_game(player):
-    names = [name for name, _ in model().fit(TABLE)._net.module_.named_parameters()]
+    names = [name for name, _ in model().fit(TABLE)._model.trainer.players.named_parameters()]
     # Those of the encoder's categories are frozen in the game.
     name = [n for n in names if n.startswith(player) and "category" not in n][-1]
     gan = model(callbacks=[Spoil(12 + 2 * 7, name, np.nan)])  # D and (G, E): two a step
@@ -172,20 +173,20 @@ def test_a_weight_of_each_player_is_caught_in_the_game(player):
 
 
 def test_a_large_but_finite_weight_is_no_fault():
-    net = model().fit(TABLE)._net
-    net.phase_ = "game"
+    trainer = model().fit(TABLE)._model.trainer
     with torch.no_grad():
-        next(net.module_.generator.parameters()).view(-1)[0] = 1e25
+        next(trainer.players.generator.parameters()).view(-1)[0] = 1e25
 
-    assert not net._size().isfinite()  # the norm overflows
-    net._require_finite_weights()
+    assert not trainer.game.norm_of_weights().isfinite()  # the norm overflows
+    require_finite_weights(trainer.players, "step 1")
 
 
 def test_a_moment_is_caught_at_the_end_of_its_epoch(tmp_path):
     class SpoilMoment(Callback):
         def on_batch_end(self, net, training=False, **kwargs):
-            if training and net.steps_["consistency"] == 7:
-                state = next(iter(net.warmup_optimizer_.state.values()))
+            phase = net.training.consistency
+            if training and phase.n_steps == 7:
+                state = next(iter(phase.optimizer.state.values()))
                 state["exp_avg_sq"].view(-1)[0] = np.inf
 
     gan = model(callbacks=[SpoilMoment()], checkpoint_dir=tmp_path, checkpoint_every=1)

@@ -20,7 +20,7 @@ from skorch.callbacks import Callback
 from sklearn_binfogan import BInfoGANTransformer, _celeba, _svhn, datasets, load
 from sklearn_binfogan import _container as container
 from sklearn_binfogan._checkpoints import read as read_checkpoint
-from sklearn_binfogan.persistence import FORMAT_VERSION
+from sklearn_binfogan._upgrades import FORMAT_VERSION
 
 GOLDEN = Path(__file__).parent / "golden" / "v1.safetensors"
 N_QUICK = 150  # of each kind
@@ -114,7 +114,7 @@ def damaged_model(path, rng):
 
 
 def forged_model(path, rng):
-    document, arrays = container.read(str(GOLDEN), [FORMAT_VERSION])
+    _, document, arrays = container.read(str(GOLDEN), [FORMAT_VERSION])
     forge(document, arrays, rng)
     container.write(str(path), FORMAT_VERSION, document, arrays)
     use(load(path))

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._architectures import ARCHITECTURES
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._networks import AdditiveNoise
+from sklearn_binfogan._presets import PRESETS
 
 SPEC = CodeSpec((10,) * 4, 4, 64)
 N_CODES, SHAPE = 108, (3, 32, 32)
@@ -28,7 +28,7 @@ IMAGES, DRAWN = torch.zeros(2, *SHAPE), torch.zeros(2, N_CODES)
 def networks():
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        return ARCHITECTURES["paper-32x32"].build(SPEC, SHAPE)
+        return PRESETS["paper-32x32"].build(SPEC, SHAPE)
 
 
 def layers_run(network, *inputs):

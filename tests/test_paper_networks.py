@@ -11,9 +11,9 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._architectures import ARCHITECTURES
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._networks import AdditiveNoise
+from sklearn_binfogan._presets import PRESETS
 
 SPEC = CodeSpec((10,), 2, 16)
 N_CODES, SHAPE = 28, (1, 28, 28)
@@ -23,7 +23,7 @@ N_CODES, SHAPE = 28, (1, 28, 28)
 def networks():
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        return ARCHITECTURES["paper-mnist"].build(SPEC, SHAPE)
+        return PRESETS["paper-mnist"].build(SPEC, SHAPE)
 
 
 def layer_outputs(network, kinds, *inputs):

@@ -9,7 +9,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from sklearn_binfogan._training import GAME, AdversarialNet
 from torch import nn
 
 from sklearn_binfogan import BInfoGANTransformer
@@ -19,7 +18,10 @@ from sklearn_binfogan._augmentation import identity
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout
 from sklearn_binfogan._networks import DenseGenerator, Discriminator, Encoder, dense_stack
-from sklearn_binfogan._settings import Recipe, Settings
+from sklearn_binfogan._phases import GAME
+from sklearn_binfogan._presets import Recipe
+from sklearn_binfogan._settings import Settings
+from sklearn_binfogan._trainer import Trainer
 
 SPEC = CodeSpec((2, 3), 2, 2)
 N_ROWS, N_FEATURES = 6, 3
@@ -55,23 +57,20 @@ def new_net(mi_weight=1.0, seed=0):
         discriminator_learning_rate=DISCRIMINATOR_RATE,
     )
     layout = Layout((N_FEATURES,), np.zeros(N_FEATURES), np.ones(N_FEATURES))
-    net = AdversarialNet(Settings(SPEC, layout, Tiny(), recipe, identity, seed)).initialize()
-    net.module_.double()
-    net.initialize_optimizer()
+    trainer = Trainer(Settings(SPEC, layout, Tiny(), recipe, identity, seed))
+    trainer.players.double().link()
     # Larger verdicts than at the start, where every D(x, Z) is close to one half.
     with torch.no_grad():
-        net.module_.discriminator.output.weight.mul_(30)
-        net.module_.encoder.style_head.weight.mul_(10)
-    net.phase_ = GAME
-    net._protect_categories()
-    net.module_.train()
-    return net
+        trainer.players.discriminator.output.weight.mul_(30)
+        trainer.players.encoder.style_head.weight.mul_(10)
+    trainer.begin(GAME)
+    return trainer.net
 
 
 def drawn_codes(net):
     """Codes that the net's next step draws, without drawing them from its generator."""
     twin = torch.Generator()
-    twin.set_state(net.rng_.get_state())
+    twin.set_state(net.training.common.rng.get_state())
     return SPEC.draw(N_ROWS, twin).numpy().astype(np.float64)
 
 
@@ -272,7 +271,7 @@ def test_options_of_the_paper_switch_our_terms_off(image_shape):
         "adversarial_loss",
         "mutual_information_loss",
     }
-    assert estimator._net.settings.recipe.adversarial_weight == 1
+    assert estimator._model.settings.recipe.adversarial_weight == 1
     assert all(
         batch["players_loss"]
         == pytest.approx(batch["adversarial_loss"] + batch["mutual_information_loss"], rel=1e-5)

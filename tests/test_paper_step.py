@@ -8,21 +8,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sklearn_binfogan._training import GAME, AdversarialNet
 from torch.nn import functional as F
 
-from sklearn_binfogan._architectures import ARCHITECTURES
 from sklearn_binfogan._augmentation import identity
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout
-from sklearn_binfogan._settings import Recipe, Settings
+from sklearn_binfogan._phases import GAME
+from sklearn_binfogan._presets import PRESETS
+from sklearn_binfogan._settings import Settings
+from sklearn_binfogan._trainer import Trainer
 
 N_ROWS = 6
 EPSILON, LOG_EPSILON = 1e-3, 1e-8
 CLOSE = {"rtol": 1e-5, "atol": 1e-7}
 
-MNIST = replace(
-    ARCHITECTURES["paper-mnist"],
+MNIST = PRESETS["paper-mnist"].with_networks(
     generator_channels=(6, 8, 6),
     encoder_channels=(4, 6, 8),
     encoder_dense=16,
@@ -31,8 +31,7 @@ MNIST = replace(
     discriminator_code=(6, 8),
     discriminator_joint=16,
 )
-COLOUR = replace(
-    ARCHITECTURES["paper-32x32"],
+COLOUR = PRESETS["paper-32x32"].with_networks(
     generator_channels=(12, 10, 8, 6, 5, 4),
     encoder_channels=(4, 5, 6, 7, 8),
     encoder_dense=16,
@@ -186,50 +185,47 @@ CASES = {
 }
 
 
-def new_net(architecture, spec, shape):
-    """Make a net in float64, ready for its first step of the game."""
-    numbers = {k: v for k, v in architecture.recipe(1000).items() if k != "n_noise"}
-    recipe = Recipe(mi_weight=1.0, **{**numbers, "batch_size": N_ROWS})
+def new_training(preset, spec, shape):
+    """Make a training in float64, ready for its first step of the game."""
+    recipe = replace(preset.recipe, batch_size=N_ROWS)
     layout = Layout(shape, np.array(0.0), np.array(1.0))
-    net = AdversarialNet(Settings(spec, layout, architecture, recipe, identity, 0)).initialize()
-    net.module_.double()
-    net.initialize_optimizer()
+    trainer = Trainer(Settings(spec, layout, preset, recipe, identity, 0))
+    trainer.players.double().link()
     rng = torch.Generator().manual_seed(1)
     with torch.no_grad():  # else all scales are 1 and all shifts and biases 0
-        for weight in net.module_.parameters():
+        for weight in trainer.players.parameters():
             if weight.dim() == 1:
                 weight.add_(0.2 * torch.randn(weight.shape, generator=rng, dtype=weight.dtype))
-    net.phase_ = GAME
-    net._protect_categories()
-    net.module_.train()
-    return net
+    trainer.begin(GAME)
+    return trainer
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_one_step_is_the_references(name):
-    architecture, spec, shape, reference = CASES[name]
-    net = new_net(architecture, spec, shape)
-    players = net.module_
+    preset, spec, shape, reference = CASES[name]
+    trainer = new_training(preset, spec, shape)
+    players, rng = trainer.players, trainer.common.rng
     networks = players.encoder, players.generator, players.discriminator
     own = [list(network.parameters()) for network in networks]
     copies = [[w.detach().clone().requires_grad_() for w in weights] for weights in own]
     x = torch.rand(N_ROWS, *shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    before = net.rng_.get_state()
+    before = rng.get_state()
     twin = torch.Generator()
     twin.set_state(before)
     codes = spec.draw(N_ROWS, twin).double()
 
     expected = step_of_reference(reference, spec, x, codes, twin, *copies)
     with torch.no_grad():
-        game = net.play(x)
+        game = trainer.game.play(x)
         fake = players.generator(codes)
-    net.rng_.set_state(before)
+    rng.set_state(before)
+    net = trainer.net
     net.history.new_epoch()
     net.history.new_batch()
     net.train_step(x)
 
     outputs, losses, gradients = expected
-    found = [fake, game.fake_logits, game.real_style, game.real_verdict, game.fake_verdict]
+    found = [fake, game.fake_logits, game.real_style, game.real_pairs, game.fake_pairs]
     for ours, theirs in zip(found, outputs, strict=True):
         torch.testing.assert_close(ours, theirs.detach(), **CLOSE)
     recorded = net.history[-1]["batches"][-1]

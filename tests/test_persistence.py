@@ -23,7 +23,7 @@ from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise, loa
 from sklearn_binfogan import _container as container
 from sklearn_binfogan._architectures import ConvArchitecture, MLPArchitecture, PaperArchitecture
 from sklearn_binfogan._augmentation import identity
-from sklearn_binfogan.persistence import FORMAT_VERSION
+from sklearn_binfogan._upgrades import FORMAT_VERSION
 
 GOLDEN = Path(__file__).parent / "golden"
 TABLE, _ = make_blobs(40, centers=3, n_features=4, random_state=0)
@@ -109,7 +109,7 @@ def assert_same_tree(one, other):
 
 def assert_same_model(one, other, X):
     """Equal in every result that a user sees, and in all that training goes on from."""
-    assert_same_tree(one._net.export(), other._net.export())
+    assert_same_tree(*(vars(gan._model.state()) for gan in (one, other)))
     for name in ("labels_", "history_", "cluster_prior_", "n_iter_", "diagnostics_"):
         assert_same_tree(getattr(one, name), getattr(other, name))
     assert one.n_features_in_ == other.n_features_in_
@@ -230,7 +230,7 @@ def test_a_model_of_a_missing_device_goes_to_the_cpu(stored):
     other = load(stored)
 
     assert other.device == "cuda:99"
-    assert other._net.device == "cpu"
+    assert other._model.trainer.device == "cpu"
 
 
 def test_file_is_plain_safetensors(model, stored):
@@ -243,7 +243,7 @@ def test_file_is_plain_safetensors(model, stored):
     assert info["format_version"] == FORMAT_VERSION
     # The metadata of some builds leaves out what follows the +.
     assert info["versions"]["torch"] in (torch.__version__, torch.__version__.split("+")[0])
-    state = model._net.module_.averaged_encoder.category_head.weight
+    state = model._model.trainer.players.averaged_encoder.category_head.weight
     np.testing.assert_array_equal(weight, state.numpy())
 
 
@@ -289,7 +289,7 @@ def test_pickle_and_joblib_carry_numpy_arrays(library, model):
 
     assert_same_model(model, other, TABLE)
     assert b"torch" not in buffer.getvalue()
-    arrays = arrays_in(model.__getstate__()["_net"][1])
+    arrays = arrays_in(vars(model._model.state()))
     assert len(arrays) > 50
     assert all(isinstance(array, np.ndarray) for array in arrays)
 
@@ -345,7 +345,7 @@ def test_known_functions_are_stored_by_name(path):
 def test_damaged_weights_are_refused(model, tmp_path):
     one = pickle.loads(pickle.dumps(model))
     with torch.no_grad():
-        one._net.module_.encoder.category_head.weight[0, 0] = float("nan")
+        one._model.trainer.players.encoder.category_head.weight[0, 0] = float("nan")
 
     with pytest.raises(ValueError, match=r"encoder\.category_head\.weight.*NaN"):
         save(one, tmp_path / "model.safetensors")
@@ -447,7 +447,7 @@ def test_targets_that_can_not_be_written(model, tmp_path):
 
 def repack(path, edit, version=FORMAT_VERSION):
     """Change a file's contents and give it a valid checksum, as a stranger could."""
-    document, arrays = container.read(path, [FORMAT_VERSION])
+    _, document, arrays = container.read(path, [FORMAT_VERSION])
     document = edit(document, arrays) or document
     container.write(path, version, document, arrays)
 
@@ -671,9 +671,9 @@ def test_a_file_beyond_memory_is_refused(stored):
 
 def test_a_document_beyond_memory_is_refused(stored, monkeypatch):
     """A document of nested lists takes far more memory than its text."""
-    document, arrays = container.read(stored, [1])
+    _, document, arrays = container.read(stored, [FORMAT_VERSION])
     document["history"] = [[[0]]] * 10**6
-    container.write(stored, 1, document, arrays)
+    container.write(stored, FORMAT_VERSION, document, arrays)
     monkeypatch.setattr(container, "_physical_memory", lambda: 2**28)
 
     assert "JSON document may take more than fits" in refused(stored)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.utils.estimator_checks import check_estimator
-from sklearn_binfogan._training import AdversarialNet
 from torch import nn
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer
+from sklearn_binfogan._base import new_training
 from sklearn_binfogan._convolutions import Convolution
 from sklearn_binfogan._networks import LocalContrast
 
@@ -44,7 +44,7 @@ def test_bf16_in_training_alone(rows, parameters):
     gan = BInfoGANTransformer(precision="bf16", **SHORT, **parameters)
     assert torch.bfloat16 in outputs_of(nn.Linear, gan, rows)
     assert gan.transform(rows.astype(np.float32)).dtype == np.float32
-    weights = gan._net.module_.parameters()
+    weights = gan._model.trainer.players.parameters()
     assert {weight.dtype for weight in weights} == {torch.float32}
     full = BInfoGANTransformer(**SHORT, **parameters)
     assert torch.bfloat16 not in outputs_of(nn.Linear, full, rows)
@@ -56,14 +56,12 @@ def test_bf16_in_training_alone(rows, parameters):
 
 @pytest.mark.parametrize("factor", [100, 300, 1000, 3000])
 def test_bf16_gradients_are_finite_where_d_is_all_but_sure(factor):
-    net = AdversarialNet(BInfoGANTransformer(3, precision="bf16")._settings(X, 0)).initialize()
-    players = net.module_.train()
+    trainer = new_training(BInfoGANTransformer(3, precision="bf16", device="cpu"), X)
+    players = trainer.players
     with torch.no_grad():  # for some rows verdicts then differ by about a hundred
         players.discriminator.output.weight.mul_(factor)
-    net.phase_, net.steps_["consistency"] = "game", 1
-    net.load_rows(X)
-    net._protect_categories()
-    net.game_step(net.rows_.take(torch.arange(128)))
+    trainer.consistency.n_steps = 1
+    trainer.begin("game").step(trainer.rows.rows.take(torch.arange(128)))
     assert all(w.grad is None or w.grad.isfinite().all() for w in players.generator.parameters())
 
 
@@ -86,7 +84,7 @@ def test_compiled_networks(rows, parameters, how, mode, monkeypatch):
     monkeypatch.setattr(torch, "compile", compile_function)
     gan = BInfoGANTransformer(compile=how, **SHORT, **parameters).fit(rows)
     assert modes == {mode}
-    players = gan._net.module_
+    players = gan._model.trainer.players
     encoder = players.encoder
     expected = {
         encoder.category_trunk,
@@ -199,17 +197,15 @@ def test_a_model_moves_both_ways(rows, parameters):
 @pytest.mark.parametrize("prior", ["uniform", np.array([0.5, 0.3, 0.2])])
 @pytest.mark.parametrize("phase", ["consistency", "game"])
 def test_a_step_waits_for_the_gpu_once(phase, prior):
-    settings = BInfoGANTransformer(3, cluster_prior=prior, device="cuda")._settings(X, 0)
-    net = AdversarialNet(settings, "cuda").initialize()
-    net.load_rows(X)
-    net.phase_, net.steps_["consistency"] = phase, int(phase == "game")
-    net.module_.train()
-    net._protect_categories()
+    trainer = new_training(BInfoGANTransformer(3, cluster_prior=prior, device="cuda"), X)
+    trainer.consistency.n_steps = int(phase == "game")
+    trainer.begin(phase)
+    net = trainer.net
     net.history.new_epoch()
 
     def step():
         net.history.new_batch()
-        net.train_step(net.rows_.take(net.train_index_[:128]))
+        net.train_step(trainer.rows.rows.take(trainer.rows.train_index[:128]))
 
     step()
     torch.cuda.set_sync_debug_mode("warn")

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_blobs
-from sklearn_binfogan._training import AdversarialNet, as_arrays
 from torch import nn
 from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer
+from sklearn_binfogan._base import new_training
 from sklearn_binfogan._convolutions import (
     Convolution,
     Flatten,
@@ -16,36 +16,35 @@ from sklearn_binfogan._convolutions import (
     ToMaps,
     leave_to_compiler,
 )
+from sklearn_binfogan._phases import backward
 from sklearn_binfogan._rows import Batches
+from sklearn_binfogan._trainer import Trainer
 
 
 def test_gradients_lie_in_memory_as_their_weights():
     # torch's fused Adam pairs values by their place in memory.
-    settings = BInfoGANTransformer(3)._settings(make_blobs(50, random_state=0)[0], seed=0)
-    net = AdversarialNet(settings).initialize()
-    weight = net.module_.generator.output.weight
+    trainer = new_training(BInfoGANTransformer(3), make_blobs(50, random_state=0)[0])
+    weight = trainer.players.generator.output.weight
     factors = torch.arange(float(weight.numel())).reshape(weight.shape)
     loss = (weight.T.reshape(-1) * factors.T.reshape(-1)).sum()
     assert torch.autograd.grad(loss, weight, retain_graph=True)[0].stride() != weight.stride()
-    net._backward(loss, net.optimizer_)
+    backward(loss, trainer.optimizer)
     assert weight.grad.stride() == weight.stride()
     torch.testing.assert_close(weight.grad, factors)
 
 
 def test_a_step_of_the_game_goes_through_d_once_a_side_and_trains_no_frozen_part():
     rows = make_blobs(50, random_state=0)[0]
-    net = AdversarialNet(BInfoGANTransformer(3)._settings(rows, seed=0)).initialize()
-    net.load_rows(rows)
-    net.phase_, net.steps_["consistency"] = "game", 1
-    players = net.module_.train()
-    net._protect_categories()
+    trainer = new_training(BInfoGANTransformer(3), rows)
+    trainer.consistency.n_steps = 1
+    players, game = trainer.players, trainer.begin("game")
     n_judged, frozen = [], []
     players.discriminator.register_forward_hook(lambda *_: n_judged.append(1))
     players.encoder.category_trunk.register_forward_hook(
         lambda _, inputs, features: frozen.append((inputs[0].requires_grad, features.requires_grad))
     )
 
-    net.game_step(net.rows_.take(torch.arange(20)))
+    game.step(trainer.rows.rows.take(torch.arange(20)))
 
     assert len(n_judged) == 2  # real pairs and fake ones
     # Real rows leave no graph; through fakes G gets its gradient.
@@ -56,34 +55,33 @@ def test_a_step_of_the_game_goes_through_d_once_a_side_and_trains_no_frozen_part
 
 def leaves(state):
     """All arrays of a net's state."""
-    optimizers = [values for each in state["optimizers"] for values in each.values()]
-    arrays = [array for group in [state["module"], *optimizers] for array in group.values()]
-    return [*arrays, state["rng"], state["balance"]]
+    optimizers = [values for each in state.optimizers for values in each.values()]
+    arrays = [array for group in [state.module, *optimizers] for array in group.values()]
+    return [*arrays, state.rng, state.balance]
 
 
 def test_a_snapshot_is_not_what_training_goes_on_with():
     rows = make_blobs(50, random_state=0)[0]
-    net = BInfoGANTransformer(3, warmup_iter=3, max_iter=3, random_state=0).fit(rows)._net
-    net.load_rows(rows)
-    net.phase_, net.batches_ = "game", Batches(net.rows_, net.train_index_, 20, 5, 5, net.rng_)
-    net._protect_categories()
-    snapshot = net.export_interim()
-    before = as_arrays(snapshot)
-    assert all(isinstance(value, torch.Tensor) for value in snapshot["module"].values())
-    restored = AdversarialNet(net.settings).restore(snapshot)
-    restored.load_rows(rows)
-    restored.phase_ = "game"
-    restored._protect_categories()
+    gan = BInfoGANTransformer(3, warmup_iter=3, max_iter=3, random_state=0).fit(rows)
+    trainer = gan._model.trainer.load_rows(rows)
+    source, rng = (trainer.rows.rows, trainer.rows.train_index), trainer.common.rng
+    trainer.batches = Batches(*source, 20, 5, 5, rng)
+    trainer.begin("game")
+    snapshot = trainer.snapshot()
+    before = snapshot.as_arrays()
+    assert all(isinstance(value, torch.Tensor) for value in snapshot.module.values())
+    restored = Trainer(trainer.settings, state=snapshot).load_rows(rows)
+    restored.begin("game")
 
-    for trained in (net, restored):
-        trained.game_step(trained.rows_.take(torch.arange(20)))
+    for trained in (trainer, restored):
+        trained.phase.step(trained.rows.rows.take(torch.arange(20)))
 
-        after = trained.export()
+        after = trained.state().as_arrays()
         weight = "generator.output.weight"
-        assert not np.array_equal(after["module"][weight], before["module"][weight])
-        moments = (after["optimizers"][1], before["optimizers"][1])
+        assert not np.array_equal(after.module[weight], before.module[weight])
+        moments = (after.optimizers[1], before.optimizers[1])
         assert not all(np.array_equal(*(m[i]["exp_avg"] for m in moments)) for i in moments[0])
-        for kept, expected in zip(leaves(as_arrays(snapshot)), leaves(before), strict=True):
+        for kept, expected in zip(leaves(snapshot.as_arrays()), leaves(before), strict=True):
             np.testing.assert_array_equal(kept, expected)
 
 

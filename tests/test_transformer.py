@@ -15,14 +15,15 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import Pipeline
-from sklearn_binfogan._starts import train
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, ProgressBar
 from torch import nn
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise
 from sklearn_binfogan._architectures import Networks
+from sklearn_binfogan._checkpoints import Keeper, Start
+from sklearn_binfogan._driver import Job, train_start
 from sklearn_binfogan._networks import DenseGenerator, Discriminator, Encoder, dense_stack
-from sklearn_binfogan._threads import single_thread
+from sklearn_binfogan._phases import PHASES
 
 TABLE, CENTERS = make_blobs(60, centers=3, n_features=4, random_state=0)
 DIGITS = load_digits().data[:100]
@@ -665,7 +666,7 @@ class CountPhases(Callback):
     ended: ClassVar[list[str]] = []
 
     def on_train_end(self, net, **kwargs):
-        self.ended.append(net.phase_)
+        self.ended.append(net.training.phase.name)
 
 
 def test_only_the_better_half_of_the_starts_plays_the_game():
@@ -681,13 +682,13 @@ def test_a_start_that_went_on_later_equals_a_fit_without_a_break():
     several = fit(TABLE, n_init=2)
 
     settings = [several._settings(TABLE, int(seed)) for seed in seeds]
-    with single_thread():
-        alone = [train(s, TABLE, "cpu", None) for s in settings]
+    job = Job(TABLE, None, "cpu")
+    alone = [train_start(job, Start(each), PHASES, Keeper()).trainer for each in settings]
 
-    weights = several._net.module_.state_dict()
+    weights = several._model.trainer.players.state_dict()
     assert any(
-        all(torch.equal(value, weights[name]) for name, value in net.module_.state_dict().items())
-        for net in alone
+        all(torch.equal(value, weights[name]) for name, value in each.players.state_dict().items())
+        for each in alone
     )
 
 

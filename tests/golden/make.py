@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, save
 from sklearn_binfogan._architectures import MLPArchitecture
 from sklearn_binfogan._checkpoints import CHECKPOINT_VERSION
-from sklearn_binfogan.persistence import FORMAT_VERSION
+from sklearn_binfogan._upgrades import FORMAT_VERSION
 
 FOLDER = Path(__file__).parent
 # Presets make larger files.
