@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from _report import Row, environment, output_path, parser, print_table, write
-from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._rows import Batches
+from sklearn_binfogan._base import new_training
+from sklearn_binfogan._phases import CONSISTENCY, GAME
 from sklearn_binfogan.datasets import load_mnist
 
 N_ROWS, WARM_UP_STEPS = 2000, 2
@@ -55,26 +55,13 @@ class Steps:
 
     def __init__(self, choice: Choice, phase: str, X: np.ndarray) -> None:
         gan = BInfoGANTransformer(image_shape=(28, 28), **choice.parameters)
-        net = AdversarialNet(gan._settings(X, seed=0)).initialize()
-        net.load_rows(X)
+        trainer = new_training(gan, X)
         if choice.channels_last:
-            net.module_.to(memory_format=torch.channels_last)
-            net.module_.link()
-        net.phase_, net.steps_[CONSISTENCY] = phase, int(phase == GAME)
-        net.module_.train()
-        net._protect_categories()
-        if net.protected_:
-            net.module_.encoder.category_trunk.eval()
-        self.net, self.choice = net, choice
-        self.batches = self._batches()
-        self.step: Callable[[Tensor], Any] = (
-            net.consistency_step if phase == CONSISTENCY else net.game_step
-        )
-
-    def _batches(self) -> Iterator[Tensor]:
-        net = self.net
-        size = net.settings.recipe.batch_size
-        return iter(Batches(net.rows_, net.train_index_, size, 10**6, 10**6, net.rng_))
+            trainer.players.to(memory_format=torch.channels_last)
+            trainer.players.link()
+        trainer.consistency.n_steps = int(phase == GAME)
+        self.choice, self.batches = choice, iter(trainer.new_batches(10**6, 10**6))
+        self.step: Callable[[Tensor], Any] = trainer.begin(phase).step
 
     def seconds(self) -> tuple[float, float]:
         """CPU seconds and seconds by the clock of one step, per 128 rows."""

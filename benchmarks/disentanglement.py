@@ -165,7 +165,7 @@ def measure(seed: int, quick: bool) -> Row:
     start = time.process_time()
     gan.fit(train.X)
     seconds = time.process_time() - start
-    n = n_parameters(gan._net.module_.encoder, gan._net.module_.generator)
+    n = n_parameters(gan._model.trainer.players.encoder, gan._model.trainer.players.generator)
     continuous = code_columns(gan, test.X)[:, 1:]
     return {
         **metrics("ours", test.factors, continuous, seed),

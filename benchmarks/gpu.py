@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from _report import Row, environment, output_path, parser, write
-from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._rows import Batches
+from sklearn_binfogan._base import new_training
+from sklearn_binfogan._phases import CONSISTENCY, GAME
 from sklearn_binfogan.datasets import load_mnist
 from sklearn_binfogan.metrics import cluster_accuracy
 
@@ -40,15 +40,10 @@ def model(**parameters: Any) -> BInfoGANTransformer:
 
 def step_of(phase: str, X: np.ndarray, **parameters: Any) -> Callable[[], Any]:
     """A step of one phase as a fit takes it: batch, averages and record included."""
-    net = AdversarialNet(model(**parameters)._settings(X, seed=0), "cuda").initialize()
-    net.load_rows(X)
-    net.phase_, net.steps_[CONSISTENCY] = phase, int(phase == GAME)
-    net.module_.train()
-    net._protect_categories()
-    if net.protected_:
-        net.module_.encoder.category_trunk.eval()
-    size = net.settings.recipe.batch_size
-    batches = iter(Batches(net.rows_, net.train_index_, size, 10**9, 10**9, net.rng_))
+    trainer = new_training(model(**parameters), X)
+    trainer.consistency.n_steps = int(phase == GAME)
+    trainer.begin(phase)
+    net, batches = trainer.net, iter(trainer.new_batches(10**9, 10**9))
     net.history.new_epoch()
 
     def step() -> None:

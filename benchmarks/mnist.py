@@ -113,7 +113,7 @@ class FirstPhase(Callback):
         self.X = X
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        if net.phase_ != "consistency":
+        if net.training.phase.name != "consistency":
             return
         self.ended_ = time.perf_counter()
         images = torch.from_numpy(pixels(self.X)).reshape(-1, 1, *IMAGE_SHAPE)

@@ -98,8 +98,9 @@ class InfoGAN(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         networks = HALF.build(SPEC, IMAGE)
-        sizes = [HALF.discriminator_dense, HALF.discriminator_joint]
-        dense = dense_stack(sizes, batch_norm=True, noise=HALF.noise[2:])
+        half = HALF.networks
+        sizes = [half.discriminator_dense, half.discriminator_joint]
+        dense = dense_stack(sizes, batch_norm=True, noise=half.noise[2:])
         self.generator = networks.generator
         self.trunk = nn.Sequential(networks.discriminator.data_trunk, initialise(dense))
         self.output = initialise(nn.Linear(sizes[-1], 1))
@@ -162,14 +163,14 @@ def new_infogan(seed: int, rng: torch.Generator) -> tuple[InfoGAN, AveragedModel
 
 def optimizers(model: InfoGAN, steps: int) -> list[tuple[torch.optim.Adam, LambdaLR]]:
     """Adam and its decaying rate for D with its trunk, and for G and Q."""
-    recipe = HALF.recipe(0)
-    power, floor = recipe["rate_power"], recipe["rate_floor"]
+    recipe = HALF.recipe
+    power, floor = recipe.rate_power, recipe.rate_floor
     players = [
-        (recipe["discriminator_learning_rate"], (model.trunk, model.verdict)),
-        (recipe["learning_rate"], (model.generator, model.q)),
+        (recipe.discriminator_learning_rate, (model.trunk, model.verdict)),
+        (recipe.learning_rate, (model.generator, model.q)),
     ]
     adams = [
-        torch.optim.Adam(nn.ModuleList(m).parameters(), rate, recipe["betas"], fused=True)
+        torch.optim.Adam(nn.ModuleList(m).parameters(), rate, recipe.betas, fused=True)
         for rate, m in players
     ]
     return [
@@ -185,7 +186,7 @@ def train_infogan(X: np.ndarray, seed: int, steps: int) -> InfoGAN:
     images = torch.from_numpy(np.array(X))
     both = optimizers(model, steps)
     weights = [adam.param_groups[0]["params"] for adam, _ in both]
-    for x in batches(images, HALF.recipe(0)["batch_size"], steps, rng):
+    for x in batches(images, HALF.recipe.batch_size, steps, rng):
         # Both gradients before either step: D and (G, Q) learn from the same batch.
         terms = infogan_losses(model, x, rng)
         gradients = [

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 from _report import Row, environment, output_path, parser, write
 from sklearn.datasets import load_digits, make_blobs
-from sklearn_binfogan._training import AVERAGE_DECAY, CONSISTENCY, GAME, AdversarialNet
 from skorch.callbacks import Callback
 from threadpoolctl import threadpool_limits
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._rows import Batches
+from sklearn_binfogan._base import new_training
+from sklearn_binfogan._phases import CONSISTENCY, GAME, backward
 from sklearn_binfogan._settings import STEPS_PER_EPOCH
+from sklearn_binfogan._trainer import Trainer
 from sklearn_binfogan.datasets import load_mnist
 
 ROUNDS = {"mnist_conv": 2, "digits_conv": 5, "tiny_mlp": 7}
@@ -48,48 +49,34 @@ CASES: dict[str, Callable[[], tuple[np.ndarray, dict[str, Any]]]] = {
 }
 
 
-def new_net(X: np.ndarray, parameters: dict[str, Any]) -> AdversarialNet:
-    """The net that a fit would train, with its rows."""
-    settings = BInfoGANTransformer(random_state=0, **parameters)._settings(X, seed=0)
-    net = AdversarialNet(settings).initialize()
-    net.load_rows(X)
-    return net
-
-
-def bare_phase(net: AdversarialNet, phase: str, n_steps: int) -> Iterator[None]:
+def bare_phase(trainer: Trainer, name: str) -> Iterator[None]:
     """Forward, backward, Adam and running averages, nothing else; an epoch at a time."""
-    players = net.module_.train()
-    net.phase_ = phase
-    net._protect_categories()
-    if net.protected_:
-        players.encoder.category_trunk.eval()
-    batch_size = net.settings.recipe.batch_size
-    batches = Batches(net.rows_, net.train_index_, batch_size, n_steps, STEPS_PER_EPOCH, net.rng_)
+    phase = trainer.begin(name)
+    batches = trainer.new_batches(phase.budget, STEPS_PER_EPOCH)
     while batches.remaining:
         for x in batches:
-            if phase == CONSISTENCY:
-                net._backward(net.consistency_loss(x), net.warmup_optimizer_)
-                net.warmup_optimizer_.step()
+            if name == CONSISTENCY:
+                backward(trainer.consistency.loss(x), trainer.consistency.optimizer)
             else:
-                net._game_backward(*net.game_losses(x))
-                net.discriminator_optimizer_.step()
-                net.optimizer_.step()
-            net.steps_[phase] += 1
-            players.update_ema(AVERAGE_DECAY[phase])
+                trainer.game.backward(*trainer.game.losses(x))
+            for optimizer in phase.optimizers:
+                optimizer.step()
+            phase.n_steps += 1
+            trainer.players.update_ema(phase.average_decay)
         yield
 
 
-def bare_fit(net: AdversarialNet) -> Iterator[None]:
+def bare_fit(trainer: Trainer) -> Iterator[None]:
     """Both phases, an epoch at a time."""
-    yield from bare_phase(net, CONSISTENCY, net.settings.recipe.warmup_iter)
-    yield from bare_phase(net, GAME, net.settings.recipe.max_iter)
+    yield from bare_phase(trainer, CONSISTENCY)
+    yield from bare_phase(trainer, GAME)
 
 
 class Bare(Callback):
     """Takes an epoch of the bare loop after each of a fit; `seconds` of CPU time so far."""
 
-    def __init__(self, net: AdversarialNet) -> None:
-        self.epochs, self.seconds = bare_fit(net), 0.0
+    def __init__(self, trainer: Trainer) -> None:
+        self.epochs, self.seconds = bare_fit(trainer), 0.0
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         start = time.process_time()
@@ -99,7 +86,8 @@ class Bare(Callback):
 
 def seconds_of_both(X: np.ndarray, parameters: dict[str, Any]) -> tuple[float, float]:
     """CPU seconds of the bare loop and of a fit, run in turns."""
-    bare = Bare(new_net(X, parameters))
+    gan = BInfoGANTransformer(random_state=0, device="cpu", **parameters)
+    bare = Bare(new_training(gan, X))
     gan = BInfoGANTransformer(callbacks=[bare], random_state=0, **parameters)
     start = time.process_time()
     gan.fit(X)

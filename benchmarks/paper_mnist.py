@@ -26,7 +26,7 @@ from sklearn.metrics import confusion_matrix
 from threadpoolctl import threadpool_limits
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._architectures import PaperArchitecture
+from sklearn_binfogan._presets import PAPER_MNIST
 from sklearn_binfogan.datasets import load_mnist
 from sklearn_binfogan.metrics import cluster_accuracy, match_clusters
 
@@ -34,7 +34,7 @@ N_STEPS = 30_000
 MEASURES = ("score", "consistency", "recovery", "reconstruction", "agreement", "findings")
 N_HELD_OUT = 5_000  # the reference trains on the other 55 000
 N_LOOKED_AT = 10_000
-HALF = PaperArchitecture(  # the preset with half the units of every layer
+HALF = PAPER_MNIST.with_networks(  # half the units of every layer
     generator_channels=(32, 64, 32),
     encoder_channels=(16, 32, 64),
     encoder_dense=512,
@@ -60,13 +60,13 @@ def categories(gan: BInfoGANTransformer, X: np.ndarray, averaged: bool) -> np.nd
     """Most likely category of each row, by the averages or by the weights as they are."""
     if averaged:
         return gan.predict(X)
-    net = gan._net
-    encoder, layout = net.module_.encoder, net.settings.layout
+    trainer, layout = gan._model.trainer, gan._model.layout
+    encoder = trainer.players.encoder
     was_training = encoder.training
     encoder.eval()
     found = []
     for rows in np.array_split(X, -(-len(X) // 1000)):
-        x = layout.to_network(torch.from_numpy(layout.scaled(rows, np.float32))).to(net.device)
+        x = layout.to_network(torch.from_numpy(layout.scaled(rows, np.float32))).to(trainer.device)
         found.append(encoder.logits(x).argmax(dim=1).cpu().numpy())
     encoder.train(was_training)
     return np.concatenate(found)

@@ -22,13 +22,13 @@ from _report import Row, environment, output_path, parser, write
 from cpu_choices import Choice, Steps
 from sklearn.datasets import load_digits
 from sklearn.utils.estimator_checks import check_estimator
-from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
 from threadpoolctl import threadpool_limits
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan._base import new_training
 from sklearn_binfogan._layout import row_blocks
-from sklearn_binfogan._rows import Batches
+from sklearn_binfogan._phases import CONSISTENCY, GAME
 from sklearn_binfogan.datasets import load_mnist
 
 ROUNDS = 5
@@ -46,7 +46,7 @@ def transform_ratio(quick: bool) -> Row:
     X = load_mnist().X_train[: 2000 if quick else None]
     gan = BInfoGANTransformer(image_shape=(28, 28), warmup_iter=5, max_iter=5, random_state=0)
     gan.fit(X[:1000])
-    encoder, layout = gan._net.module_.averaged_encoder, gan._net.settings.layout
+    encoder, layout = gan._model.trainer.players.averaged_encoder, gan._model.layout
     ready = [
         layout.to_network(torch.from_numpy(layout.scaled(b, np.float32))) for b in row_blocks(X)
     ]
@@ -96,12 +96,9 @@ def _on_a_map(n_rows: int, folder: Path) -> Callable[[], Any]:
     for block in row_blocks(X):
         block[:] = rng.normal(size=block.shape)
     gan = BInfoGANTransformer(batch_size=BATCH_SIZE, random_state=0)
-    net = AdversarialNet(gan._settings(X, seed=0)).initialize()
-    net.load_rows(X)
-    net.phase_ = CONSISTENCY
-    net.module_.train()
-    batches = iter(Batches(net.rows_, net.train_index_, BATCH_SIZE, 10**6, 10**6, net.rng_))
-    return lambda: net.consistency_step(next(batches))
+    trainer = new_training(gan, X)
+    phase, batches = trainer.begin(CONSISTENCY), iter(trainer.new_batches(10**6, 10**6))
+    return lambda: phase.step(next(batches))
 
 
 def restarts_ratio(quick: bool) -> Row:

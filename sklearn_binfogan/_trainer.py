@@ -133,6 +133,26 @@ class Trainer:
         self.phase.train_mode()
         return self.phase
 
+    def new_batches(
+        self,
+        n_steps: int,
+        steps_per_epoch: int,
+        order: Tensor | None = None,
+        position: int | None = None,
+    ) -> Batches:
+        """Give shuffled batches of the training rows; see `Batches`."""
+        assert self.rows is not None
+        return Batches(
+            self.rows.rows,
+            self.rows.train_index if order is None else order,
+            self.settings.recipe.batch_size,
+            n_steps,
+            steps_per_epoch,
+            self.common.rng,
+            self.common.sharing.share,
+            position,
+        )
+
     def train(
         self,
         budget: Mapping[str, int],
@@ -196,9 +216,7 @@ class Trainer:
         """
         assert self.rows is not None
         self.net.stopped = False
-        batch_size, share = self.settings.recipe.batch_size, self.common.sharing.share
-        source, rng = (self.rows.rows, order), self.common.rng
-        self.batches = Batches(*source, batch_size, n_steps, STEPS_PER_EPOCH, rng, share, position)
+        self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH, order, position)
         phase = self.begin(name)
         self.net.notify("on_train_begin", X=None, y=None)
         with noticed_interrupts() as interrupts:

@@ -9,29 +9,57 @@ import pytest
 PACKAGE = "sklearn_binfogan"
 FOLDER = Path(__file__).resolve().parents[1] / PACKAGE
 
-# Top to bottom. A module imports from strictly lower layers only, so two modules of one layer
-# don't know each other. A new module gets its place here.
-LAYERS = [
-    ["__init__"],
-    ["persistence", "inspection", "distributed"],
-    ["_transformer", "_classifier"],
-    ["_base"],
-    ["_checkpoints"],
-    ["_portable"],
-    ["_starts"],
-    ["_training"],
-    ["_consistency", "_scoring", "_progress", "_collapse", "_callbacks"],
-    ["_supervision", "_players"],
-    ["_settings"],
-    ["_architectures"],
-    ["_networks", "_losses", "_augmentation", "_rows", "_aggregate", "_drawing"],
-    ["_layout"],
-    ["_codes", "_convolutions"],
-    ["datasets", "metrics", "_container", "_threads"],
-    ["_celeba", "_photos", "_shapes", "_svhn"],
-    ["_files"],
-]
-DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
+# Top to bottom, in every layer and within one: a module imports only from what stands below it here.
+# A name stands for a package's modules, too. A new module gets its place here.
+LAYERS = {
+    "what users import": ["__init__", "persistence", "inspection", "distributed"],
+    "estimators: parameters in, arrays out": ["_classifier", "_transformer", "_base"],
+    "fits: one driver, a fitted model, files": [
+        "_callbacks",
+        "_driver",
+        "_checkpoints",
+        "_portable",
+        "_model",
+    ],
+    "training: phases on skorch's loop": [
+        "_trainer",
+        "_net",
+        "_phases",
+        "_terms",
+        "_consistency",
+        "_scoring",
+        "_supervision",
+        "_sharing",
+        "_players",
+        "_settings",
+    ],
+    "networks, losses and every number": [
+        "_presets",
+        "_architectures",
+        "_networks",
+        "_convolutions",
+        "_losses",
+        "_augmentation",
+        "_aggregate",
+        "_collapse",
+    ],
+    "rows and codes": ["_rows", "_drawing", "_layout", "_state", "_codes"],
+    "leaves: they know nothing of the rest": [
+        "_progress",
+        "_upgrades",
+        "_container",
+        "_threads",
+        "metrics",
+        "datasets",
+        "_celeba",
+        "_photos",
+        "_shapes",
+        "_svhn",
+        "_files",
+    ],
+}
+ORDER = [module for modules in LAYERS.values() for module in modules]
+DEPTH = {module: depth for depth, module in enumerate(ORDER)}
 
 
 def package_sources() -> dict[str, str]:
@@ -135,7 +163,7 @@ def test_matplotlib_is_imported_only_when_used():
         ("from . import BInfoGANTransformer", {"__init__"}),
         ("from . import *", {"__init__"}),
         ("import sklearn_binfogan", {"__init__"}),
-        ("import sklearn_binfogan._training as t", {"_training"}),
+        ("import sklearn_binfogan._trainer as t", {"_trainer"}),
         ("from sklearn_binfogan import metrics, __version__", {"metrics", "__init__"}),
         ("from sklearn_binfogan.datasets import load_mnist", {"datasets"}),
         ("def f():\n    from ._losses import cycle", {"_losses"}),
@@ -149,8 +177,8 @@ def test_imported_siblings(source, expected):
 @pytest.mark.parametrize(
     ("module", "source", "n_upward"),
     [
-        ("_training", "from ._losses import cycle", 0),
-        ("_losses", "from ._training import Game", 1),
+        ("_terms", "from ._losses import cycle", 0),
+        ("_losses", "from ._terms import GamePass", 1),
         ("_losses", "from ._networks import Encoder", 1),
         ("persistence", "from . import __version__", 1),
     ],
