@@ -20,7 +20,7 @@ from ._model import FittedModel
 from ._presets import CONSTRAINTS, NOT_NEGATIVE, POSITIVE_COUNT
 from ._rows import Source, checked_rows
 from ._supervision import Labels, assigned_categories
-from ._threads import single_thread
+from ._threads import undisturbed
 
 UNLABELLED = -1
 PRIOR_ROWS = 10  # of each class, as if labelled, where frequencies are estimated
@@ -246,7 +246,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             If the result shows signs of collapse; the text says which, and the remedy.
         """
         tasks = FitTasks.of(self, X, y)
-        with self._all_or_nothing(), single_thread():
+        with self._all_or_nothing(), undisturbed():
             X = checked_rows(self, X, reset=True)
             self.classes_, labels = self._parsed_labels(X, y)
             self.class_count_ = np.bincount(labels.classes)

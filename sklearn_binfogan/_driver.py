@@ -14,7 +14,7 @@ from ._rows import Source
 from ._settings import Settings
 from ._sharing import SHARING
 from ._supervision import Labels
-from ._threads import single_thread
+from ._threads import undisturbed
 from ._trainer import Trainer
 
 
@@ -80,7 +80,7 @@ def train_start(
 
     It begins afresh, from the start's state, or where the keeper knows an unfinished training.
     """
-    with single_thread():
+    with undisturbed():
         unfinished = keeper.unfinished(start.settings)
         state = unfinished or start.state
         trainer = Trainer(start.settings, job.device, job.callbacks, job.progress, state)

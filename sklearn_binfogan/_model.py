@@ -20,7 +20,7 @@ from ._rows import Source
 from ._settings import Settings
 from ._state import TrainingState
 from ._terms import guessing_loss
-from ._threads import single_thread
+from ._threads import undisturbed
 from ._trainer import Trainer
 
 
@@ -77,6 +77,7 @@ class FittedModel:
 
     # -- rows to codes -------------------------------------------------------------------------
 
+    @undisturbed()
     def encode(self, X: Source, n_columns: int | None = None) -> np.ndarray:
         """Leading columns of E(x), (n, width), of validated rows: posteriors, means, z.
 
@@ -88,10 +89,12 @@ class FittedModel:
             part[:] = codes[:, : shape[1]]
         return encoded
 
+    @undisturbed()
     def posterior(self, X: Source) -> np.ndarray:
         """q(c | x) of validated rows, (n, n_categorical)."""
         return np.concatenate(list(self._encoded_blocks(X, Encoder.posterior)))
 
+    @undisturbed()
     def predict(self, X: Source) -> np.ndarray:
         """Most likely category of each code, int64 (n, n_codes), of validated rows."""
         parts = self.spec.category_slices
@@ -115,6 +118,7 @@ class FittedModel:
 
     # -- codes to rows -------------------------------------------------------------------------
 
+    @undisturbed()
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """G of codes (n, width), in the units of X."""
         generator = _for_inference(self.trainer.players.averaged_generator, codes.dtype)
@@ -124,6 +128,7 @@ class FittedModel:
         rows = [_computed(torch.nn.Module.__call__, generator, block) for block in blocks]
         return self.layout.to_rows(np.concatenate(rows))
 
+    @undisturbed()
     def sample(
         self,
         n: int,
@@ -165,8 +170,7 @@ class FittedModel:
         """Continuous codes and z from where real rows of each row's category lie."""
         own = torch.empty_like(codes[:, : self.spec.n_categorical])
         own[:, self.order] = codes[:, : self.spec.n_categorical]
-        with single_thread():
-            return self.trainer.players.aggregate.draw(own, rng)
+        return self.trainer.players.aggregate.draw(own, rng)
 
     # -- priors and measures -------------------------------------------------------------------
 
@@ -184,12 +188,13 @@ class FittedModel:
             return None
         return tuple(tuple(probabilities.tolist()) for probabilities in self.priors)
 
+    @undisturbed()
     def evaluate(self, X: np.ndarray) -> dict[str, float]:
         """Label-free measures on validated rows: see `_scoring.evaluate`."""
         rows = torch.from_numpy(self.layout.scaled(X, np.float32)).to(self.trainer.device)
-        with single_thread():
-            return self.trainer.evaluate(self.layout.to_network(rows))
+        return self.trainer.evaluate(self.layout.to_network(rows))
 
+    @undisturbed()
     def evidence(self, X: np.ndarray) -> Evidence:
         """Gather what the signs of collapse are read from; the same draws at every call."""
         layout, spec, rng = self.layout, self.spec, torch.Generator().manual_seed(0)
@@ -228,6 +233,6 @@ def _computed(
     compute: Callable[[Any, Tensor], Tensor], module: torch.nn.Module, block: Tensor
 ) -> np.ndarray:
     block = block.to(next(module.parameters()).device)
-    with single_thread(), torch.no_grad():
+    with torch.no_grad():
         output: np.ndarray = compute(module, block).cpu().numpy()
     return output

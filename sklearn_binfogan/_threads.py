@@ -1,11 +1,11 @@
-"""What threads of Python share in torch: its number of threads, and its global generator."""
+"""What torch keeps for the whole process or thread: modes, thread count, global generator."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -28,20 +28,23 @@ class _Lock:
         self.lock.release()
 
 
-class _ThreadCount:
-    """How many threads torch had before the first of its users came.
+class _SharedModes:
+    """What torch has for all threads: its number of threads and its default dtype.
 
-    Each thread of Python has a count of its own, and new ones take the count that was set last,
-    in any of them.
+    Both are as we need them while anybody is inside, and as found after the last one has left.
+    Each thread of Python has a thread count of its own, and new ones take the count that was set
+    last, in any of them.
     """
 
     def __init__(self) -> None:
-        self.n_users, self.found, self.own, self.lock = 0, 1, threading.local(), _Lock()
+        self.n_users, self.threads, self.dtype = 0, 1, torch.float32
+        self.own, self.lock = threading.local(), _Lock()
 
     def enter(self) -> None:
         with self.lock:
             if self.n_users == 0:
-                self.found = torch.get_num_threads()
+                self.threads, self.dtype = torch.get_num_threads(), torch.get_default_dtype()
+                torch.set_default_dtype(torch.float32)
             self.n_users += 1
             self.own.depth = getattr(self.own, "depth", 0) + 1
             torch.set_num_threads(1)
@@ -51,21 +54,36 @@ class _ThreadCount:
             self.n_users -= 1
             self.own.depth -= 1
             if self.own.depth == 0:
-                torch.set_num_threads(self.found)
+                torch.set_num_threads(self.threads)
+            if self.n_users == 0:
+                torch.set_default_dtype(self.dtype)
 
 
-_THREADS = _ThreadCount()
+_SHARED = _SharedModes()
 _GENERATOR = _Lock()
 
 
 @contextmanager
-def single_thread() -> Iterator[None]:
-    """Run torch on one thread, so that results do not depend on how many there are."""
-    _THREADS.enter()
+def undisturbed() -> Iterator[None]:
+    """Run torch in modes of our own, whatever the caller's are, and leave those as found.
+
+    One thread, so that results do not depend on how many there are; gradients where we ask for
+    them; no autocast but ours; float32 and the CPU by default.
+    """
+    _SHARED.enter()
     try:
-        yield
+        with ExitStack() as modes:
+            modes.enter_context(torch.inference_mode(False))
+            modes.enter_context(torch.enable_grad())
+            for kind in ("cpu", "cuda", "mps"):
+                if torch.is_autocast_enabled(kind):
+                    modes.enter_context(torch.autocast(kind, enabled=False))
+            # Only where it changes something: every call of torch would go through Python.
+            if torch.get_default_device().type != "cpu":
+                modes.enter_context(torch.device("cpu"))
+            yield
     finally:
-        _THREADS.leave()
+        _SHARED.leave()
 
 
 @contextmanager

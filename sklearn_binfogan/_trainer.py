@@ -25,7 +25,7 @@ from ._settings import STEPS_PER_EPOCH, Settings
 from ._sharing import SHARING
 from ._state import Progress, TrainingState
 from ._supervision import Labels, Supervision
-from ._threads import seeded
+from ._threads import seeded, undisturbed
 
 MAX_VALID_PER_EPOCH = 256  # validation rows, and draws; starts are compared on all
 
@@ -53,6 +53,7 @@ class Trainer:
         The running one, or the last.
     """
 
+    @undisturbed()
     def __init__(
         self,
         settings: Settings,

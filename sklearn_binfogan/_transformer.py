@@ -19,7 +19,7 @@ from ._model import FittedModel
 from ._phases import CONSISTENCY, GAME
 from ._presets import CONSTRAINTS
 from ._rows import Source, checked_rows
-from ._threads import single_thread
+from ._threads import undisturbed
 from ._trainer import Trainer
 
 MAX_SCORED = 10_000
@@ -222,7 +222,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             If the result shows signs of collapse; the text says which, and the remedy.
         """
         tasks = FitTasks.of(self, X, y)
-        with self._all_or_nothing(), single_thread():
+        with self._all_or_nothing(), undisturbed():
             X = checked_rows(self, X, reset=True)
             stopped = self._fit_best(X, orders_by_size, tasks)
         if stopped is not None:
@@ -257,7 +257,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             As `fit`.
         """
         first = not hasattr(self, "_model")
-        with self._all_or_nothing(), single_thread():
+        with self._all_or_nothing(), undisturbed():
             X = checked_rows(self, X, reset=first)
             order = None if first else self._model.order
             model = FittedModel(self._continued(X, first), order)

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = "sklearn_binfogan"
 FOLDER = Path(__file__).resolve().parents[1] / PACKAGE
 
-# Top to bottom, in every layer and within one: a module imports only from what stands below it here.
+# Top to bottom, in a layer too: a module imports only from what stands below it here.
 # A name stands for a package's modules, too. A new module gets its place here.
 LAYERS = {
     "what users import": ["__init__", "persistence", "inspection", "distributed"],
