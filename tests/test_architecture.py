@@ -10,10 +10,16 @@ PACKAGE = "sklearn_binfogan"
 FOLDER = Path(__file__).resolve().parents[1] / PACKAGE
 
 # Top to bottom. A module imports from strictly lower layers only, so two modules of one layer
-# don't know each other. A new module gets its place here.
+# don't know each other. A new module gets its place here. A package is its `__init__`.
 LAYERS = [
     ["__init__"],
     ["persistence", "inspection", "distributed"],
+    [f"inspection.{name}" for name in ("_code_grid", "_traversal", "_extremes", "_reconstruction")]
+    + [f"inspection.{name}" for name in ("_training_curve", "_code_usage")],
+    ["inspection._display"],
+    ["inspection._choice", "inspection._drawing"],
+    ["inspection._view"],
+    ["inspection._row_format"],
     ["_transformer", "_classifier"],
     ["_base"],
     ["_checkpoints"],
@@ -24,7 +30,7 @@ LAYERS = [
     ["_supervision", "_players"],
     ["_settings"],
     ["_architectures"],
-    ["_networks", "_losses", "_augmentation", "_rows", "_aggregate", "_drawing"],
+    ["_networks", "_losses", "_augmentation", "_rows", "_aggregate"],
     ["_layout"],
     ["_codes", "_convolutions"],
     ["datasets", "metrics", "_container", "_threads"],
@@ -39,37 +45,54 @@ def package_sources() -> dict[str, str]:
     paths = sorted(FOLDER.rglob("*.py"))
     assert paths, f"no modules in {FOLDER}"
     return {
-        ".".join(path.relative_to(FOLDER).with_suffix("").parts): path.read_text(encoding="utf-8")
-        for path in paths
+        dotted_name(path.relative_to(FOLDER)): path.read_text(encoding="utf-8") for path in paths
     }
 
 
-def imported_siblings(source: str) -> set[str]:
+def dotted_name(path: Path) -> str:
+    """Name a module below the package; a package inside it is named without ``__init__``."""
+    name = ".".join(path.with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def packages_above(module: str) -> list[str]:
+    """Return the parts of the name of the package in which a module's relative imports begin."""
+    is_package = any(other.startswith(f"{module}.") for other in DEPTH)
+    inside = module.split(".") if is_package else module.split(".")[:-1]
+    return [PACKAGE, *inside]
+
+
+def imported_siblings(source: str, module: str = "__init__") -> set[str]:
     """Return the modules of the package that a module imports, also inside functions.
 
     A name that the package itself exports counts as an import of ``__init__``.
     """
+    above = packages_above(module)
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             dotted = [alias.name.split(".") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = ([PACKAGE] if node.level else []) + (node.module or "").split(".")
-            base = [part for part in base if part]
+            base = above[: len(above) - node.level + 1] if node.level else []
+            base = base + (node.module.split(".") if node.module else [])
             dotted = [[*base, alias.name] for alias in node.names]
         else:
             continue
-        for head, *rest in dotted:
-            if head == PACKAGE:
-                found.add(rest[0] if rest and rest[0] in DEPTH else "__init__")
+        found |= {known_module(rest) for head, *rest in dotted if head == PACKAGE}
     return found
+
+
+def known_module(parts: list[str]) -> str:
+    """Return the module that an imported name lies in: the longest known start of its parts."""
+    starts = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    return next((start for start in starts if start in DEPTH), "__init__")
 
 
 def upward_imports(module: str, source: str) -> list[str]:
     """Return one line for each import that doesn't point to a strictly lower layer."""
     return [
         f"{module} imports {target}, which is not below it"
-        for target in sorted(imported_siblings(source))
+        for target in sorted(imported_siblings(source, module))
         if DEPTH[target] <= DEPTH[module]
     ]
 
@@ -144,6 +167,57 @@ def test_matplotlib_is_imported_only_when_used():
 )
 def test_imported_siblings(source, expected):
     assert imported_siblings(source) == expected
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "expected"),
+    [
+        ("inspection", "from ._view import View", {"inspection._view"}),
+        ("inspection._display", "from ._drawing import draw_table", {"inspection._drawing"}),
+        ("inspection._display", "from .._codes import CodeSpec", {"_codes"}),
+        ("inspection._display", "from . import CodeGridDisplay", {"inspection"}),
+        ("inspection._display", "from .. import BInfoGANTransformer", {"__init__"}),
+        ("_losses", "from .inspection._view import View", {"inspection._view"}),
+    ],
+)
+def test_imported_siblings_of_a_module_in_a_package(module, source, expected):
+    assert imported_siblings(source, module) == expected
+
+
+def private_uses(source: str) -> set[str]:
+    """Return the private names that a module reads from objects other than its own."""
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    }
+
+
+def test_displays_use_no_private_name_of_an_estimator():
+    sources = package_sources()
+    displays = {k: v for k, v in sources.items() if k.startswith("inspection.")}
+    del displays["inspection._view"]  # the one door
+
+    assert {name: private_uses(source) for name, source in displays.items()} == {
+        name: set() for name in displays
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("estimator._spec", {"_spec"}),
+        ("view.estimator._net.settings", {"_net"}),
+        ("self._open(ax)", set()),
+        ("self.estimator._net", {"_net"}),
+        ("type(self).__name__", set()),
+    ],
+)
+def test_private_uses(source, expected):
+    assert private_uses(source) == expected
 
 
 @pytest.mark.parametrize(

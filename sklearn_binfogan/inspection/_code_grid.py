@@ -16,7 +16,7 @@ from ._view import Estimator, View
 
 @dataclass(eq=False, repr=False)
 class CodeGridDisplay(RowsDisplay):
-    """Rows by category, those the model is surest of first.
+    """Rows of each category; the model is surest of the first.
 
     Use `from_estimator` for rows that you have, `from_samples` for generated ones. Images are
     drawn as a grid with a line per category. Rows of a table are drawn as a heat map, in
@@ -25,11 +25,11 @@ class CodeGridDisplay(RowsDisplay):
     Parameters
     ----------
     rows : ndarray of shape (n_categories, n_columns, n_features)
-        Rows to draw, in the units of X; NaN where a category has no more.
+        Rows to draw, in the units of X; NaN where a category has too few.
     row_format : RowFormat
-        What a row is.
+        Format of the rows.
     indices : ndarray of int, shape (n_categories, n_columns), or None, default=None
-        Which rows of X they are; -1 where a category has no more, None for generated rows.
+        Their numbers in X; -1 where a category has too few, None for generated rows.
     posteriors : ndarray of shape (n_categories, n_columns), or None, default=None
         The category's posterior for each row, NaN where there is none.
 
@@ -81,7 +81,7 @@ class CodeGridDisplay(RowsDisplay):
         Parameters
         ----------
         estimator : BInfoGANTransformer or BInfoGANClassifier
-            A fitted one.
+            Fitted.
         X : array-like of shape (n_samples, n_features)
         categorical_code : int, default=0
             Which of several categorical codes.
@@ -129,12 +129,12 @@ class CodeGridDisplay(RowsDisplay):
         random_state: Any = None,
         ax: Any = None,
     ) -> CodeGridDisplay:
-        """Draw generated rows, a line per category; the other codes as `sample` draws them.
+        """Draw generated rows, a line per category. All other codes are drawn as by `sample`.
 
         Parameters
         ----------
         estimator : BInfoGANTransformer or BInfoGANClassifier
-            A fitted one.
+            Fitted.
         categorical_code : int, default=0
             Which of several categorical codes.
         n_columns : int, default=10

@@ -17,8 +17,8 @@ class CodeUsageDisplay(Display):
     """How many rows each category holds, and how sure the model is of them.
 
     The height of a category's bar is its number of rows. The colour of the bar and the number
-    above the axes are the mean posterior of these rows. A black line marks how many rows
-    `cluster_prior_` promises.
+    above the axes are the mean posterior of these rows. A black line marks how many rows to
+    expect by `cluster_prior_`.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class CodeUsageDisplay(Display):
         Parameters
         ----------
         estimator : BInfoGANTransformer or BInfoGANClassifier
-            A fitted one.
+            Fitted.
         X : array-like of shape (n_samples, n_features)
         categorical_code : int, default=0
             Which of several categorical codes.
@@ -110,7 +110,7 @@ class CodeUsageDisplay(Display):
         above = {"transform": ax.get_xaxis_transform(), "ha": "center", "fontsize": 8}
         for place, confidence in zip(places, self.confidences, strict=True):
             text = "" if np.isnan(confidence) else f"{confidence:.2f}"
-            ax.text(place, 1.01, text, **above)
+            ax.text(place, 1.02, text, **above)
         ax.hlines(self.expected_sizes, places - 0.4, places + 0.4, color="k", linewidth=1)
         ax.set_title("Rows of each category, with their mean posterior", fontsize=10, pad=18)
         ax.set_xticks(places)

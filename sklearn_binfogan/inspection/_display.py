@@ -71,7 +71,7 @@ class ChangeDisplay(RowsDisplay, ABC):
     _title: ClassVar[str]  # with places for {rows} and {code}
 
     def plot(self, *, ax: Any = None, n_features: int = 5) -> Self:
-        """Draw images as a grid; for a table draw the features that change most.
+        """Draw images and their mean difference, or for a table the features that change most.
 
         Parameters
         ----------

@@ -24,20 +24,20 @@ class ExtremesDisplay(ChangeDisplay):
     Parameters
     ----------
     rows : ndarray of shape (n_categories, 2 * n_ends, n_features)
-        In rising order of the code; NaN where a category has no more.
+        In rising order of the code; NaN where a category has too few.
     indices : ndarray of int, shape (n_categories, 2 * n_ends)
-        Which rows of X they are, -1 where a category has no more.
+        Their numbers in X, -1 where a category has too few.
     values : ndarray of shape (n_categories, 2 * n_ends)
         Their values of the code, NaN where there is none.
     row_format : RowFormat
-        What a row is.
+        Format of the rows.
     code_name : str
         Name of the code, as in `get_feature_names_out`.
 
     Attributes
     ----------
     differences : ndarray of shape (n_categories, n_features)
-        Mean of the highest rows minus mean of the lowest; NaN for a category of under 2 rows.
+        Mean of the highest rows minus mean of the lowest; NaN for a category of 0 or 1 rows.
     difference : ndarray of shape (n_features,)
         Mean of `differences` over the categories that have one; 0 if none has.
     feature_changes : list of FeatureChange
@@ -47,7 +47,7 @@ class ExtremesDisplay(ChangeDisplay):
 
     See Also
     --------
-    TraversalDisplay : The same question, asked of the generator.
+    TraversalDisplay : The same for generated rows.
 
     References
     ----------
@@ -99,7 +99,7 @@ class ExtremesDisplay(ChangeDisplay):
         Parameters
         ----------
         estimator : BInfoGANTransformer or BInfoGANClassifier
-            A fitted one.
+            Fitted.
         X : array-like of shape (n_samples, n_features)
         code : int or str, default=0
             Number of a continuous code, or a name such as "continuous0" or "noise3".

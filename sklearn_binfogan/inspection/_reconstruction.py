@@ -28,12 +28,12 @@ class ReconstructionDisplay(RowsDisplay):
     reconstructions : ndarray of shape (n_rows, n_features)
         What the generator makes of their codes.
     row_format : RowFormat
-        What a row is.
+        Format of the rows.
     indices : ndarray of int, shape (n_rows,)
-        Which rows of X they are.
+        Their numbers in X.
     r2 : float
-        R2 of the reconstructions of all rows of X, over all features, in scaled units: at most
-        1, and 0 for what the mean row would give.
+        R2 of the reconstructions of all rows of X, over all features, in scaled units. 1 is
+        perfect; the mean row in place of each row has 0.
     feature_r2 : ndarray of shape (n_features,)
         R2 of each feature.
 
@@ -79,13 +79,13 @@ class ReconstructionDisplay(RowsDisplay):
         Parameters
         ----------
         estimator : BInfoGANTransformer or BInfoGANClassifier
-            A fitted one.
+            Fitted.
         X : array-like of shape (n_samples, n_features)
-            Of more than 10 000 rows every second, third or so is used for `r2`.
+            Of more than 10 000 rows, `r2` uses every second, every third and so on.
         n_rows : int, default=20
             Rows to draw. They are taken at random and sorted by category.
         indices : array-like of int or None, default=None
-            Which rows to draw instead, in this order.
+            Numbers of the rows to draw instead, in this order.
         use_noise : bool, default=True
             Whether the generator gets the noise z that the encoder found, or 0 in its place.
         n_columns : int, default=10

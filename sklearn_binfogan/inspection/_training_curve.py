@@ -17,7 +17,7 @@ CURVES = ("train_loss", "discriminator_loss", "adversarial_loss")
 
 @dataclass(eq=False, repr=False)
 class TrainingCurveDisplay(Display):
-    """Losses by epoch with the label-free score, and the phases marked.
+    """Losses and label-free score by epoch, with the phases marked.
 
     The two phases add up different losses, so no line goes from one phase into the other.
 
@@ -30,14 +30,14 @@ class TrainingCurveDisplay(Display):
     losses : dict of str to ndarray of shape (n_epochs,)
         Mean of each loss in an epoch; NaN where a phase has no such loss.
     scores : ndarray of shape (n_epochs,)
-        Label-free score on the rows to judge by, in [0, 1].
+        Label-free score on the validation rows, in [0, 1].
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        With the losses.
+        Axes of the losses.
     score_ax_ : matplotlib Axes
-        With the score, over the same epochs.
+        Axes of the score, over the same epochs.
     figure_ : matplotlib Figure
 
     Examples
@@ -66,10 +66,10 @@ class TrainingCurveDisplay(Display):
         Parameters
         ----------
         estimator : BInfoGANTransformer or BInfoGANClassifier
-            A fitted one.
+            Fitted.
         curves : sequence of str, \
                 default=("train_loss", "discriminator_loss", "adversarial_loss")
-            Losses to draw; those that the history lacks are left out.
+            Losses to draw. A loss that the history lacks is left out.
         ax : matplotlib Axes or None, default=None
             Where to draw; None opens a figure.
 
@@ -100,7 +100,7 @@ class TrainingCurveDisplay(Display):
             Where to draw; None opens a figure.
         curves : sequence of str, \
                 default=("train_loss", "discriminator_loss", "adversarial_loss")
-            Losses to draw; those that the history lacks are left out.
+            Losses to draw. A loss that the history lacks is left out.
 
         Returns
         -------

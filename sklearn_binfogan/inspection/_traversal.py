@@ -28,7 +28,7 @@ class TraversalDisplay(ChangeDisplay):
     values : ndarray of shape (n_values,)
         Values of the code.
     row_format : RowFormat
-        What a row is.
+        Format of the rows.
     code_name : str
         Name of the code, as in `get_feature_names_out`.
 
@@ -43,7 +43,7 @@ class TraversalDisplay(ChangeDisplay):
 
     See Also
     --------
-    ExtremesDisplay : The same question, asked of real rows.
+    ExtremesDisplay : The same for real rows.
 
     Examples
     --------
@@ -89,14 +89,14 @@ class TraversalDisplay(ChangeDisplay):
         Parameters
         ----------
         estimator : BInfoGANTransformer or BInfoGANClassifier
-            A fitted one.
+            Fitted.
         code : int or str, default=0
             Number of a continuous code, or a name such as "continuous0" or "noise3".
         categorical_code : int, default=0
             Which of several categorical codes has a line per category. The others are undecided:
             each of their categories has the same weight.
         values : array-like of shape (n_values,) or None, default=None
-            Values of the code, at least 2; None is 9 values from -1 to 1, the range of training.
+            Values of the code, at least 2; None means 9 values from -1 to 1, the range of training.
         n_features : int, default=5
             Features to draw for a table, at least 1.
         ax : matplotlib Axes or None, default=None
