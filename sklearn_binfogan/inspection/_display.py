@@ -49,7 +49,11 @@ class RowsDisplay(Display):
         return [f"category {k}" for k in range(len(self.rows))]
 
     def _draw_grid(
-        self, ax: Any, grid: np.ndarray, line_names: Sequence[str], **image_options: Any
+        self,
+        ax: Any,
+        grid: np.ndarray,
+        line_names: Sequence[str],
+        column_names: Sequence[str] = (),
     ) -> None:
         """Draw a grid (n_lines, n_columns, n_features): images, or blocks of a heat map."""
         n_lines, n_columns = grid.shape[:2]
@@ -58,7 +62,7 @@ class RowsDisplay(Display):
             draw_table(ax, grid, self.row_format, line_names)
         else:
             ax = self._open(ax, (2 + 0.45 * n_columns, 0.6 + 0.45 * n_lines))
-            draw_images(ax, grid, self.row_format, line_names, **image_options)
+            draw_images(ax, grid, self.row_format, line_names, column_names)
 
 
 class ChangeDisplay(RowsDisplay, ABC):
@@ -100,7 +104,8 @@ class ChangeDisplay(RowsDisplay, ABC):
             labels = [f"{change.name}: {change.change:+.3g}" for change in changes]
             self._draw_features(ax, columns, labels)
         else:
-            self._draw_grid(ax, self.rows, self._categories, **self._image_options())
+            grid, names = self._image_grid()
+            self._draw_grid(ax, grid, self._categories, names)
             draw_difference_image(self.ax_, self.difference, self.row_format, self._difference_name)
         self._set_title(self._title.format(rows=self._rows_word, code=self._code))
         return self
@@ -112,8 +117,8 @@ class ChangeDisplay(RowsDisplay, ABC):
         return name.replace("noise", "noise ")
 
     @abstractmethod
-    def _image_options(self) -> dict[str, Any]:
-        """Names of the columns of the grid of images, and gaps in it."""
+    def _image_grid(self) -> tuple[np.ndarray, list[str]]:
+        """Images to draw, and the names of their columns."""
 
     @abstractmethod
     def _draw_features(self, ax: Any, columns: list[int], labels: list[str]) -> None:

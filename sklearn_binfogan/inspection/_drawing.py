@@ -13,63 +13,36 @@ MAX_NAMED = 40  # more names of features than this overlap under an axis
 DIVERGING = "RdBu_r"
 
 
-def image_canvas(
-    rows: np.ndarray, row_format: RowFormat, line_gaps: Sequence[int], column_gaps: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Put images on one RGBA canvas, transparent where a row is NaN.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_lines, n_columns, n_features)
-    row_format : RowFormat
-    line_gaps, column_gaps : sequence of int
-        Lines and columns of the grid with a gap before them.
-
-    Returns
-    -------
-    canvas : ndarray of shape (height, width, 4), in [0, 1]
-    tops, lefts : ndarray of int
-        Where the lines and columns of the grid begin, in pixels.
-    """
-    assert row_format.image_shape is not None
-    height, width, channels = row_format.image_shape
-    space = max(1, height // 12)
-    tops = _positions(len(rows), height + space, line_gaps, height // 2)
-    lefts = _positions(rows.shape[1], width + space, column_gaps, width // 2)
-    canvas = np.zeros((tops[-1] + height, lefts[-1] + width, 4))
-    images = row_format.scaled(rows).reshape(*rows.shape[:2], height, width, channels).clip(0, 1)
-    for top, line in zip(tops, images, strict=True):
-        for left, image in zip(lefts, line, strict=True):
-            if not np.isnan(image).any():
-                # Three channels are colours. Any other number is drawn as the grey of its mean.
-                colours = image if channels == 3 else image.mean(axis=-1, keepdims=True)
-                canvas[top : top + height, left : left + width, :3] = colours
-                canvas[top : top + height, left : left + width, 3] = 1
-    return canvas, tops, lefts
-
-
-def _positions(n: int, pitch: int, gaps: Sequence[int], gap: int) -> np.ndarray:
-    """Where each of n tiles begins; there is a gap before the tiles in `gaps`."""
-    index = np.arange(n)
-    return pitch * index + gap * np.searchsorted(np.sort(gaps), index, side="right")
+def spaced(blocks: np.ndarray) -> np.ndarray:
+    """Stack blocks of shape (n_blocks, n_lines, ...), with a line of NaN between two blocks."""
+    gap = np.full_like(blocks[:, :1], np.nan)
+    return np.concatenate([blocks, gap], axis=1).reshape(-1, *blocks.shape[2:])[:-1]
 
 
 def draw_images(
     ax: Any,
     rows: np.ndarray,
     row_format: RowFormat,
-    line_names: Sequence[str] = (),
+    line_names: Sequence[str],
     column_names: Sequence[str] = (),
-    line_gaps: Sequence[int] = (),
-    column_gaps: Sequence[int] = (),
 ) -> None:
     """Draw images of shape (n_lines, n_columns, n_features) as a grid; NaN leaves a place empty."""
     assert row_format.image_shape is not None
-    height, width, _ = row_format.image_shape
-    canvas, tops, lefts = image_canvas(rows, row_format, line_gaps, column_gaps)
-    ax.imshow(canvas, interpolation="nearest")
-    ax.set_yticks(tops[: len(line_names)] + height / 2 - 0.5, line_names)
-    ax.set_xticks(lefts[: len(column_names)] + width / 2 - 0.5, column_names)
+    height, width, channels = row_format.image_shape
+    n_lines, n_columns, _ = rows.shape
+    images = row_format.scaled(rows).reshape(n_lines, n_columns, height, width, channels).clip(0, 1)
+    space = max(1, height // 12)
+    # RGBA tiles, each with transparent space on its right and below it.
+    tiles = np.zeros((n_lines, n_columns, height + space, width + space, 4))
+    # Three channels are colours. Any other number is drawn as the grey of its mean.
+    colours = images if channels == 3 else images.mean(axis=-1, keepdims=True)
+    tiles[:, :, :height, :width, :3] = np.nan_to_num(colours)
+    tiles[:, :, :height, :width, 3] = ~np.isnan(images).any(axis=-1)
+    canvas = tiles.swapaxes(1, 2).reshape(n_lines * (height + space), -1, 4)
+    ax.imshow(canvas[:-space, :-space], interpolation="nearest")
+    lines, columns = range(len(line_names)), range(len(column_names))
+    ax.set_yticks([(height + space) * i + height / 2 - 0.5 for i in lines], line_names)
+    ax.set_xticks([(width + space) * i + width / 2 - 0.5 for i in columns], column_names)
     ax.tick_params(length=0, labelsize=8)
     ax.spines[:].set_visible(False)
 
@@ -102,8 +75,7 @@ def draw_difference_image(
 def draw_table(ax: Any, rows: np.ndarray, row_format: RowFormat, line_names: Sequence[str]) -> None:
     """Draw table rows of shape (n_groups, n_lines, n_features) as a heat map in scaled units."""
     n_groups, n_lines, n_features = rows.shape
-    gap = np.full((n_groups, 1, n_features), np.nan)
-    lines = np.concatenate([row_format.scaled(rows), gap], axis=1).reshape(-1, n_features)[:-1]
+    lines = spaced(row_format.scaled(rows))
     image = ax.imshow(lines, DIVERGING, vmin=-3, vmax=3, aspect="auto", interpolation="nearest")
     ax.set_yticks((n_lines + 1) * np.arange(n_groups) + (n_lines - 1) / 2, line_names)
     if n_features <= MAX_NAMED:

@@ -131,11 +131,11 @@ class ExtremesDisplay(ChangeDisplay):
         display = cls(taken(rows, indices), indices, values, view.row_format, name)
         return display.plot(ax=ax, n_features=n_features)
 
-    def _image_options(self) -> dict[str, Any]:
+    def _image_grid(self) -> tuple[np.ndarray, list[str]]:
         n_ends = self.rows.shape[1] // 2
-        names = [""] * (2 * n_ends)
-        names[n_ends // 2], names[n_ends + n_ends // 2] = "lowest", "highest"
-        return {"column_names": names, "column_gaps": [n_ends]}
+        names = [""] * (2 * n_ends + 1)
+        names[n_ends // 2], names[n_ends + 1 + n_ends // 2] = "lowest", "highest"
+        return np.insert(self.rows, n_ends, np.nan, axis=1), names  # an empty column between them
 
     def _draw_features(self, ax: Any, columns: list[int], labels: list[str]) -> None:
         places = np.arange(len(columns))

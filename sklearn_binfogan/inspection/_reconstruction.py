@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 
 from ._choice import check_count
 from ._display import RowsDisplay
+from ._drawing import spaced
 from ._row_format import RowFormat
 from ._view import Estimator, View
 
@@ -152,9 +153,9 @@ class ReconstructionDisplay(RowsDisplay):
         if self.row_format.image_shape is None:
             self._draw_grid(ax, pairs, [f"row {i}\nrebuilt" for i in self.indices])
         else:
-            grid = _paired_lines(pairs, n_columns)
-            names = ["image", "rebuilt"] * (len(grid) // 2)
-            self._draw_grid(ax, grid, names, line_gaps=range(2, len(grid), 2))
+            blocks = _pairs_side_by_side(pairs, n_columns)
+            names = ["image", "rebuilt", ""] * len(blocks)
+            self._draw_grid(ax, spaced(blocks), names[:-1])
         self._set_title(f"{self._rows_word} above their reconstructions, $R^2$ = {self.r2:.2f}")
         return self
 
@@ -175,10 +176,13 @@ def _checked_indices(indices: Any, n_rows: int) -> np.ndarray | None:
     return chosen
 
 
-def _paired_lines(pairs: np.ndarray, n_columns: int) -> np.ndarray:
-    """Put pairs (n, 2, n_features) on alternating lines of x and G(E(x)); NaN after their end."""
+def _pairs_side_by_side(pairs: np.ndarray, n_columns: int) -> np.ndarray:
+    """Put pairs (n, 2, n_features) into blocks of two lines, (n_blocks, 2, n_columns, n_features).
+
+    NaN fills the last block.
+    """
     n_pairs, _, n_features = pairs.shape
     n_columns = min(n_columns, n_pairs)
     missing = np.full((-n_pairs % n_columns, 2, n_features), np.nan)
     blocks = np.concatenate([pairs, missing]).reshape(-1, n_columns, 2, n_features)
-    return blocks.swapaxes(1, 2).reshape(-1, n_columns, n_features)
+    return blocks.swapaxes(1, 2)

@@ -124,8 +124,7 @@ class TrainingCurveDisplay(Display):
         ax.set(xlabel="epoch", ylabel="loss")
         ax.xaxis.get_major_locator().set_params(integer=True)
         self.score_ax_.set(ylabel="label-free score", ylim=(0, 1.02))
-        lines = [*ax.get_lines(), *self.score_ax_.get_lines()]
-        named = [line for line in lines if not line.get_label().startswith("_")]
+        named = [line for a in (ax, self.score_ax_) for line in a.get_legend_handles_labels()[0]]
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13)}
         self.score_ax_.legend(handles=named, fontsize=8, ncols=4, **below)
         return self

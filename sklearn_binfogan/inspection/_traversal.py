@@ -125,8 +125,8 @@ class TraversalDisplay(ChangeDisplay):
         rows = view.decode(codes.reshape(-1, spec.width)).reshape(n_categories, len(grid), -1)
         return cls(rows, grid, view.row_format, name).plot(ax=ax, n_features=n_features)
 
-    def _image_options(self) -> dict[str, Any]:
-        return {"column_names": [f"{value:.2g}" for value in self.values]}
+    def _image_grid(self) -> tuple[np.ndarray, list[str]]:
+        return self.rows, [f"{value:.2g}" for value in self.values]
 
     def _draw_features(self, ax: Any, columns: list[int], labels: list[str]) -> None:
         ax = self._open(ax, (7, 4))
