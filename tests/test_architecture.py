@@ -10,12 +10,18 @@ PACKAGE = "sklearn_binfogan"
 FOLDER = Path(__file__).resolve().parents[1] / PACKAGE
 
 # Top to bottom. A module imports from strictly lower layers only, so two modules of one layer
-# don't know each other. A new module gets its place here. A package is its `__init__`.
+# don't know each other. A new module gets its place here.
 LAYERS = [
     ["__init__"],
-    ["persistence", "inspection", "distributed"],
-    [f"inspection.{name}" for name in ("_code_grid", "_traversal", "_extremes", "_reconstruction")]
-    + [f"inspection.{name}" for name in ("_training_curve", "_code_usage")],
+    ["persistence", "inspection.__init__", "distributed"],
+    [
+        "inspection._code_grid",
+        "inspection._traversal",
+        "inspection._extremes",
+        "inspection._reconstruction",
+        "inspection._training_curve",
+        "inspection._code_usage",
+    ],
     ["inspection._display"],
     ["inspection._choice", "inspection._drawing"],
     ["inspection._view"],
@@ -45,54 +51,48 @@ def package_sources() -> dict[str, str]:
     paths = sorted(FOLDER.rglob("*.py"))
     assert paths, f"no modules in {FOLDER}"
     return {
-        dotted_name(path.relative_to(FOLDER)): path.read_text(encoding="utf-8") for path in paths
+        ".".join(path.relative_to(FOLDER).with_suffix("").parts): path.read_text(encoding="utf-8")
+        for path in paths
     }
 
 
-def dotted_name(path: Path) -> str:
-    """Name a module below the package; a package inside it is named without ``__init__``."""
-    name = ".".join(path.with_suffix("").parts)
-    return name.removesuffix(".__init__")
+def imported_siblings(source: str, package: str = PACKAGE) -> set[str]:
+    """Return the modules of the package that a module of `package` imports, also inside functions.
 
-
-def packages_above(module: str) -> list[str]:
-    """Return the parts of the name of the package in which a module's relative imports begin."""
-    is_package = any(other.startswith(f"{module}.") for other in DEPTH)
-    inside = module.split(".") if is_package else module.split(".")[:-1]
-    return [PACKAGE, *inside]
-
-
-def imported_siblings(source: str, module: str = "__init__") -> set[str]:
-    """Return the modules of the package that a module imports, also inside functions.
-
-    A name that the package itself exports counts as an import of ``__init__``.
+    A name that a package itself exports counts as an import of its ``__init__``.
     """
-    above = packages_above(module)
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             dotted = [alias.name.split(".") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = above[: len(above) - node.level + 1] if node.level else []
+            parents = package.split(".")
+            base = parents[: len(parents) + 1 - node.level] if node.level else []
             base = base + (node.module.split(".") if node.module else [])
             dotted = [[*base, alias.name] for alias in node.names]
         else:
             continue
-        found |= {known_module(rest) for head, *rest in dotted if head == PACKAGE}
+        for head, *rest in dotted:
+            if head == PACKAGE:
+                found.add(module_of(rest))
     return found
 
 
-def known_module(parts: list[str]) -> str:
-    """Return the module that an imported name lies in: the longest known start of its parts."""
-    starts = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
-    return next((start for start in starts if start in DEPTH), "__init__")
+def module_of(parts: list[str]) -> str:
+    """Return the module that holds a name, both below the package."""
+    for n_parts in range(len(parts), -1, -1):
+        for module in (".".join(parts[:n_parts]), ".".join([*parts[:n_parts], "__init__"])):
+            if module in DEPTH:
+                return module
+    raise AssertionError("LAYERS has no __init__")
 
 
 def upward_imports(module: str, source: str) -> list[str]:
     """Return one line for each import that doesn't point to a strictly lower layer."""
+    package = ".".join([PACKAGE, *module.split(".")[:-1]])
     return [
         f"{module} imports {target}, which is not below it"
-        for target in sorted(imported_siblings(source, module))
+        for target in sorted(imported_siblings(source, package))
         if DEPTH[target] <= DEPTH[module]
     ]
 
@@ -170,57 +170,6 @@ def test_imported_siblings(source, expected):
 
 
 @pytest.mark.parametrize(
-    ("module", "source", "expected"),
-    [
-        ("inspection", "from ._view import View", {"inspection._view"}),
-        ("inspection._display", "from ._drawing import draw_table", {"inspection._drawing"}),
-        ("inspection._display", "from .._codes import CodeSpec", {"_codes"}),
-        ("inspection._display", "from . import CodeGridDisplay", {"inspection"}),
-        ("inspection._display", "from .. import BInfoGANTransformer", {"__init__"}),
-        ("_losses", "from .inspection._view import View", {"inspection._view"}),
-    ],
-)
-def test_imported_siblings_of_a_module_in_a_package(module, source, expected):
-    assert imported_siblings(source, module) == expected
-
-
-def private_uses(source: str) -> set[str]:
-    """Return the private names that a module reads from objects other than its own."""
-    return {
-        node.attr
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Attribute)
-        and node.attr.startswith("_")
-        and not node.attr.startswith("__")
-        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
-    }
-
-
-def test_displays_use_no_private_name_of_an_estimator():
-    sources = package_sources()
-    displays = {k: v for k, v in sources.items() if k.startswith("inspection.")}
-    del displays["inspection._view"]  # the one door
-
-    assert {name: private_uses(source) for name, source in displays.items()} == {
-        name: set() for name in displays
-    }
-
-
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        ("estimator._spec", {"_spec"}),
-        ("view.estimator._net.settings", {"_net"}),
-        ("self._open(ax)", set()),
-        ("self.estimator._net", {"_net"}),
-        ("type(self).__name__", set()),
-    ],
-)
-def test_private_uses(source, expected):
-    assert private_uses(source) == expected
-
-
-@pytest.mark.parametrize(
     ("module", "source", "n_upward"),
     [
         ("_training", "from ._losses import cycle", 0),
@@ -247,3 +196,52 @@ def test_upward_imports(module, source, n_upward):
 )
 def test_imports_matplotlib_at_top_level(source, expected):
     assert imports_matplotlib_at_top_level(source) is expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from ._drawing import draw_table", {"inspection._drawing"}),
+        ("from .._codes import CodeSpec", {"_codes"}),
+        ("from . import CodeGridDisplay", {"inspection.__init__"}),
+        ("from .. import BInfoGANTransformer", {"__init__"}),
+    ],
+)
+def test_imported_siblings_of_a_display(source, expected):
+    assert imported_siblings(source, f"{PACKAGE}.inspection") == expected
+
+
+def private_uses(source: str) -> set[str]:
+    """Return the private names that a module reads from objects other than its own."""
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    }
+
+
+def test_displays_use_no_private_name_of_an_estimator():
+    sources = package_sources()
+    displays = {k: v for k, v in sources.items() if k.startswith("inspection.")}
+    del displays["inspection._view"]  # the one module that may
+
+    assert {name: private_uses(source) for name, source in displays.items()} == {
+        name: set() for name in displays
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("estimator._spec", {"_spec"}),
+        ("view.estimator._net.settings", {"_net"}),
+        ("self._open(ax)", set()),
+        ("self.estimator._net", {"_net"}),
+        ("type(self).__name__", set()),
+    ],
+)
+def test_private_uses(source, expected):
+    assert private_uses(source) == expected
