@@ -9,57 +9,41 @@ import pytest
 PACKAGE = "sklearn_binfogan"
 FOLDER = Path(__file__).resolve().parents[1] / PACKAGE
 
-# Top to bottom, in a layer too: a module imports only from what stands below it here.
-# A name stands for a package's modules, too. A new module gets its place here.
-LAYERS = {
-    "what users import": ["__init__", "persistence", "inspection", "distributed"],
-    "estimators: parameters in, arrays out": ["_classifier", "_transformer", "_base"],
-    "fits: one driver, a fitted model, files": [
-        "_callbacks",
-        "_driver",
-        "_checkpoints",
-        "_portable",
-        "_model",
+# Top to bottom. A module imports from strictly lower layers only, so two modules of one layer
+# don't know each other. A new module gets its place here.
+LAYERS = [
+    ["__init__"],
+    ["persistence", "inspection.__init__", "distributed"],
+    [
+        "inspection._code_grid",
+        "inspection._traversal",
+        "inspection._extremes",
+        "inspection._reconstruction",
+        "inspection._training_curve",
+        "inspection._code_usage",
     ],
-    "training: phases on skorch's loop": [
-        "_trainer",
-        "_net",
-        "_phases",
-        "_terms",
-        "_consistency",
-        "_scoring",
-        "_supervision",
-        "_sharing",
-        "_players",
-        "_settings",
-    ],
-    "networks, losses and every number": [
-        "_presets",
-        "_architectures",
-        "_networks",
-        "_convolutions",
-        "_losses",
-        "_augmentation",
-        "_aggregate",
-        "_collapse",
-    ],
-    "rows and codes": ["_rows", "_drawing", "_layout", "_state", "_codes"],
-    "leaves: they know nothing of the rest": [
-        "_progress",
-        "_upgrades",
-        "_container",
-        "_threads",
-        "metrics",
-        "datasets",
-        "_celeba",
-        "_photos",
-        "_shapes",
-        "_svhn",
-        "_files",
-    ],
-}
-ORDER = [module for modules in LAYERS.values() for module in modules]
-DEPTH = {module: depth for depth, module in enumerate(ORDER)}
+    ["inspection._display"],
+    ["inspection._choice", "inspection._drawing"],
+    ["inspection._view"],
+    ["inspection._row_format"],
+    ["_transformer", "_classifier"],
+    ["_base"],
+    ["_checkpoints"],
+    ["_portable"],
+    ["_starts"],
+    ["_training"],
+    ["_consistency", "_scoring", "_progress", "_collapse", "_callbacks"],
+    ["_supervision", "_players"],
+    ["_settings"],
+    ["_architectures"],
+    ["_networks", "_losses", "_augmentation", "_rows", "_aggregate"],
+    ["_layout"],
+    ["_codes", "_convolutions"],
+    ["datasets", "metrics", "_container", "_threads"],
+    ["_celeba", "_photos", "_shapes", "_svhn"],
+    ["_files"],
+]
+DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
 
 
 def package_sources() -> dict[str, str]:
@@ -72,32 +56,43 @@ def package_sources() -> dict[str, str]:
     }
 
 
-def imported_siblings(source: str) -> set[str]:
-    """Return the modules of the package that a module imports, also inside functions.
+def imported_siblings(source: str, package: str = PACKAGE) -> set[str]:
+    """Return the modules of the package that a module of `package` imports, also inside functions.
 
-    A name that the package itself exports counts as an import of ``__init__``.
+    A name that a package itself exports counts as an import of its ``__init__``.
     """
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             dotted = [alias.name.split(".") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = ([PACKAGE] if node.level else []) + (node.module or "").split(".")
-            base = [part for part in base if part]
+            parents = package.split(".")
+            base = parents[: len(parents) + 1 - node.level] if node.level else []
+            base = base + (node.module.split(".") if node.module else [])
             dotted = [[*base, alias.name] for alias in node.names]
         else:
             continue
         for head, *rest in dotted:
             if head == PACKAGE:
-                found.add(rest[0] if rest and rest[0] in DEPTH else "__init__")
+                found.add(module_of(rest))
     return found
+
+
+def module_of(parts: list[str]) -> str:
+    """Return the module that holds a name, both below the package."""
+    for n_parts in range(len(parts), -1, -1):
+        for module in (".".join(parts[:n_parts]), ".".join([*parts[:n_parts], "__init__"])):
+            if module in DEPTH:
+                return module
+    raise AssertionError("LAYERS has no __init__")
 
 
 def upward_imports(module: str, source: str) -> list[str]:
     """Return one line for each import that doesn't point to a strictly lower layer."""
+    package = ".".join([PACKAGE, *module.split(".")[:-1]])
     return [
         f"{module} imports {target}, which is not below it"
-        for target in sorted(imported_siblings(source))
+        for target in sorted(imported_siblings(source, package))
         if DEPTH[target] <= DEPTH[module]
     ]
 
@@ -163,7 +158,7 @@ def test_matplotlib_is_imported_only_when_used():
         ("from . import BInfoGANTransformer", {"__init__"}),
         ("from . import *", {"__init__"}),
         ("import sklearn_binfogan", {"__init__"}),
-        ("import sklearn_binfogan._trainer as t", {"_trainer"}),
+        ("import sklearn_binfogan._training as t", {"_training"}),
         ("from sklearn_binfogan import metrics, __version__", {"metrics", "__init__"}),
         ("from sklearn_binfogan.datasets import load_mnist", {"datasets"}),
         ("def f():\n    from ._losses import cycle", {"_losses"}),
@@ -177,8 +172,8 @@ def test_imported_siblings(source, expected):
 @pytest.mark.parametrize(
     ("module", "source", "n_upward"),
     [
-        ("_terms", "from ._losses import cycle", 0),
-        ("_losses", "from ._terms import GamePass", 1),
+        ("_training", "from ._losses import cycle", 0),
+        ("_losses", "from ._training import Game", 1),
         ("_losses", "from ._networks import Encoder", 1),
         ("persistence", "from . import __version__", 1),
     ],
@@ -201,3 +196,52 @@ def test_upward_imports(module, source, n_upward):
 )
 def test_imports_matplotlib_at_top_level(source, expected):
     assert imports_matplotlib_at_top_level(source) is expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from ._drawing import draw_table", {"inspection._drawing"}),
+        ("from .._codes import CodeSpec", {"_codes"}),
+        ("from . import CodeGridDisplay", {"inspection.__init__"}),
+        ("from .. import BInfoGANTransformer", {"__init__"}),
+    ],
+)
+def test_imported_siblings_of_a_display(source, expected):
+    assert imported_siblings(source, f"{PACKAGE}.inspection") == expected
+
+
+def private_uses(source: str) -> set[str]:
+    """Return the private names that a module reads from objects other than its own."""
+    return {
+        node.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    }
+
+
+def test_displays_use_no_private_name_of_an_estimator():
+    sources = package_sources()
+    displays = {k: v for k, v in sources.items() if k.startswith("inspection.")}
+    del displays["inspection._view"]  # the one module that may
+
+    assert {name: private_uses(source) for name, source in displays.items()} == {
+        name: set() for name in displays
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("estimator._spec", {"_spec"}),
+        ("view.estimator._net.settings", {"_net"}),
+        ("self._open(ax)", set()),
+        ("self.estimator._net", {"_net"}),
+        ("type(self).__name__", set()),
+    ],
+)
+def test_private_uses(source, expected):
+    assert private_uses(source) == expected

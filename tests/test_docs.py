@@ -144,14 +144,16 @@ def test_the_reference_lists_every_public_name():
     assert {attrgetter(name)(sklearn_binfogan) for name in listed} == set(OBJECTS.values())
 
 
-MODULES = [name for _, name, _ in pkgutil.iter_modules(sklearn_binfogan.__path__)]
+MODULES = [
+    name for _, name, _ in pkgutil.walk_packages(sklearn_binfogan.__path__, "sklearn_binfogan.")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    module = importlib.import_module(f"sklearn_binfogan.{name}")
+    module = importlib.import_module(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of convergence: examples are short
         outcome = doctest.testmod(module, optionflags=doctest.ELLIPSIS)

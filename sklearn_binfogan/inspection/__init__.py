@@ -1,0 +1,23 @@
+"""Displays of a fitted model, in scikit-learn's manner: `from_estimator`, `plot`, `ax_`, `figure_`.
+
+A display imports matplotlib when it draws, not before.
+"""
+
+from ._code_grid import CodeGridDisplay
+from ._code_usage import CodeUsageDisplay
+from ._extremes import ExtremesDisplay
+from ._reconstruction import ReconstructionDisplay
+from ._row_format import FeatureChange, RowFormat
+from ._training_curve import TrainingCurveDisplay
+from ._traversal import TraversalDisplay
+
+__all__ = [
+    "CodeGridDisplay",
+    "CodeUsageDisplay",
+    "ExtremesDisplay",
+    "FeatureChange",
+    "ReconstructionDisplay",
+    "RowFormat",
+    "TrainingCurveDisplay",
+    "TraversalDisplay",
+]

@@ -1,0 +1,129 @@
+"""What displays share: opening axes, grids of rows, and pictures of what one code changes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from ._choice import check_count
+from ._drawing import draw_difference_image, draw_images, draw_table
+from ._row_format import FeatureChange, RowFormat
+
+
+class Display:
+    """A display sets `ax_` and `figure_` when it draws."""
+
+    ax_: Any
+    figure_: Any
+
+    def _open(self, ax: Any, size: tuple[float, float]) -> Any:
+        """Take the given axes, or open a figure of that size in inches."""
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        return ax
+
+    def _set_title(self, title: str) -> None:
+        self.ax_.set_title(title[:1].upper() + title[1:], fontsize=10)
+
+
+class RowsDisplay(Display):
+    """A display of rows of X; most have shape (n_categories, n_columns, n_features)."""
+
+    rows: np.ndarray
+    row_format: RowFormat
+
+    @property
+    def _rows_word(self) -> str:
+        return "rows" if self.row_format.image_shape is None else "images"
+
+    @property
+    def _categories(self) -> list[str]:
+        return [f"category {k}" for k in range(len(self.rows))]
+
+    def _draw_grid(
+        self,
+        ax: Any,
+        grid: np.ndarray,
+        line_names: Sequence[str],
+        column_names: Sequence[str] = (),
+    ) -> None:
+        """Draw a grid (n_lines, n_columns, n_features): images, or blocks of a heat map."""
+        n_lines, n_columns = grid.shape[:2]
+        if self.row_format.image_shape is None:
+            ax = self._open(ax, (6, min(1 + 0.15 * n_lines * (n_columns + 1), 12)))
+            draw_table(ax, grid, self.row_format, line_names)
+        else:
+            ax = self._open(ax, (2 + 0.45 * n_columns, 0.6 + 0.45 * n_lines))
+            draw_images(ax, grid, self.row_format, line_names, column_names)
+
+
+class ChangeDisplay(RowsDisplay, ABC):
+    """A display of what changes in the rows from low to high values of one code."""
+
+    code_name: str
+    difference: np.ndarray
+    feature_changes: list[FeatureChange]
+    _difference_name: ClassVar[str]  # which rows minus which
+    _title: ClassVar[str]  # with places for {rows} and {code}
+
+    def plot(self, *, ax: Any = None, n_features: int = 5) -> Self:
+        """Draw images and their mean difference, or for a table the features that change most.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None opens a figure.
+        n_features : int, default=5
+            Features to draw for a table, at least 1.
+
+        Returns
+        -------
+        self : object
+            This display.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+        ValueError
+            If `n_features` is no int >= 1.
+        """
+        check_count("n_features", n_features, 1)
+        if self.row_format.image_shape is None:
+            changes = self.feature_changes[:n_features]
+            names = list(self.row_format.feature_names)
+            columns = [names.index(change.name) for change in changes]
+            labels = [f"{change.name}: {change.change:+.3g}" for change in changes]
+            self._draw_features(ax, columns, labels)
+        else:
+            grid, names = self._image_grid()
+            self._draw_grid(ax, grid, self._categories, names)
+            draw_difference_image(self.ax_, self.difference, self.row_format, self._difference_name)
+        self._set_title(self._title.format(rows=self._rows_word, code=self._code))
+        return self
+
+    @property
+    def _code(self) -> str:
+        """Name of the code in words, such as "continuous code 0"."""
+        name = self.code_name.replace("continuous", "continuous code ")
+        return name.replace("noise", "noise ")
+
+    @abstractmethod
+    def _image_grid(self) -> tuple[np.ndarray, list[str]]:
+        """Images to draw, and the names of their columns."""
+
+    @abstractmethod
+    def _draw_features(self, ax: Any, columns: list[int], labels: list[str]) -> None:
+        """Draw how the features in these columns change."""
+
+    def _legend(self, title: str | None = None) -> None:
+        """Put the legend right of the axes, where it hides nothing."""
+        self.ax_.legend(title=title, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))

@@ -1,0 +1,188 @@
+"""Rows and their reconstructions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import r2_score
+from sklearn.utils import check_random_state
+
+from ._choice import check_count
+from ._display import RowsDisplay
+from ._drawing import spaced
+from ._row_format import RowFormat
+from ._view import Estimator, View
+
+MAX_MEASURED = 10_000  # rows
+
+
+@dataclass(eq=False, repr=False)
+class ReconstructionDisplay(RowsDisplay):
+    """Rows x above their reconstructions G(E(x)).
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+        Rows of X.
+    reconstructions : ndarray of shape (n_rows, n_features)
+        What the generator makes of their codes.
+    row_format : RowFormat
+        Format of the rows.
+    indices : ndarray of int, shape (n_rows,)
+        Their numbers in X.
+    r2 : float
+        R2 of the reconstructions of all rows of X, over all features, in scaled units. 1 is
+        perfect; the mean row in place of each row has 0.
+    feature_r2 : ndarray of shape (n_features,)
+        R2 of each feature.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn_binfogan import BInfoGANTransformer
+    >>> from sklearn_binfogan.inspection import ReconstructionDisplay
+    >>> X, _ = make_blobs(60, centers=3, random_state=0)
+    >>> gan = BInfoGANTransformer(n_clusters=3, random_state=0).fit(X)
+    >>> display = ReconstructionDisplay.from_estimator(gan, X, n_rows=8, random_state=0)
+    >>> display.reconstructions.shape
+    (8, 2)
+    """
+
+    rows: Any
+    reconstructions: Any
+    row_format: RowFormat
+    indices: Any
+    r2: float
+    feature_r2: Any
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Estimator,
+        X: Any,
+        *,
+        n_rows: int = 20,
+        indices: Any = None,
+        use_noise: bool = True,
+        n_columns: int = 10,
+        random_state: Any = None,
+        ax: Any = None,
+    ) -> ReconstructionDisplay:
+        """Encode, decode and draw rows of X.
+
+        Parameters
+        ----------
+        estimator : BInfoGANTransformer or BInfoGANClassifier
+            Fitted.
+        X : array-like of shape (n_samples, n_features)
+            Of more than 10 000 rows, `r2` uses every second, every third and so on.
+        n_rows : int, default=20
+            Rows to draw. They are taken at random and sorted by category.
+        indices : array-like of int or None, default=None
+            Numbers of the rows to draw instead, in this order.
+        use_noise : bool, default=True
+            Whether the generator gets the noise z that the encoder found, or 0 in its place.
+        n_columns : int, default=10
+            Pairs side by side, for images.
+        random_state : int, RandomState instance or None, default=None
+            For the choice of rows.
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None opens a figure.
+
+        Returns
+        -------
+        display : ReconstructionDisplay
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as documented.
+        """
+        check_count("n_rows", n_rows, 1)
+        view = View(estimator)
+        rows, row_format = view.rows(X), view.row_format
+        chosen = _checked_indices(indices, len(rows))
+        if chosen is None:
+            rng = check_random_state(random_state)
+            drawn = np.sort(rng.permutation(len(rows))[:n_rows])
+            by_category = np.argsort(view.labels(rows[drawn])[:, 0], kind="stable")
+            chosen = drawn[by_category]
+        measured = rows[:: -(-len(rows) // MAX_MEASURED)]
+        rebuilt = _rebuilt(view, measured, use_noise)
+        pair = row_format.scaled(measured), row_format.scaled(rebuilt)
+        display = cls(
+            rows[chosen],
+            _rebuilt(view, rows[chosen], use_noise),
+            row_format,
+            chosen,
+            float(r2_score(*pair, multioutput="variance_weighted")),
+            r2_score(*pair, multioutput="raw_values"),
+        )
+        return display.plot(ax=ax, n_columns=n_columns)
+
+    def plot(self, *, ax: Any = None, n_columns: int = 10) -> ReconstructionDisplay:
+        """Draw the pairs; table rows as a heat map with a block per pair.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Where to draw; None opens a figure.
+        n_columns : int, default=10
+            Pairs side by side, for images; at least 1.
+
+        Returns
+        -------
+        self : ReconstructionDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is missing.
+        ValueError
+            If `n_columns` is no int >= 1.
+        """
+        check_count("n_columns", n_columns, 1)
+        pairs = np.stack([self.rows, self.reconstructions], axis=1)
+        if self.row_format.image_shape is None:
+            self._draw_grid(ax, pairs, [f"row {i}\nrebuilt" for i in self.indices])
+        else:
+            blocks = _pairs_side_by_side(pairs, n_columns)
+            names = ["image", "rebuilt", ""] * len(blocks)
+            self._draw_grid(ax, spaced(blocks), names[:-1])
+        self._set_title(f"{self._rows_word} above their reconstructions, $R^2$ = {self.r2:.2f}")
+        return self
+
+
+def _rebuilt(view: View, rows: Any, use_noise: bool) -> np.ndarray:
+    codes = view.encode(rows)
+    return view.decode(codes if use_noise else codes[:, : view.spec.noise.start])
+
+
+def _checked_indices(indices: Any, n_rows: int) -> np.ndarray | None:
+    if indices is None:
+        return None
+    chosen = np.asarray(indices)
+    if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or len(chosen) == 0:
+        raise ValueError(f"indices must be a list of row numbers; got {indices!r}.")
+    if chosen.min() < 0 or chosen.max() >= n_rows:
+        raise ValueError(f"indices must be from 0 to {n_rows - 1}; got {indices!r}.")
+    return chosen
+
+
+def _pairs_side_by_side(pairs: np.ndarray, n_columns: int) -> np.ndarray:
+    """Put pairs (n, 2, n_features) into blocks of two lines, (n_blocks, 2, n_columns, n_features).
+
+    NaN fills the last block.
+    """
+    n_pairs, _, n_features = pairs.shape
+    n_columns = min(n_columns, n_pairs)
+    missing = np.full((-n_pairs % n_columns, 2, n_features), np.nan)
+    blocks = np.concatenate([pairs, missing]).reshape(-1, n_columns, 2, n_features)
+    return blocks.swapaxes(1, 2)
