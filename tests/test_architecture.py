@@ -27,9 +27,10 @@ LAYERS = [
     ["_networks", "_losses", "_augmentation", "_rows", "_aggregate", "_drawing"],
     ["_layout"],
     ["_codes", "_convolutions"],
-    ["datasets", "metrics", "_container", "_threads"],
-    ["_celeba", "_photos", "_shapes", "_svhn"],
-    ["_files"],
+    ["datasets.__init__", "metrics", "_container", "_threads"],
+    ["datasets._celeba", "datasets._photos", "datasets._shapes", "datasets._svhn"],
+    ["datasets._mnist"],
+    ["datasets._files"],
 ]
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
 
@@ -44,32 +45,43 @@ def package_sources() -> dict[str, str]:
     }
 
 
-def imported_siblings(source: str) -> set[str]:
-    """Return the modules of the package that a module imports, also inside functions.
+def imported_siblings(source: str, package: str = PACKAGE) -> set[str]:
+    """Return the modules of the package that a module of `package` imports, also inside functions.
 
-    A name that the package itself exports counts as an import of ``__init__``.
+    A name that a package itself exports counts as an import of its ``__init__``.
     """
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             dotted = [alias.name.split(".") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = ([PACKAGE] if node.level else []) + (node.module or "").split(".")
-            base = [part for part in base if part]
+            parents = package.split(".")
+            base = parents[: len(parents) + 1 - node.level] if node.level else []
+            base = base + (node.module.split(".") if node.module else [])
             dotted = [[*base, alias.name] for alias in node.names]
         else:
             continue
         for head, *rest in dotted:
             if head == PACKAGE:
-                found.add(rest[0] if rest and rest[0] in DEPTH else "__init__")
+                found.add(module_of(rest))
     return found
+
+
+def module_of(parts: list[str]) -> str:
+    """Return the module that holds a name, both below the package."""
+    for n_parts in range(len(parts), -1, -1):
+        for module in (".".join(parts[:n_parts]), ".".join([*parts[:n_parts], "__init__"])):
+            if module in DEPTH:
+                return module
+    raise AssertionError("LAYERS has no __init__")
 
 
 def upward_imports(module: str, source: str) -> list[str]:
     """Return one line for each import that doesn't point to a strictly lower layer."""
+    package = ".".join([PACKAGE, *module.split(".")[:-1]])
     return [
         f"{module} imports {target}, which is not below it"
-        for target in sorted(imported_siblings(source))
+        for target in sorted(imported_siblings(source, package))
         if DEPTH[target] <= DEPTH[module]
     ]
 
@@ -137,7 +149,8 @@ def test_matplotlib_is_imported_only_when_used():
         ("import sklearn_binfogan", {"__init__"}),
         ("import sklearn_binfogan._training as t", {"_training"}),
         ("from sklearn_binfogan import metrics, __version__", {"metrics", "__init__"}),
-        ("from sklearn_binfogan.datasets import load_mnist", {"datasets"}),
+        ("from sklearn_binfogan.datasets import load_mnist", {"datasets.__init__"}),
+        ("from sklearn_binfogan.datasets import _svhn", {"datasets._svhn"}),
         ("def f():\n    from ._losses import cycle", {"_losses"}),
         ("import torch\nfrom sklearn import metrics", set()),
     ],
@@ -147,12 +160,28 @@ def test_imported_siblings(source, expected):
 
 
 @pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from ._files import find", {"datasets._files"}),
+        ("from . import _files, load_mnist", {"datasets._files", "datasets.__init__"}),
+        ("from .._codes import CodeSpec", {"_codes"}),
+        ("from .. import BInfoGANTransformer", {"__init__"}),
+    ],
+)
+def test_imported_siblings_of_a_module_in_a_package(source, expected):
+    assert imported_siblings(source, f"{PACKAGE}.datasets") == expected
+
+
+@pytest.mark.parametrize(
     ("module", "source", "n_upward"),
     [
         ("_training", "from ._losses import cycle", 0),
         ("_losses", "from ._training import Game", 1),
         ("_losses", "from ._networks import Encoder", 1),
         ("persistence", "from . import __version__", 1),
+        ("datasets._svhn", "from ._files import find", 0),
+        ("datasets._files", "from ._svhn import load_svhn", 1),
+        ("datasets._files", "from . import load_svhn", 1),
     ],
 )
 def test_upward_imports(module, source, n_upward):
