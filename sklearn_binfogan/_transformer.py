@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._base import _BInfoGAN, resolve_device
 from ._callbacks import FitTasks
 from ._codes import is_count
+from ._layout import subsample
 from ._rows import Source, checked_rows
 from ._threads import single_thread
 from ._training import CONSISTENCY, GAME, AdversarialNet
@@ -333,8 +334,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         -------
         score : float
         """
-        rows = self._checked(X)
-        return self._evaluate(rows[:: -(-len(rows) // MAX_SCORED)])["score"]
+        return self._evaluate(subsample(self._checked(X), MAX_SCORED))["score"]
 
     def _chosen_clusters(self, cluster: Any) -> Sequence[int | None]:
         categories = self._spec.categories
