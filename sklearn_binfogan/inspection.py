@@ -24,6 +24,7 @@ from ._drawing import (
     draw_images,
     draw_table,
 )
+from ._layout import subsample
 from ._transformer import BInfoGANTransformer
 
 __all__ = [
@@ -509,7 +510,7 @@ class ReconstructionDisplay(_RowsDisplay):
             drawn = np.sort(rng.permutation(len(rows))[:n_rows])
             by_category = np.argsort(estimator._labels(rows[drawn])[:, 0], kind="stable")
             chosen = drawn[by_category]
-        measured = rows[:: -(-len(rows) // MAX_MEASURED)]
+        measured = subsample(rows, MAX_MEASURED)
         rebuilt = _rebuilt(estimator, measured, use_noise)
         pair = row_format.scaled(measured), row_format.scaled(rebuilt)
         display = cls(
