@@ -379,6 +379,14 @@ def test_damaged_list(celeba, which, old, new, message):
         read(celeba)
 
 
+@pytest.mark.parametrize("text", ["", "-1", "0\n", "0\n1 2\n"])
+def test_list_without_images(celeba, text):
+    path = celeba / "list_attr_celeba.txt"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        read(celeba)
+
+
 def test_list_that_is_no_text(celeba):
     (celeba / "list_attr_celeba.txt").write_bytes(bytes(range(256)))
     with pytest.raises(ValueError, match="is no text file"):

@@ -137,17 +137,17 @@ def _bunch(
 def _read_attributes(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     """Return file names, names of the attributes, and the attributes as bool (n, 40)."""
     lines = [line.split() for line in _text(path).splitlines()]
-    header = lines[:2]
-    n_images = header[0][0] if header and len(header[0]) == 1 else None
-    require(path, "the number of images in line 1", n_images, str(len(lines) - 2))
-    require(path, "the number of attributes in line 2", len(header[1]), _N_ATTRIBUTES)
+    first, attribute_names = [*lines[:2], [], []][:2]
+    n_images = first[0] if len(first) == 1 else None
+    require(path, "the number of images in line 1", n_images, str(len(lines[2:])))
+    require(path, "the number of attributes in line 2", len(attribute_names), _N_ATTRIBUTES)
     for number, line in enumerate(lines[2:], 3):
         require(path, f"the number of columns of line {number}", len(line), 1 + _N_ATTRIBUTES)
-    values = np.array([line[1:] for line in lines[2:]])
+    values = np.array([line[1:] for line in lines[2:]], dtype=str)
     foreign = values[(values != "1") & (values != "-1")]
     if len(foreign):
         raise ValueError(f"{path}: found the value {foreign[0]}; allowed are only 1 and -1.")
-    return [line[0] for line in lines[2:]], header[1], values == "1"
+    return [line[0] for line in lines[2:]], attribute_names, values == "1"
 
 
 def _read_split(path: Path, names: list[str]) -> np.ndarray:

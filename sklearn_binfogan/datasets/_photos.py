@@ -111,7 +111,7 @@ def make_mnist_on_photos(
     >>> photos.X.shape, photos.factors.shape  # doctest: +SKIP
     ((100, 3072), (100, 6))
     """
-    _check(n_samples, subset, contrast)
+    _check(subset, contrast)
     pillow()  # its error says what to install, scikit-learn's does not
     rng = check_random_state(random_state)
     mnist, images = load_mnist(data_dir), load_sample_images().images
@@ -131,10 +131,8 @@ def make_mnist_on_photos(
     )
 
 
-def _check(n_samples: Any, subset: Any, contrast: Any) -> None:
+def _check(subset: Any, contrast: Any) -> None:
     """Raise an error for what can be seen to be wrong before anything is loaded."""
-    if n_samples is not None:
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
     if subset not in ("train", "test"):
         raise ValueError(f"subset must be 'train' or 'test'; got {subset!r}.")
     numbers = isinstance(contrast, tuple | list) and all(isinstance(c, Real) for c in contrast)
