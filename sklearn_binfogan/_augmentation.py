@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._layout import is_colour_image, is_large_image
+from ._layout import is_colour_image, is_large_image, subsample
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -230,7 +230,7 @@ class GaussianNoise:
         -------
         noise : GaussianNoise
         """
-        rows = scaled[:: -(-len(scaled) // 2000)]
+        rows = subsample(scaled, 2000)
         if len(rows) < 2:
             return cls(0.3)
         from sklearn.neighbors import NearestNeighbors  # here: it is slow to import

@@ -23,7 +23,7 @@ from ._checkpoints import Checkpoints
 from ._codes import CodeSpec, Prior, is_count
 from ._collapse import findings
 from ._driver import Job, train_best, usable
-from ._layout import Layout
+from ._layout import Layout, subsample
 from ._model import FittedModel
 from ._presets import Recipe, resolve_preset
 from ._rows import Source, checked_rows
@@ -32,6 +32,8 @@ from ._state import TrainingState
 from ._supervision import Labels
 from ._trainer import Trainer
 from .metrics import code_information
+
+MAX_LOOKED_AT = 2000  # rows, for T and for diagnostics
 
 
 class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
@@ -91,7 +93,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         spec = CodeSpec.parse(self._categories(), self.n_continuous, n_noise)
         if len(X) < max(spec.categories):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
-        scaled = layout.scaled(X[:: -(-len(X) // 2000)], np.float64)
+        scaled = layout.scaled(subsample(X, MAX_LOOKED_AT), np.float64)
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
         given = self._given(Recipe) | {"cluster_prior": self._given_prior(spec)}
         recipe = preset.resolved(len(X), given)
@@ -175,7 +177,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             np.bincount(column, minlength=k).tolist()
             for column, k in zip(labels.T, model.spec.categories, strict=True)
         ]
-        rows = X[:: -(-len(X) // 2000)]
+        rows = subsample(X, MAX_LOOKED_AT)
         self.diagnostics_: dict[str, Any] = {
             **model.evaluate(rows),
             "cluster_sizes": sizes[0] if len(sizes) == 1 else sizes,

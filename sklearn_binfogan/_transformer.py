@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._base import _BInfoGAN, new_training, orders_by_size, squeezed
 from ._callbacks import FitTasks
 from ._codes import is_count
+from ._layout import subsample
 from ._model import FittedModel
 from ._phases import CONSISTENCY, GAME
 from ._presets import CONSTRAINTS
@@ -371,8 +372,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         -------
         score : float
         """
-        rows = self._checked(X)
-        return self._model.evaluate(rows[:: -(-len(rows) // MAX_SCORED)])["score"]
+        return self._model.evaluate(subsample(self._checked(X), MAX_SCORED))["score"]
 
     def _chosen_clusters(self, cluster: Any) -> Sequence[int | None]:
         categories = self._model.spec.categories

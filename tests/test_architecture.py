@@ -39,9 +39,10 @@ LAYERS = [
     ["_networks", "_losses", "_augmentation", "_rows", "_aggregate"],
     ["_layout"],
     ["_codes", "_convolutions"],
-    ["datasets", "metrics", "_container", "_threads"],
-    ["_celeba", "_photos", "_shapes", "_svhn"],
-    ["_files"],
+    ["datasets.__init__", "metrics", "_container", "_threads"],
+    ["datasets._celeba", "datasets._photos", "datasets._shapes", "datasets._svhn"],
+    ["datasets._mnist"],
+    ["datasets._files"],
 ]
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
 
@@ -160,7 +161,8 @@ def test_matplotlib_is_imported_only_when_used():
         ("import sklearn_binfogan", {"__init__"}),
         ("import sklearn_binfogan._training as t", {"_training"}),
         ("from sklearn_binfogan import metrics, __version__", {"metrics", "__init__"}),
-        ("from sklearn_binfogan.datasets import load_mnist", {"datasets"}),
+        ("from sklearn_binfogan.datasets import load_mnist", {"datasets.__init__"}),
+        ("from sklearn_binfogan.datasets import _svhn", {"datasets._svhn"}),
         ("def f():\n    from ._losses import cycle", {"_losses"}),
         ("import torch\nfrom sklearn import metrics", set()),
     ],
@@ -170,12 +172,28 @@ def test_imported_siblings(source, expected):
 
 
 @pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from ._files import find", {"datasets._files"}),
+        ("from . import _files, load_mnist", {"datasets._files", "datasets.__init__"}),
+        ("from .._codes import CodeSpec", {"_codes"}),
+        ("from .. import BInfoGANTransformer", {"__init__"}),
+    ],
+)
+def test_imported_siblings_of_a_module_in_a_package(source, expected):
+    assert imported_siblings(source, f"{PACKAGE}.datasets") == expected
+
+
+@pytest.mark.parametrize(
     ("module", "source", "n_upward"),
     [
         ("_training", "from ._losses import cycle", 0),
         ("_losses", "from ._training import Game", 1),
         ("_losses", "from ._networks import Encoder", 1),
         ("persistence", "from . import __version__", 1),
+        ("datasets._svhn", "from ._files import find", 0),
+        ("datasets._files", "from ._svhn import load_svhn", 1),
+        ("datasets._files", "from . import load_svhn", 1),
     ],
 )
 def test_upward_imports(module, source, n_upward):

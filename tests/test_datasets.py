@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sklearn_binfogan import datasets
-from sklearn_binfogan.datasets import load_mnist
+from sklearn_binfogan.datasets import _mnist, load_mnist
 
 VARIABLE = "SKLEARN_BINFOGAN_DATA"
 NAMES = {
@@ -69,7 +68,7 @@ def without_download(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a test must not download")
 
-    monkeypatch.setattr(datasets, "fetch_openml", refuse)
+    monkeypatch.setattr(_mnist, "fetch_openml", refuse)
 
 
 @pytest.fixture
@@ -77,9 +76,9 @@ def small(monkeypatch):
     """Make the small data set the published one; the environment names no folder."""
     published = {
         key: file._replace(shape=SMALL[key].shape, md5=md5(idx(SMALL[key])))
-        for key, file in datasets._MNIST.items()
+        for key, file in _mnist._MNIST.items()
     }
-    monkeypatch.setattr(datasets, "_MNIST", published)
+    monkeypatch.setattr(_mnist, "_MNIST", published)
     monkeypatch.delenv(VARIABLE, raising=False)
 
 
@@ -249,7 +248,7 @@ def offer(monkeypatch, X, y):
         calls.append((args, kwargs))
         return X, y
 
-    monkeypatch.setattr(datasets, "fetch_openml", fetch_openml)
+    monkeypatch.setattr(_mnist, "fetch_openml", fetch_openml)
     return calls
 
 

@@ -17,10 +17,11 @@ import pytest
 from scipy.io import savemat
 from skorch.callbacks import Callback
 
-from sklearn_binfogan import BInfoGANTransformer, _celeba, _svhn, datasets, load
+from sklearn_binfogan import BInfoGANTransformer, load
 from sklearn_binfogan import _container as container
 from sklearn_binfogan._checkpoints import read as read_checkpoint
 from sklearn_binfogan._upgrades import FORMAT_VERSION
+from sklearn_binfogan.datasets import _celeba, _mnist, _svhn
 
 GOLDEN = Path(__file__).parent / "golden" / "v1.safetensors"
 N_QUICK = 150  # of each kind
@@ -147,20 +148,20 @@ def damaged_checkpoint(path, rng):
 
 # -- data sets -------------------------------------------------------------------------------------
 
-SMALL = datasets._IdxFile("images", (30, 8, 8), 255, "")
+SMALL = _mnist._IdxFile("images", (30, 8, 8), 255, "")
 IMAGES = struct.pack(">4I", 2051, 30, 8, 8) + bytes(range(64)) * 30
 
 
 def damaged_idx(path, rng):
     path.write_bytes(mutated_bytes(IMAGES, rng))
-    datasets._read_idx(path, SMALL)
+    _mnist._read_idx(path, SMALL)
 
 
 def damaged_gzip(path, rng):
     path = path.with_suffix(".gz")
     data = gzip.compress(IMAGES if rng.random() < 0.9 else bytes(2**22), mtime=0)
     path.write_bytes(mutated_bytes(data, rng))
-    datasets._read_idx(path, SMALL)
+    _mnist._read_idx(path, SMALL)
 
 
 PIXELS = np.random.default_rng(0).integers(256, size=(218, 178, 3), dtype=np.uint8)
@@ -262,7 +263,7 @@ def test_a_bomb_is_not_unpacked(tmp_path):
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match=r"images\.gz"):
-            datasets._read_idx(path, SMALL)
+            _mnist._read_idx(path, SMALL)
         assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
     finally:
         tracemalloc.stop()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sklearn_binfogan._shapes import _render
 from sklearn_binfogan.datasets import make_shapes
+from sklearn_binfogan.datasets._shapes import _render
 
 SQUARE, ELLIPSE, HEART = range(3)
 GRID = np.arange(32) + 0.5

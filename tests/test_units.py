@@ -11,7 +11,7 @@ from sklearn_binfogan import AffineMove, GaussianNoise
 from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._augmentation import identity, resolve_augmentation
 from sklearn_binfogan._codes import CodeSpec
-from sklearn_binfogan._layout import Layout, parse_image_shape
+from sklearn_binfogan._layout import Layout, parse_image_shape, subsample
 from sklearn_binfogan._rows import Rows
 from sklearn_binfogan.metrics import cluster_accuracy, match_clusters
 
@@ -111,6 +111,12 @@ def test_category_columns():
 
 
 # -- layouts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_rows", "step"), [(1, 1), (10, 1), (11, 2), (20, 2), (21, 3)])
+def test_subsample_takes_at_most_n_rows(n_rows, step):
+    rows = np.arange(n_rows)
+    np.testing.assert_array_equal(subsample(rows, 10), rows[::step])
 
 
 def test_table_layout_standardises_and_undoes():

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
+from .._layout import subsample
 from ._choice import check_count
 from ._display import RowsDisplay
 from ._drawing import spaced
@@ -114,7 +115,7 @@ class ReconstructionDisplay(RowsDisplay):
             drawn = np.sort(rng.permutation(len(rows))[:n_rows])
             by_category = np.argsort(view.labels(rows[drawn])[:, 0], kind="stable")
             chosen = drawn[by_category]
-        measured = rows[:: -(-len(rows) // MAX_MEASURED)]
+        measured = subsample(rows, MAX_MEASURED)
         rebuilt = _rebuilt(view, measured, use_noise)
         pair = row_format.scaled(measured), row_format.scaled(rebuilt)
         display = cls(

@@ -1,4 +1,4 @@
-"""What readers of data sets share: where files lie, and errors that quote what is in them."""
+"""What the data sets share: where files lie, errors that quote what is in them, and Pillow."""
 
 from __future__ import annotations
 
@@ -65,3 +65,20 @@ def require_whole(source: Path | str, values: np.ndarray, largest: int, smallest
             f"{source}: found the value {values[~allowed][0]}; allowed are only the whole "
             f"numbers {smallest} to {largest}."
         )
+
+
+def pillow() -> Any:
+    """Import Pillow's module of images, an optional dependency.
+
+    Raises
+    ------
+    ImportError
+        If Pillow is missing; the message says what to install.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError(
+            "Reading images needs Pillow: pip install 'sklearn-binfogan[images]'."
+        ) from error
+    return Image

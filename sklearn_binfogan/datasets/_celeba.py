@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
@@ -13,11 +13,12 @@ import numpy as np
 from sklearn.utils import Bunch, check_scalar
 from tqdm.auto import tqdm
 
-from ._files import candidate_folders, find, require
+from ._files import candidate_folders, find, pillow, require
 
 _WIDTH, _HEIGHT = 178, 218  # of the aligned images
 _SPLIT = {"train": 0, "valid": 1, "test": 2}
 _N_ATTRIBUTES = 40
+_SUBFOLDERS = ("", "Anno", "Eval", "Img")  # lists and images are published in the last three
 
 _DESCR = """\
 CelebA: photographs of the faces of celebrities, aligned, and 40 attributes such as "Male" and
@@ -101,9 +102,9 @@ def load_celeba(
     """
     check_scalar(crop, "crop", Integral, min_val=8, max_val=_WIDTH)
     check_scalar(size, "size", Integral, min_val=8, max_val=crop)
-    _pillow()
+    pillow()
     folders = candidate_folders(data_dir, "celeba")
-    folders = [each for folder in folders for each in (folder, *_published(folder))]
+    folders = [folder / name for folder in folders for name in _SUBFOLDERS]
     names, attribute_names, attributes = _read_attributes(find(folders, ["list_attr_celeba.txt"]))
     parts = _read_split(find(folders, ["list_eval_partition.txt"]), names)
     images = find(folders, ["img_align_celeba"])
@@ -117,41 +118,36 @@ def load_celeba(
     return _bunch(X, attributes[order], parts[order], attribute_names, size)
 
 
-def _published(folder: Path) -> Sequence[Path]:
-    """Subfolders in which the lists and images lie where they are published."""
-    return [folder / name for name in ("Anno", "Eval", "Img")]
-
-
 def _bunch(
     X: np.ndarray, attributes: np.ndarray, parts: np.ndarray, names: list[str], size: int
 ) -> Bunch:
     """Name the parts of rows that are sorted by split."""
-    edges = {k: np.searchsorted(parts, [part, part + 1]) for k, part in _SPLIT.items()}
+    rows = {k: slice(*np.searchsorted(parts, [part, part + 1])) for k, part in _SPLIT.items()}
     return Bunch(
         X=X,
         attributes=attributes,
         attribute_names=names,
         image_shape=(size, size, 3),
         DESCR=_DESCR,
-        **{f"X_{k}": X[start:stop] for k, (start, stop) in edges.items()},
-        **{f"attributes_{k}": attributes[start:stop] for k, (start, stop) in edges.items()},
+        **{f"X_{k}": X[part] for k, part in rows.items()},
+        **{f"attributes_{k}": attributes[part] for k, part in rows.items()},
     )
 
 
 def _read_attributes(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     """Return file names, names of the attributes, and the attributes as bool (n, 40)."""
     lines = [line.split() for line in _text(path).splitlines()]
-    header = lines[:2]
-    n_images = header[0][0] if header and len(header[0]) == 1 else None
-    require(path, "the number of images in line 1", n_images, str(len(lines) - 2))
-    require(path, "the number of attributes in line 2", len(header[1]), _N_ATTRIBUTES)
+    first, attribute_names = [*lines[:2], [], []][:2]
+    n_images = first[0] if len(first) == 1 else None
+    require(path, "the number of images in line 1", n_images, str(len(lines[2:])))
+    require(path, "the number of attributes in line 2", len(attribute_names), _N_ATTRIBUTES)
     for number, line in enumerate(lines[2:], 3):
         require(path, f"the number of columns of line {number}", len(line), 1 + _N_ATTRIBUTES)
-    values = np.array([line[1:] for line in lines[2:]])
+    values = np.array([line[1:] for line in lines[2:]], dtype=str)
     foreign = values[(values != "1") & (values != "-1")]
     if len(foreign):
         raise ValueError(f"{path}: found the value {foreign[0]}; allowed are only 1 and -1.")
-    return [line[0] for line in lines[2:]], header[1], values == "1"
+    return [line[0] for line in lines[2:]], attribute_names, values == "1"
 
 
 def _read_split(path: Path, names: list[str]) -> np.ndarray:
@@ -204,7 +200,7 @@ def _rows(memory_map: str | os.PathLike[str] | None, shape: tuple[int, int]) -> 
 
 def _read_image(path: Path, crop: int, size: int) -> np.ndarray:
     """Return the centre of an image made smaller, uint8 (size, size, 3)."""
-    image_module = _pillow()
+    image_module = pillow()
     left, top = (_WIDTH - crop) // 2, (_HEIGHT - crop) // 2
     try:
         with image_module.open(path, formats=["JPEG"]) as image:
@@ -213,13 +209,3 @@ def _read_image(path: Path, crop: int, size: int) -> np.ndarray:
     except (OSError, SyntaxError) as error:  # Pillow's errors on foreign and damaged files
         raise ValueError(f"{path} is no intact JPEG: {error}") from error
     return np.asarray(square.resize((size, size), image_module.Resampling.LANCZOS))
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            "Reading images needs Pillow: pip install 'sklearn-binfogan[images]'."
-        ) from error
-    return Image
