@@ -28,8 +28,9 @@ LAYERS = [
     ["_layout"],
     ["_codes", "_convolutions"],
     ["datasets", "metrics", "_container", "_threads"],
-    ["_celeba", "_photos", "_shapes", "_svhn"],
-    ["_files"],
+    ["_celeba", "_photos", "_shapes", "_svhn", "metrics._sample_scorers"],
+    ["_files", "metrics._samples"],
+    ["metrics._codes"],
 ]
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
 
@@ -39,13 +40,22 @@ def package_sources() -> dict[str, str]:
     paths = sorted(FOLDER.rglob("*.py"))
     assert paths, f"no modules in {FOLDER}"
     return {
-        ".".join(path.relative_to(FOLDER).with_suffix("").parts): path.read_text(encoding="utf-8")
+        ".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path.read_text(encoding="utf-8")
         for path in paths
     }
 
 
-def imported_siblings(source: str) -> set[str]:
-    """Return the modules of the package that a module imports, also inside functions.
+def home(module: str) -> list[str]:
+    """Return the names of the packages that a module's relative imports start from."""
+    parts = module.split(".")
+    inside = FOLDER.joinpath(*parts).is_dir()
+    return [PACKAGE, *(parts if inside else parts[:-1])]
+
+
+def imported_siblings(source: str, module: str = "__init__") -> set[str]:
+    """Return the modules of the package that `module` imports, also inside functions.
 
     A name that the package itself exports counts as an import of ``__init__``.
     """
@@ -54,14 +64,15 @@ def imported_siblings(source: str) -> set[str]:
         if isinstance(node, ast.Import):
             dotted = [alias.name.split(".") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = ([PACKAGE] if node.level else []) + (node.module or "").split(".")
-            base = [part for part in base if part]
+            package = home(module)[: len(home(module)) + 1 - node.level] if node.level else []
+            base = package + (node.module.split(".") if node.module else [])
             dotted = [[*base, alias.name] for alias in node.names]
         else:
             continue
         for head, *rest in dotted:
             if head == PACKAGE:
-                found.add(rest[0] if rest and rest[0] in DEPTH else "__init__")
+                names = [".".join(rest[:end]) for end in range(len(rest), 0, -1)]
+                found.add(next((name for name in names if name in DEPTH), "__init__"))
     return found
 
 
@@ -69,7 +80,7 @@ def upward_imports(module: str, source: str) -> list[str]:
     """Return one line for each import that doesn't point to a strictly lower layer."""
     return [
         f"{module} imports {target}, which is not below it"
-        for target in sorted(imported_siblings(source))
+        for target in sorted(imported_siblings(source, module))
         if DEPTH[target] <= DEPTH[module]
     ]
 
@@ -147,11 +158,27 @@ def test_imported_siblings(source, expected):
 
 
 @pytest.mark.parametrize(
+    ("module", "source", "expected"),
+    [
+        ("metrics", "from ._samples import prdc", {"metrics._samples"}),
+        ("metrics._samples", "from ._codes import DCI", {"metrics._codes"}),
+        ("metrics._samples", "from . import dci", {"metrics"}),
+        ("metrics._samples", "from .._codes import CodeSpec", {"_codes"}),
+        ("metrics._samples", "from .. import metrics, save", {"metrics", "__init__"}),
+        ("_codes", "from .metrics import dci", {"metrics"}),
+    ],
+)
+def test_imported_siblings_of_a_module_in_a_folder(module, source, expected):
+    assert imported_siblings(source, module) == expected
+
+
+@pytest.mark.parametrize(
     ("module", "source", "n_upward"),
     [
         ("_training", "from ._losses import cycle", 0),
         ("_losses", "from ._training import Game", 1),
         ("_losses", "from ._networks import Encoder", 1),
+        ("metrics._codes", "from ._samples import prdc", 1),
         ("persistence", "from . import __version__", 1),
     ],
 )

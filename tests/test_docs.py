@@ -144,7 +144,10 @@ def test_the_reference_lists_every_public_name():
     assert {attrgetter(name)(sklearn_binfogan) for name in listed} == set(OBJECTS.values())
 
 
-MODULES = [name for _, name, _ in pkgutil.iter_modules(sklearn_binfogan.__path__)]
+MODULES = [
+    name.removeprefix("sklearn_binfogan.")
+    for _, name, _ in pkgutil.walk_packages(sklearn_binfogan.__path__, "sklearn_binfogan.")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
