@@ -11,7 +11,7 @@ from scipy.linalg import qr, svdvals
 from sklearn.base import clone
 from sklearn.metrics import get_scorer, pairwise_distances_chunked
 from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.utils import check_array, check_random_state, check_scalar, resample
+from sklearn.utils import check_array, check_random_state, check_scalar, resample, shuffle
 
 from ._codes import check_matrix
 
@@ -89,11 +89,13 @@ def two_sample_score(
                 f"{len(generated)} generated rows."
             )
         cv = StratifiedKFold(cv, shuffle=True, random_state=rng)
-    kinds = [resample(X, replace=False, n_samples=n, random_state=rng) for X in (real, generated)]
+    equal = [resample(X, replace=False, n_samples=n, random_state=rng) for X in (real, generated)]
+    # Mixed, for splitters that don't shuffle.
+    rows, is_generated = shuffle(np.vstack(equal), np.repeat([0, 1], n), random_state=rng)
     scores = cross_val_score(
         _check_classifier(classifier, rng),
-        np.vstack(kinds),
-        np.repeat([0, 1], n),
+        rows,
+        is_generated,
         cv=cv,
         scoring="balanced_accuracy",
         error_score="raise",
