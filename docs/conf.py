@@ -34,7 +34,10 @@ suppress_warnings = ["config.cache"]  # the gallery's sorting keys can't be pick
 
 autosummary_generate = True
 # Of two names that differ by case alone, which some file systems hold to be one.
-autosummary_filename_map = {"sklearn_binfogan.metrics.DCI": "sklearn_binfogan.metrics.dci_result"}
+autosummary_filename_map = {
+    f"sklearn_binfogan.metrics.{name}": f"sklearn_binfogan.metrics.{name.lower()}_result"
+    for name in ("DCI", "PRDC")
+}
 autodoc_typehints = "none"  # numpydoc's sections say more
 numpydoc_show_class_members = False
 myst_heading_anchors = 4

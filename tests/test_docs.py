@@ -101,7 +101,7 @@ def test_docstring_is_valid_numpydoc(dotted):
 def documented(value):
     """Return the documented parameters of an object: name to type line."""
     parameters = NumpyDocString(inspect.getdoc(value))["Parameters"]
-    return {name: p.type for p in parameters for name in p.name.split(", ")}
+    return {name.lstrip("*"): p.type for p in parameters for name in p.name.split(", ")}
 
 
 def signature(value):

@@ -15,9 +15,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan.metrics import (
     DCI,
-    _bin,
-    _concentration,
-    _spread,
     cluster_accuracy,
     cluster_accuracy_scorer,
     code_columns,
@@ -27,6 +24,7 @@ from sklearn_binfogan.metrics import (
     mutual_information_gap_scorer,
     sap,
 )
+from sklearn_binfogan.metrics._codes import _bin, _concentration, _spread
 
 # Every combination of the values equally often: the factors are exactly independent.
 SIZES = (2, 4, 5)

@@ -1,10 +1,6 @@
-"""Measures that need labels or known factors; NumPy, SciPy and scikit-learn only.
+"""Measures of codes: clusters against classes, codes against each other and against factors.
 
-Clusters are compared with classes by :func:`match_clusters` and :func:`cluster_accuracy`, several
-categorical codes with each other by :func:`code_information`.
-
-Codes are compared with known factors by :func:`mutual_information_gap`, :func:`factor_vae_score`,
-:func:`dci` and :func:`sap`. These take two matrices with a row for each sample: ``factors``, (n,
+The measures against known factors take two matrices with a row for each sample: ``factors``, (n,
 n_factors), and ``codes``, (n, n_codes). A categorical code is one column with the number of the
 category, not a column of posteriors for each category; :func:`code_columns` gives the codes of a
 fitted estimator in that form.
@@ -20,8 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.special import entr
-from sklearn.metrics import balanced_accuracy_score, mutual_info_score
+from scipy.stats import entropy
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    mutual_info_score,
+    normalized_mutual_info_score,
+)
+from sklearn.metrics.cluster import contingency_matrix
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import minmax_scale
 from sklearn.utils import check_array, check_random_state, check_scalar
@@ -61,12 +62,10 @@ def match_clusters(y: Any, labels: Any) -> tuple[dict[Any, Any], float]:
             f"y and labels must be 1-D, non-empty and of one length; got shapes {y.shape} "
             f"and {labels.shape}."
         )
-    classes, class_index = np.unique(y, return_inverse=True)
-    clusters, cluster_index = np.unique(labels, return_inverse=True)
-    counts = np.zeros((len(clusters), len(classes)), dtype=np.int64)
-    np.add.at(counts, (cluster_index, class_index), 1)
+    counts = contingency_matrix(labels, y)
     rows, columns = linear_sum_assignment(counts, maximize=True)
-    mapping = dict(zip(clusters[rows].tolist(), classes[columns].tolist(), strict=True))
+    clusters, classes = np.unique(labels)[rows], np.unique(y)[columns]
+    mapping = dict(zip(clusters.tolist(), classes.tolist(), strict=True))
     return mapping, float(counts[rows, columns].sum() / len(y))
 
 
@@ -134,13 +133,13 @@ def code_information(labels: Any) -> np.ndarray:
     array([[1., 1.],
            [1., 1.]])
     """
-    columns = [_classes(column) for column in _check_matrix(labels, "labels").T]
-    entropies = np.array([mutual_info_score(c, c) for c in columns])
+    columns = [_classes(column) for column in check_matrix(labels, "labels").T]
     shared = np.eye(len(columns))
-    for i, j in combinations(range(len(columns)), 2):
-        smaller = min(entropies[i], entropies[j])
-        information = mutual_info_score(columns[i], columns[j]) / smaller if smaller > 0 else 0.0
-        shared[i, j] = shared[j, i] = min(max(information, 0.0), 1.0)
+    # Left out: scikit-learn gives 1 for two constant columns.
+    varying = [i for i, column in enumerate(columns) if column.any()]
+    for i, j in combinations(varying, 2):
+        information = normalized_mutual_info_score(columns[i], columns[j], average_method="min")
+        shared[i, j] = shared[j, i] = min(information, 1.0)
     return shared
 
 
@@ -570,7 +569,7 @@ def mutual_information_gap_scorer(estimator: Any, X: Any, y: Any) -> float:
 
 def _check_pair(factors: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return both as matrices of finite numbers; refuse factors that can't be measured against."""
-    factors, codes = _check_matrix(factors, "factors"), _check_matrix(codes, "codes")
+    factors, codes = check_matrix(factors, "factors"), check_matrix(codes, "codes")
     if len(factors) != len(codes):
         raise ValueError(
             f"factors and codes must have one row each for every sample; got shapes "
@@ -585,7 +584,8 @@ def _check_pair(factors: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
     return factors, codes
 
 
-def _check_matrix(values: Any, name: str) -> np.ndarray:
+def check_matrix(values: Any, name: str) -> np.ndarray:
+    """Return a matrix of finite numbers; errors name the argument."""
     shape = np.shape(values)
     if len(shape) != 2 or 0 in shape:
         raise ValueError(
@@ -662,8 +662,7 @@ def _concentration(importances: np.ndarray) -> float:
     if importances.shape[1] == 1:
         return 1.0
     used = totals > 0
-    shares = importances[used] / totals[used, None]
-    each = 1 - entr(shares).sum(axis=1) / np.log(importances.shape[1])
+    each = 1 - entropy(importances[used], base=importances.shape[1], axis=1)
     return float(np.average(each, weights=totals[used]).clip(0, 1))
 
 

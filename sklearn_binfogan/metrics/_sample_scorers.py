@@ -1,0 +1,157 @@
+"""Scorers for searches: they draw samples of an estimator and compare them with real rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sklearn.base import is_classifier
+from sklearn.utils import check_random_state
+
+from ._samples import (
+    PRDC,
+    check_rows,
+    featured,
+    frechet_distance,
+    prdc,
+    train_on_generated_score,
+    two_sample_score,
+)
+
+
+def make_sample_scorer(
+    measure: str, *, random_state: Any = 0, **params: Any
+) -> Callable[..., float]:
+    """Make a scorer of an estimator's samples, for ``scoring=`` of a search.
+
+    The scorer draws as many samples as it gets real rows, by
+    ``estimator.sample(len(X), random_state=...)``, and compares the two. Higher is better.
+
+    Parameters
+    ----------
+    measure : str
+        What the scorer returns:
+
+        "two_sample"
+            1 - :func:`two_sample_score`, in [0, 1]; 0.5: the classifier can't tell samples from
+            real rows.
+        "train_on_generated"
+            :func:`train_on_generated_score`. The estimator must be a classifier whose ``sample``
+            returns rows and their classes; the search needs the classes `y`.
+        "precision", "recall", "density", "coverage"
+            The field of that name of :func:`prdc`.
+        "frechet"
+            Minus :func:`frechet_distance`, at most 0.
+    random_state : int, RandomState or None, default=0
+        Draws the samples, and whatever the measure draws. With an int every call draws alike, so
+        that candidates of a search are compared under the same conditions.
+    **params : dict
+        Parameters of the measure: `classifier` and `cv` for "two_sample", `classifier` and
+        `scoring` for "train_on_generated", `k` and `features` for the fields of `prdc`, `features`
+        for "frechet". To score in other processes, `features` must be picklable.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y=None)`` returns a float. It can be copied and pickled. It raises
+        TypeError if the estimator has no ``sample``, ValueError if "train_on_generated" gets no
+        classes, and what the measure raises.
+
+    Raises
+    ------
+    TypeError
+        If a measure has no such parameter.
+    ValueError
+        If there is no such measure.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.neighbors import KernelDensity
+    >>> from sklearn_binfogan.metrics import make_sample_scorer
+    >>> search = GridSearchCV(
+    ...     KernelDensity(), {"bandwidth": [0.1, 5.0]}, scoring=make_sample_scorer("precision")
+    ... )
+    >>> search.fit(load_iris().data).best_params_
+    {'bandwidth': 0.1}
+    """
+    if measure not in MEASURES:
+        raise ValueError(f"measure must be one of {list(MEASURES)}; got {measure!r}.")
+    _, allowed = MEASURES[measure]
+    unknown = sorted(params.keys() - set(allowed))
+    if unknown:
+        raise TypeError(f"{measure!r} takes the parameters {list(allowed)}; got {unknown}.")
+    return _SampleScorer(measure, params, random_state)
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Real rows and generated ones; classes or labels of either may be None."""
+
+    X: Any
+    y: Any
+    X_generated: Any
+    y_generated: Any
+    seed: int
+
+
+@dataclass(frozen=True)
+class _SampleScorer:
+    measure: str
+    params: dict[str, Any]
+    random_state: Any
+
+    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+        """Draw samples of a fitted estimator and measure them; higher is better."""
+        if not hasattr(estimator, "sample"):
+            raise TypeError(
+                f"The estimator must have sample(n_samples, random_state=...); got {estimator!r}."
+            )
+        if self.measure == "train_on_generated":
+            _check_classified(estimator, y)
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=2).tolist()
+        drawn = estimator.sample(len(X), random_state=seeds[0])
+        rows, labels = drawn if isinstance(drawn, tuple) else (drawn, None)
+        function, _ = MEASURES[self.measure]
+        return function(_Comparison(X, y, rows, labels, seeds[1]), **self.params)
+
+
+def _check_classified(estimator: Any, y: Any) -> None:
+    """Refuse labels that stand for clusters; they would be taken for classes."""
+    if not is_classifier(estimator):
+        raise ValueError(
+            f"'train_on_generated' needs a classifier, whose sample returns classes; got "
+            f"{estimator!r}."
+        )
+    if y is None:
+        raise ValueError("'train_on_generated' needs y, the classes of X; got y=None.")
+
+
+def _two_sample(rows: _Comparison, **params: Any) -> float:
+    return 1 - two_sample_score(rows.X, rows.X_generated, random_state=rows.seed, **params)
+
+
+def _train_on_generated(rows: _Comparison, **params: Any) -> float:
+    return train_on_generated_score(
+        rows.X, rows.y, rows.X_generated, rows.y_generated, random_state=rows.seed, **params
+    )
+
+
+def _field_of_prdc(rows: _Comparison, *, field: str, **params: Any) -> float:
+    return float(getattr(prdc(rows.X, rows.X_generated, **params), field))
+
+
+def _negative_frechet(rows: _Comparison, features: Any = None) -> float:
+    return -frechet_distance(*featured(*check_rows(rows.X, rows.X_generated), features))
+
+
+# Name: the function and the parameters that it takes from the user.
+MEASURES: dict[str, tuple[Callable[..., float], tuple[str, ...]]] = {
+    "two_sample": (_two_sample, ("classifier", "cv")),
+    "train_on_generated": (_train_on_generated, ("classifier", "scoring")),
+    "frechet": (_negative_frechet, ("features",)),
+    **{name: (partial(_field_of_prdc, field=name), ("k", "features")) for name in PRDC._fields},
+}

@@ -1,0 +1,417 @@
+"""Measures of samples: how close generated rows come to real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import qr, svdvals
+from sklearn.base import clone
+from sklearn.metrics import get_scorer, pairwise_distances_chunked
+from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.utils import check_array, check_random_state, check_scalar, resample, shuffle
+
+from ._codes import check_matrix
+
+# Distances between equal rows come out up to about 1e-8 of the rows' norm, instead of 0.
+ROUNDING = 1e-7
+
+
+def two_sample_score(
+    X_real: Any,
+    X_generated: Any,
+    classifier: Any = None,
+    *,
+    cv: Any = 5,
+    random_state: Any = None,
+) -> float:
+    """Measure how often a classifier tells generated rows from real ones.
+
+    The classifier two-sample test of [1]_: the classifier learns on a part of the rows which ones
+    are generated, and is tested on the rest. Of the larger set only as many rows are used as the
+    smaller one has, drawn at random.
+
+    Parameters
+    ----------
+    X_real : array-like of shape (n_real, n_features)
+        Best rows that the generator was not trained on.
+    X_generated : array-like of shape (n_generated, n_features)
+    classifier : object, default=None
+        A scikit-learn classifier; it is cloned, not changed. None: a random forest.
+    cv : int or splitter, default=5
+        Number of shuffled, stratified folds, at least 2, or a splitter of scikit-learn.
+    random_state : int, RandomState or None, default=None
+        Draws rows and folds, and grows the default forest.
+
+    Returns
+    -------
+    accuracy : float
+        Mean over the folds of the balanced accuracy on held-out rows, in [0, 1]; lower is better
+        down to 0.5. 0.5: the classifier can't tell the two apart; 1: it always can. Well below
+        0.5, generated rows are copies of rows of `X_real`: the twin of a held-out row, which the
+        classifier has seen, has the other label.
+
+    Raises
+    ------
+    TypeError
+        If `classifier` has no ``fit`` or ``predict``.
+    ValueError
+        If the two aren't 2-D, not empty, finite and of one width; if one has fewer rows than
+        there are folds; or if `cv` is no splitter and less than 2.
+
+    Notes
+    -----
+    If one of the two is float32, both are compared in float32. Otherwise rounding alone could give
+    generated rows away.
+
+    References
+    ----------
+    .. [1] D. Lopez-Paz, M. Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_binfogan.metrics import two_sample_score
+    >>> real, generated = np.random.default_rng(0).normal(size=(2, 100, 3))
+    >>> two_sample_score(real, generated + 9, LogisticRegression(), random_state=0)
+    1.0
+    """
+    real, generated = check_rows(X_real, X_generated)
+    rng = check_random_state(random_state)
+    n = min(len(real), len(generated))
+    if isinstance(cv, Integral):
+        if n < check_scalar(cv, "cv", Integral, min_val=2):
+            raise ValueError(
+                f"cv={cv} folds need at least {cv} rows of each kind; got {len(real)} real and "
+                f"{len(generated)} generated rows."
+            )
+        cv = StratifiedKFold(cv, shuffle=True, random_state=rng)
+    equal = [resample(X, replace=False, n_samples=n, random_state=rng) for X in (real, generated)]
+    # Mixed, for splitters that don't shuffle.
+    rows, is_generated = shuffle(np.vstack(equal), np.repeat([0, 1], n), random_state=rng)
+    scores = cross_val_score(
+        _check_classifier(classifier, rng),
+        rows,
+        is_generated,
+        cv=cv,
+        scoring="balanced_accuracy",
+        error_score="raise",
+    )
+    return float(scores.mean())
+
+
+def train_on_generated_score(
+    X_real: Any,
+    y_real: Any,
+    X_generated: Any,
+    y_generated: Any,
+    classifier: Any = None,
+    *,
+    scoring: Any = "accuracy",
+    random_state: Any = None,
+) -> float:
+    """Train a classifier on generated rows and test it on real ones (TSTR) [1]_.
+
+    Parameters
+    ----------
+    X_real : array-like of shape (n_real, n_features)
+        Best rows that the generator was not trained on.
+    y_real : array-like of shape (n_real,)
+        Their classes.
+    X_generated : array-like of shape (n_generated, n_features)
+    y_generated : array-like of shape (n_generated,)
+        The classes that they were generated for, named as in `y_real`.
+    classifier : object, default=None
+        A scikit-learn classifier; it is cloned, not changed. None: a random forest.
+    scoring : str or callable, default="accuracy"
+        What the test measures: the name of a scorer of scikit-learn, or a scorer.
+    random_state : int, RandomState or None, default=None
+        Grows the default forest.
+
+    Returns
+    -------
+    score : float
+        By default the accuracy, in [0, 1]; higher is better. Compare it with that of the same
+        classifier trained on real rows.
+
+    Raises
+    ------
+    TypeError
+        If `classifier` has no ``fit`` or ``predict``.
+    ValueError
+        If the rows aren't 2-D, not empty, finite and of one width; if there isn't one class for
+        each row; if the two sets share no class; or if scikit-learn has no such scorer.
+
+    Notes
+    -----
+    If one of the two is float32, both are used in float32.
+
+    References
+    ----------
+    .. [1] C. Esteban, S. L. Hyland, G. Rätsch, "Real-valued (Medical) Time Series Generation with
+       Recurrent Conditional GANs", arXiv:1706.02633, 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_binfogan.metrics import train_on_generated_score
+    >>> X, y = load_iris(return_X_y=True)
+    >>> generated = X.round()  # stands for what a model has generated
+    >>> classifier = LogisticRegression(max_iter=1000)
+    >>> train_on_generated_score(X, y, generated, y, classifier) > 0.9
+    True
+    """
+    real, generated = check_rows(X_real, X_generated)
+    y_real = _check_classes(y_real, real, "real")
+    y_generated = _check_classes(y_generated, generated, "generated")
+    if not np.isin(y_generated, y_real).any():
+        raise ValueError(
+            f"y_real and y_generated share no class; got {np.unique(y_real).tolist()} and "
+            f"{np.unique(y_generated).tolist()}."
+        )
+    scorer = get_scorer(scoring)
+    fitted = _check_classifier(classifier, check_random_state(random_state)).fit(
+        generated, y_generated
+    )
+    return float(scorer(fitted, real, y_real))
+
+
+class PRDC(NamedTuple):
+    """Hold what `prdc` returns: four numbers, higher is better.
+
+    Examples
+    --------
+    >>> from sklearn_binfogan.metrics import PRDC
+    >>> PRDC(precision=0.9, recall=0.7, density=1.1, coverage=0.8).coverage
+    0.8
+    """
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def prdc(
+    X_real: Any,
+    X_generated: Any,
+    *,
+    k: int = 5,
+    features: Callable[[np.ndarray], Any] | None = None,
+) -> PRDC:
+    """Precision, recall, density and coverage of generated rows, from nearest neighbours.
+
+    Each row of a set has a ball, whose radius is the distance to its `k`-th nearest neighbour in
+    the same set. What lies within the balls of real rows looks real.
+
+    Parameters
+    ----------
+    X_real : array-like of shape (n_real, n_features)
+        Rows, or features of rows computed before.
+    X_generated : array-like of shape (n_generated, n_features)
+        Take as many as there are real ones: coverage grows with their number.
+    k : int, default=5
+        Neighbours, at least 1.
+    features : callable, default=None
+        Turns rows, (n, n_features), into features, (n, n_out), between which distances are
+        Euclidean, for instance the ``transform`` of a fitted transformer. None: the rows
+        themselves; columns of a table should then be of one scale.
+
+    Returns
+    -------
+    scores : PRDC
+        Named tuple of
+
+        precision : float
+            Share of generated rows in the ball of at least one real row, in [0, 1] [1]_.
+        recall : float
+            Share of real rows in the ball of at least one generated row, in [0, 1] [1]_.
+        density : float
+            Number of balls of real rows that a generated row lies in, on average, divided by `k`;
+            at least 0 [2]_. About 1 for rows of the same distribution; more where generated rows
+            crowd in dense regions.
+        coverage : float
+            Share of real rows whose ball holds at least one generated row, in [0, 1] [2]_.
+
+    Raises
+    ------
+    TypeError
+        If `k` isn't an int, or `features` can't be called.
+    ValueError
+        If rows or features aren't 2-D, not empty, finite and of one width; if `features` doesn't
+        give one row for each row; if `k` is less than 1; or if one set has fewer than ``k + 1``
+        rows.
+
+    Notes
+    -----
+    A ball includes its surface, so that a copy of a row that occurs more than `k` times lies in
+    the balls of its twins, whose radius is 0.
+
+    References
+    ----------
+    .. [1] T. Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative
+       Models", NeurIPS 2019.
+    .. [2] M. F. Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models",
+       ICML 2020.
+
+    Examples
+    --------
+    >>> from sklearn_binfogan.metrics import prdc
+    >>> real = [[0.0], [1.0], [2.0], [3.0]]
+    >>> prdc(real, [[0.1], [0.9], [50.0], [99.0]], k=1)
+    PRDC(precision=0.5, recall=1.0, density=1.0, coverage=0.5)
+    """
+    check_scalar(k, "k", Integral, min_val=1)
+    real, generated = featured(*check_rows(X_real, X_generated), features)
+    if min(len(real), len(generated)) <= k:
+        raise ValueError(
+            f"k={k} needs at least {k + 1} rows of each kind; got {len(real)} real and "
+            f"{len(generated)} generated rows."
+        )
+    centre = real.mean(axis=0)
+    real, generated = real - centre, generated - centre  # less rounding far from the origin
+    radii_real, radii_generated = _radii(real, k), _radii(generated, k)
+    n_balls = np.zeros(len(generated), dtype=np.int64)
+    recalled: list[bool] = []
+    covered: list[bool] = []
+    for distances in pairwise_distances_chunked(real, generated):
+        start = len(recalled)
+        inside = distances <= radii_real[start : start + len(distances), None]
+        n_balls += inside.sum(axis=0)
+        covered.extend(inside.any(axis=1))
+        recalled.extend((distances <= radii_generated).any(axis=1))
+    return PRDC(
+        precision=float((n_balls > 0).mean()),
+        recall=float(np.mean(recalled)),
+        density=float(n_balls.mean() / k),
+        coverage=float(np.mean(covered)),
+    )
+
+
+def frechet_distance(features_real: Any, features_generated: Any) -> float:
+    """Measure the squared Fréchet distance between two Gaussians fitted to features [1]_.
+
+    ``||m - m'||^2 + trace(C + C' - 2 (C C')^(1/2))`` with the means m, m' and covariances C, C'
+    of the two sets. With the features of the Inception network it is known as FID.
+
+    Parameters
+    ----------
+    features_real : array-like of shape (n_real, n_features)
+        Features of real rows, from any source: a trained network, the rows themselves.
+    features_generated : array-like of shape (n_generated, n_features)
+        Features of generated rows, from the same source.
+
+    Returns
+    -------
+    distance : float
+        At least 0, in squared units of the features; lower is better. 0: means and covariances
+        agree.
+
+    Raises
+    ------
+    ValueError
+        If the two aren't 2-D, finite and of one width, or if one has fewer than two rows.
+
+    Notes
+    -----
+    Few rows make the distance too large, so compare only distances from equal numbers of rows;
+    [1]_ takes at least 10 000. There may be fewer rows than features, and covariances may be
+    singular: the trace of ``(C C')^(1/2)`` is computed as the sum of the singular values of
+    ``A A'^T``, where ``C = A^T A`` and ``C' = A'^T A'``. No matrix root is taken.
+
+    References
+    ----------
+    .. [1] M. Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
+       Equilibrium", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_binfogan.metrics import frechet_distance
+    >>> features = np.random.default_rng(0).normal(size=(100, 3))
+    >>> round(frechet_distance(features, features + 2), 3)
+    12.0
+    """
+    real, generated = check_rows(features_real, features_generated, "features_")
+    if min(len(real), len(generated)) < 2:
+        raise ValueError(
+            f"A covariance needs at least two rows; got features of {len(real)} real and "
+            f"{len(generated)} generated rows."
+        )
+    real, generated = real.astype(np.float64), generated.astype(np.float64)
+    shift = real.mean(axis=0) - generated.mean(axis=0)
+    root, other = _covariance_root(real), _covariance_root(generated)
+    traces = (root**2).sum() + (other**2).sum()
+    return max(float(shift @ shift + traces - 2 * svdvals(root @ other.T).sum()), 0.0)
+
+
+def _covariance_root(features: np.ndarray) -> np.ndarray:
+    """Return A with A^T A the covariance, of at most as many rows as there are features."""
+    (root,) = qr(features - features.mean(axis=0), mode="r")
+    return root[: features.shape[1]] / np.sqrt(len(features) - 1)
+
+
+def _radii(features: np.ndarray, k: int) -> np.ndarray:
+    """Return the distance from each row to its k-th nearest neighbour, rounded up."""
+    from sklearn.neighbors import NearestNeighbors  # here: it is slow to import
+
+    distances, _ = NearestNeighbors(n_neighbors=k).fit(features).kneighbors()
+    return distances[:, -1] + ROUNDING * np.linalg.norm(features, axis=1)
+
+
+def check_rows(X_real: Any, X_generated: Any, prefix: str = "X_") -> tuple[np.ndarray, np.ndarray]:
+    """Return two matrices of one width; float32 if one is, or rounding would tell them apart."""
+    real = check_matrix(X_real, f"{prefix}real")
+    generated = check_matrix(X_generated, f"{prefix}generated")
+    if real.shape[1] != generated.shape[1]:
+        raise ValueError(
+            f"{prefix}real and {prefix}generated must have the same columns; got shapes "
+            f"{real.shape} and {generated.shape}."
+        )
+    if np.float32 in (real.dtype, generated.dtype):
+        real, generated = real.astype(np.float32), generated.astype(np.float32)
+    return real, generated
+
+
+def _check_classes(y: Any, X: np.ndarray, kind: str) -> np.ndarray:
+    y = check_array(y, ensure_2d=False, dtype=None, input_name=f"y_{kind}")
+    if y.shape != (len(X),):
+        raise ValueError(
+            f"y_{kind} must hold one class for each row of X_{kind}; got shapes {y.shape} and "
+            f"{X.shape}."
+        )
+    return y
+
+
+def _check_classifier(classifier: Any, rng: np.random.RandomState) -> Any:
+    """Return an unfitted copy; a random forest if there is none."""
+    if classifier is None:
+        from sklearn.ensemble import RandomForestClassifier  # here: it is slow to import
+
+        return RandomForestClassifier(random_state=rng)
+    if not (hasattr(classifier, "fit") and hasattr(classifier, "predict")):
+        raise TypeError(
+            f"classifier must have fit and predict, as those of scikit-learn; got {classifier!r}."
+        )
+    return clone(classifier)
+
+
+def featured(
+    real: np.ndarray, generated: np.ndarray, features: Callable[[np.ndarray], Any] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features of both in float64."""
+    if features is not None:
+        if not callable(features):
+            raise TypeError(f"features must be None or a callable of rows; got {features!r}.")
+        n_rows = len(real), len(generated)
+        real, generated = check_rows(features(real), features(generated), "features of X_")
+        if (len(real), len(generated)) != n_rows:
+            raise ValueError(
+                f"features must give one row for each row; got {len(real)} and {len(generated)} "
+                f"rows for {n_rows[0]} real and {n_rows[1]} generated ones."
+            )
+    return real.astype(np.float64), generated.astype(np.float64)
