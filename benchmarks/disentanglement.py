@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._networks import ConvGenerator, conv_stack, dense_stack, initialise
 from sklearn_binfogan.datasets import make_shapes
@@ -165,7 +166,9 @@ def measure(seed: int, quick: bool) -> Row:
     start = time.process_time()
     gan.fit(train.X)
     seconds = time.process_time() - start
-    n = n_parameters(gan._model.trainer.players.encoder, gan._model.trainer.players.generator)
+    n = n_parameters(
+        fitted_model(gan).trainer.players.encoder, fitted_model(gan).trainer.players.generator
+    )
     continuous = code_columns(gan, test.X)[:, 1:]
     return {
         **metrics("ours", test.factors, continuous, seed),

@@ -26,6 +26,7 @@ from sklearn.metrics import confusion_matrix
 from threadpoolctl import threadpool_limits
 
 from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._presets import PAPER_MNIST
 from sklearn_binfogan.datasets import load_mnist
 from sklearn_binfogan.metrics import cluster_accuracy, match_clusters
@@ -60,7 +61,7 @@ def categories(gan: BInfoGANTransformer, X: np.ndarray, averaged: bool) -> np.nd
     """Most likely category of each row, by the averages or by the weights as they are."""
     if averaged:
         return gan.predict(X)
-    trainer, layout = gan._model.trainer, gan._model.layout
+    trainer, layout = fitted_model(gan).trainer, fitted_model(gan).layout
     encoder = trainer.players.encoder
     was_training = encoder.training
     encoder.eval()

@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._base import new_training
+from sklearn_binfogan._base import fitted_model, new_training
 from sklearn_binfogan._layout import row_blocks
 from sklearn_binfogan._phases import CONSISTENCY, GAME
 from sklearn_binfogan.datasets import load_mnist
@@ -46,7 +46,7 @@ def transform_ratio(quick: bool) -> Row:
     X = load_mnist().X_train[: 2000 if quick else None]
     gan = BInfoGANTransformer(image_shape=(28, 28), warmup_iter=5, max_iter=5, random_state=0)
     gan.fit(X[:1000])
-    encoder, layout = gan._model.trainer.players.averaged_encoder, gan._model.layout
+    encoder, layout = fitted_model(gan).trainer.players.averaged_encoder, fitted_model(gan).layout
     ready = [
         layout.to_network(torch.from_numpy(layout.scaled(b, np.float32))) for b in row_blocks(X)
     ]

@@ -318,6 +318,12 @@ def new_training(
     return Trainer(settings, device, estimator.callbacks, progress).load_rows(X, labels)
 
 
+def fitted_model(estimator: _BInfoGAN) -> FittedModel:
+    """Give the model of an estimator; raise NotFittedError if there is none."""
+    check_is_fitted(estimator)
+    return estimator._model
+
+
 def orders_by_size(model: FittedModel, labels: np.ndarray) -> list[list[int]]:
     """Clusters of each code by falling size, from the networks' own labels (n, n_codes)."""
     return [

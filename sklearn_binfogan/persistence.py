@@ -6,10 +6,9 @@ import os
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from . import _container as container
-from ._base import resolve_device
+from ._base import fitted_model, resolve_device
 from ._classifier import BInfoGANClassifier
 from ._portable import (
     STATE_KEYS,
@@ -80,7 +79,7 @@ def save(est: Estimator, path: str | os.PathLike[str]) -> None:
     if type(est) not in ESTIMATORS:
         known = " or a ".join(kind.__name__ for kind in ESTIMATORS)
         raise TypeError(f"save stores a {known}; got a {type(est).__name__}.")
-    check_is_fitted(est)
+    fitted_model(est)  # raises if there is none
     name = os.fspath(path)
     try:
         document, arrays = _stored(est)
@@ -160,7 +159,7 @@ def _stored(est: Estimator) -> tuple[dict[str, Any], Arrays]:
             "callbacks are code. Take them off with set_params(callbacks=None), or use joblib."
         )
     state, arrays = vars(est), Arrays()
-    model = est._model
+    model = fitted_model(est)
     names = state.get("feature_names_in_")
     # Where a fit writes is a matter of the machine: it must not come from a stranger's file.
     parameters = est.get_params(deep=False) | {"checkpoint_dir": None}

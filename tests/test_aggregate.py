@@ -8,6 +8,7 @@ import torch
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._aggregate import AggregatePosterior
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._codes import CodeSpec
 
 SPEC = CodeSpec(categories=(3,), n_continuous=2, n_noise=1)
@@ -98,23 +99,23 @@ def fitted():
 def test_sample_draws_given_the_category(fitted):
     """Each category's codes are set to a value of its own: rows must be that code's."""
     clone = copy.deepcopy(fitted)
-    aggregate = clone._model.trainer.players.aggregate
+    aggregate = fitted_model(clone).trainer.players.aggregate
     aggregate.root.zero_()
     aggregate.mean.copy_(torch.arange(3)[:, None] / 3)
-    clone._model.order = np.array([1, 2, 0])  # where the net keeps each public category
+    fitted_model(clone).order = np.array([1, 2, 0])  # where the net keeps each public category
 
     rows, labels = clone.sample(60, random_state=0)
 
     codes = np.zeros((60, 6), dtype=np.float32)
     codes[np.arange(60), labels] = 1
-    codes[:, 3:] = clone._model.order[labels][:, None] / 3
+    codes[:, 3:] = fitted_model(clone).order[labels][:, None] / 3
     clone.include_noise = True
     np.testing.assert_allclose(rows, clone.inverse_transform(codes), atol=1e-5)
 
 
 def test_sample_from_the_prior_does_not_look_at_the_data(fitted):
     clone = copy.deepcopy(fitted)
-    clone._model.trainer.players.aggregate.mean.fill_(5)
+    fitted_model(clone).trainer.players.aggregate.mean.fill_(5)
 
     there, here = (g.sample(20, random_state=0, from_prior=True)[0] for g in (clone, fitted))
 
@@ -123,7 +124,7 @@ def test_sample_from_the_prior_does_not_look_at_the_data(fitted):
 
 
 def test_training_finds_where_real_rows_lie(fitted):
-    fresh = AggregatePosterior(fitted._model.spec)
+    fresh = AggregatePosterior(fitted_model(fitted).spec)
 
-    assert not torch.equal(fitted._model.trainer.players.aggregate.mean, fresh.mean)
-    assert not torch.equal(fitted._model.trainer.players.aggregate.root, fresh.root)
+    assert not torch.equal(fitted_model(fitted).trainer.players.aggregate.mean, fresh.mean)
+    assert not torch.equal(fitted_model(fitted).trainer.players.aggregate.root, fresh.root)

@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._callbacks import FitTasks
 from sklearn_binfogan._trainer import MAX_VALID_PER_EPOCH
 
@@ -36,7 +37,7 @@ def fit(estimator, y=Y):
 
 def score_of_an_epoch(estimator, X, y=None):
     """Score by as many draws as `valid_loss`, as a scorer."""
-    trainer = estimator._model.trainer
+    trainer = fitted_model(estimator).trainer
     layout = trainer.settings.layout
     rows = layout.to_network(torch.from_numpy(layout.scaled(X, np.float32)))
     return trainer.evaluate(rows, MAX_VALID_PER_EPOCH)["score"]
@@ -94,7 +95,9 @@ def test_watching_changes_no_result_and_keeps_no_data():
     plain, watched = fit(gan()), fit(gan().set_callbacks(Recorder()))
 
     np.testing.assert_array_equal(plain.transform(X), watched.transform(X))
-    tasks = [cb for _, cb in watched._model.trainer.net.callbacks_ if isinstance(cb, FitTasks)]
+    tasks = [
+        cb for _, cb in fitted_model(watched).trainer.net.callbacks_ if isinstance(cb, FitTasks)
+    ]
     assert all(task.X is None and task.estimator is None for task in tasks)
 
 

@@ -18,6 +18,7 @@ from skorch.callbacks import Callback
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, _trainer
 from sklearn_binfogan import _container as container
 from sklearn_binfogan._architectures import MLPArchitecture, Networks
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._checkpoints import Checkpoints, describe
 from sklearn_binfogan._upgrades import FORMAT_VERSION
 
@@ -43,7 +44,7 @@ def assert_same_tree(one, other):
 
 
 def assert_bit_equal(one, other, X=TABLE):
-    assert_same_tree(*(vars(gan._model.state()) for gan in (one, other)))
+    assert_same_tree(*(vars(fitted_model(gan).state()) for gan in (one, other)))
     np.testing.assert_array_equal(one.labels_, other.labels_)
     np.testing.assert_array_equal(one.transform(X), other.transform(X))
     assert_same_tree(one.diagnostics_, other.diagnostics_)

@@ -20,6 +20,7 @@ from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, load, save
 from sklearn_binfogan import _container as container
 from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._architectures import MLPArchitecture
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._classifier import parsed_labels
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout
@@ -303,10 +304,14 @@ def test_without_weight_training_is_that_of_the_transformer(params):
 
     gan = BInfoGANTransformer(**{**BUDGET, "n_clusters": sizes}).fit(X)
 
-    for name, weight in gan._model.trainer.players.state_dict().items():
-        assert torch.equal(weight, classifier._model.trainer.players.state_dict()[name]), name
-    n = sum(classifier._model.spec.categories)
-    order = [gan._model.order.tolist().index(column) for column in classifier._model.order]
+    for name, weight in fitted_model(gan).trainer.players.state_dict().items():
+        assert torch.equal(weight, fitted_model(classifier).trainer.players.state_dict()[name]), (
+            name
+        )
+    n = sum(fitted_model(classifier).spec.categories)
+    order = [
+        fitted_model(gan).order.tolist().index(column) for column in fitted_model(classifier).order
+    ]
     np.testing.assert_array_equal(classifier.transform(X)[:, :n], gan.transform(X)[:, order])
 
 
@@ -356,7 +361,7 @@ def test_class_frequencies_are_expected_as_labelled():
 def test_free_categories_are_expected_as_often_as_a_class_and_drawn_as_often_as_found():
     classifier = fit(np.repeat([0, 1, 2], [60, 20, 10]), n_clusters=(4, 2))
 
-    expected = classifier._model.settings.recipe.cluster_prior
+    expected = fitted_model(classifier).settings.recipe.cluster_prior
     np.testing.assert_allclose(expected[0], [*(0.75 * np.array([70, 30, 20]) / 120), 0.25])
     np.testing.assert_allclose(expected[1], [0.5, 0.5])
     drawn, codes = classifier.cluster_prior_, classifier.transform(X)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove, load, save
 from sklearn_binfogan._augmentation import resolve_augmentation
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._networks import LocalContrast, _window_means
 from sklearn_binfogan._presets import resolve_preset
@@ -143,7 +144,7 @@ def test_a_saved_model_keeps_its_colour_move(tmp_path):
     gan = BInfoGANTransformer(image_shape=(16, 16, 3), **BUDGET).fit(X)
     save(gan, tmp_path / "model.safetensors")
     again = load(tmp_path / "model.safetensors")
-    assert again._model.settings.augment == gan._model.settings.augment
+    assert fitted_model(again).settings.augment == fitted_model(gan).settings.augment
     np.testing.assert_array_equal(again.transform(X), gan.transform(X))
     assert again.diagnostics_["code_information"] == gan.diagnostics_["code_information"]
 

@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan._base import fitted_model
 
 TABLE = make_blobs(60, centers=3, n_features=4, random_state=0)[0]
 IMAGES = load_digits().data[:150]
@@ -21,7 +22,7 @@ KINDS = [
 
 
 def weights(estimator):
-    return estimator._model.state().module
+    return fitted_model(estimator).state().module
 
 
 def assert_bit_equal(one, other, X):

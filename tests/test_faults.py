@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from skorch.callbacks import Callback
 
 from sklearn_binfogan import BInfoGANTransformer, _trainer
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._net import require_finite_weights
 
 PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
@@ -160,7 +161,9 @@ def test_a_weight_is_caught_at_its_step(value):
 
 @pytest.mark.parametrize("player", ["generator", "discriminator", "encoder"])
 def test_a_weight_of_each_player_is_caught_in_the_game(player):
-    names = [name for name, _ in model().fit(TABLE)._model.trainer.players.named_parameters()]
+    names = [
+        name for name, _ in fitted_model(model().fit(TABLE)).trainer.players.named_parameters()
+    ]
     # Those of the encoder's categories are frozen in the game.
     name = [n for n in names if n.startswith(player) and "category" not in n][-1]
     gan = model(callbacks=[Spoil(12 + 2 * 7, name, np.nan)])  # D and (G, E): two a step
@@ -173,7 +176,7 @@ def test_a_weight_of_each_player_is_caught_in_the_game(player):
 
 
 def test_a_large_but_finite_weight_is_no_fault():
-    trainer = model().fit(TABLE)._model.trainer
+    trainer = fitted_model(model().fit(TABLE)).trainer
     with torch.no_grad():
         next(trainer.players.generator.parameters()).view(-1)[0] = 1e25
 

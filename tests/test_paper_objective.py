@@ -15,6 +15,7 @@ from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._architectures import Networks
 from sklearn_binfogan._augmentation import identity
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout
 from sklearn_binfogan._networks import DenseGenerator, Discriminator, Encoder, dense_stack
@@ -271,7 +272,7 @@ def test_options_of_the_paper_switch_our_terms_off(image_shape):
         "adversarial_loss",
         "mutual_information_loss",
     }
-    assert estimator._model.settings.recipe.adversarial_weight == 1
+    assert fitted_model(estimator).settings.recipe.adversarial_weight == 1
     assert all(
         batch["players_loss"]
         == pytest.approx(batch["adversarial_loss"] + batch["mutual_information_loss"], rel=1e-5)

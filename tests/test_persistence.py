@@ -23,6 +23,7 @@ from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise, loa
 from sklearn_binfogan import _container as container
 from sklearn_binfogan._architectures import ConvArchitecture, MLPArchitecture, PaperArchitecture
 from sklearn_binfogan._augmentation import identity
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._upgrades import FORMAT_VERSION
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -109,7 +110,7 @@ def assert_same_tree(one, other):
 
 def assert_same_model(one, other, X):
     """Equal in every result that a user sees, and in all that training goes on from."""
-    assert_same_tree(*(vars(gan._model.state()) for gan in (one, other)))
+    assert_same_tree(*(vars(fitted_model(gan).state()) for gan in (one, other)))
     for name in ("labels_", "history_", "cluster_prior_", "n_iter_", "diagnostics_"):
         assert_same_tree(getattr(one, name), getattr(other, name))
     assert one.n_features_in_ == other.n_features_in_
@@ -230,7 +231,7 @@ def test_a_model_of_a_missing_device_goes_to_the_cpu(stored):
     other = load(stored)
 
     assert other.device == "cuda:99"
-    assert other._model.trainer.device == "cpu"
+    assert fitted_model(other).trainer.device == "cpu"
 
 
 def test_file_is_plain_safetensors(model, stored):
@@ -243,7 +244,7 @@ def test_file_is_plain_safetensors(model, stored):
     assert info["format_version"] == FORMAT_VERSION
     # The metadata of some builds leaves out what follows the +.
     assert info["versions"]["torch"] in (torch.__version__, torch.__version__.split("+")[0])
-    state = model._model.trainer.players.averaged_encoder.category_head.weight
+    state = fitted_model(model).trainer.players.averaged_encoder.category_head.weight
     np.testing.assert_array_equal(weight, state.numpy())
 
 
@@ -289,7 +290,7 @@ def test_pickle_and_joblib_carry_numpy_arrays(library, model):
 
     assert_same_model(model, other, TABLE)
     assert b"torch" not in buffer.getvalue()
-    arrays = arrays_in(vars(model._model.state()))
+    arrays = arrays_in(vars(fitted_model(model).state()))
     assert len(arrays) > 50
     assert all(isinstance(array, np.ndarray) for array in arrays)
 
@@ -345,7 +346,7 @@ def test_known_functions_are_stored_by_name(path):
 def test_damaged_weights_are_refused(model, tmp_path):
     one = pickle.loads(pickle.dumps(model))
     with torch.no_grad():
-        one._model.trainer.players.encoder.category_head.weight[0, 0] = float("nan")
+        fitted_model(one).trainer.players.encoder.category_head.weight[0, 0] = float("nan")
 
     with pytest.raises(ValueError, match=r"encoder\.category_head\.weight.*NaN"):
         save(one, tmp_path / "model.safetensors")

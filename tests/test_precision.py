@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer
-from sklearn_binfogan._base import new_training
+from sklearn_binfogan._base import fitted_model, new_training
 from sklearn_binfogan._convolutions import Convolution
 from sklearn_binfogan._networks import LocalContrast
 
@@ -44,7 +44,7 @@ def test_bf16_in_training_alone(rows, parameters):
     gan = BInfoGANTransformer(precision="bf16", **SHORT, **parameters)
     assert torch.bfloat16 in outputs_of(nn.Linear, gan, rows)
     assert gan.transform(rows.astype(np.float32)).dtype == np.float32
-    weights = gan._model.trainer.players.parameters()
+    weights = fitted_model(gan).trainer.players.parameters()
     assert {weight.dtype for weight in weights} == {torch.float32}
     full = BInfoGANTransformer(**SHORT, **parameters)
     assert torch.bfloat16 not in outputs_of(nn.Linear, full, rows)
@@ -84,7 +84,7 @@ def test_compiled_networks(rows, parameters, how, mode, monkeypatch):
     monkeypatch.setattr(torch, "compile", compile_function)
     gan = BInfoGANTransformer(compile=how, **SHORT, **parameters).fit(rows)
     assert modes == {mode}
-    players = gan._model.trainer.players
+    players = fitted_model(gan).trainer.players
     encoder = players.encoder
     expected = {
         encoder.category_trunk,

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer
-from sklearn_binfogan._base import new_training
+from sklearn_binfogan._base import fitted_model, new_training
 from sklearn_binfogan._convolutions import (
     Convolution,
     Flatten,
@@ -63,7 +63,7 @@ def leaves(state):
 def test_a_snapshot_is_not_what_training_goes_on_with():
     rows = make_blobs(50, random_state=0)[0]
     gan = BInfoGANTransformer(3, warmup_iter=3, max_iter=3, random_state=0).fit(rows)
-    trainer = gan._model.trainer.load_rows(rows)
+    trainer = fitted_model(gan).trainer.load_rows(rows)
     source, rng = (trainer.rows.rows, trainer.rows.train_index), trainer.common.rng
     trainer.batches = Batches(*source, 20, 5, 5, rng)
     trainer.begin("game")

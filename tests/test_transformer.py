@@ -20,6 +20,7 @@ from torch import nn
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise
 from sklearn_binfogan._architectures import Networks
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._checkpoints import Keeper, Start
 from sklearn_binfogan._driver import Job, train_start
 from sklearn_binfogan._networks import DenseGenerator, Discriminator, Encoder, dense_stack
@@ -685,7 +686,7 @@ def test_a_start_that_went_on_later_equals_a_fit_without_a_break():
     job = Job(TABLE, None, "cpu")
     alone = [train_start(job, Start(each), PHASES, Keeper()).trainer for each in settings]
 
-    weights = several._model.trainer.players.state_dict()
+    weights = fitted_model(several).trainer.players.state_dict()
     assert any(
         all(torch.equal(value, weights[name]) for name, value in each.players.state_dict().items())
         for each in alone

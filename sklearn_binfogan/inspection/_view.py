@@ -1,14 +1,16 @@
-"""What displays read from a fitted estimator. No other module here touches its private names."""
+"""A fitted estimator as displays see it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import check_random_state
 
+from .._base import fitted_model
 from .._classifier import BInfoGANClassifier
 from .._codes import CodeSpec
+from .._rows import Source, checked_rows
 from .._transformer import BInfoGANTransformer
 from ._row_format import RowFormat
 
@@ -25,18 +27,17 @@ class View:
     """
 
     def __init__(self, estimator: Estimator) -> None:
-        check_is_fitted(estimator)
-        self.estimator = estimator
+        self.estimator, self.model = estimator, fitted_model(estimator)
 
     @property
     def spec(self) -> CodeSpec:
         """Layout of the codes."""
-        return self.estimator._spec
+        return self.model.spec
 
     @property
     def row_format(self) -> RowFormat:
         """What a row of X is."""
-        layout = self.estimator._net.settings.layout
+        layout = self.model.layout
         image_shape = None
         if layout.is_image:
             channels, height, width = layout.shape
@@ -50,30 +51,30 @@ class View:
         """One dict per epoch: `epoch`, `phase` and the losses."""
         return list(self.estimator.history_)
 
-    def rows(self, X: Any) -> Any:
+    def rows(self, X: Any) -> Source:
         """Validate X."""
-        return self.estimator._checked(X)
+        return checked_rows(self.estimator, X, reset=False)
 
-    def encode(self, rows: Any) -> np.ndarray:
+    def encode(self, rows: Source) -> np.ndarray:
         """Codes with noise, (n, width), of validated rows."""
-        return self.estimator._encode(rows)
+        return self.model.encode(rows)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Rows of codes, in the units of X. Codes without noise get noise 0."""
         return self.estimator.inverse_transform(codes)
 
-    def labels(self, rows: Any) -> np.ndarray:
+    def labels(self, rows: Source) -> np.ndarray:
         """Most likely category of each code, (n, n_codes), of validated rows."""
-        return self.estimator._labels(rows)
+        return self.model.predict(rows)
 
     def priors(self) -> list[np.ndarray]:
         """Probability of each category, one array per categorical code."""
-        return self.estimator._priors()
+        return self.model.priors
 
     def sample(self, n: int, categorical_code: int, category: int, rng: Any) -> np.ndarray:
         """Generate n rows of one category of one code; all other codes are drawn."""
         chosen: list[int | None] = [None] * len(self.spec.categories)
         chosen[categorical_code] = category
+        seed = int(check_random_state(rng).randint(2**31 - 1))
         # A classifier's `sample` draws from classes, which leaves out its free categories.
-        prior = self.estimator._drawing_prior()
-        return self.estimator._sampled(n, chosen, rng, prior, from_prior=False)[0]
+        return self.model.sample(n, chosen, seed, self.model.drawing_prior)[0]
