@@ -234,7 +234,8 @@ def paper_section(content: Row) -> str:
             for p in shown
         ),
     )
-    return f"{state}\n\n{final}\n\n{points}"
+    notes = [content["note"]] if "note" in content else []
+    return "\n\n".join([*notes, state, final, points])
 
 
 # -- the pages ---------------------------------------------------------------------------------

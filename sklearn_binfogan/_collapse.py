@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy.special import entr
 
 from ._codes import CodeSpec
 from .metrics import code_information
@@ -18,6 +19,7 @@ MERGED = 0.35  # share of two categories' rows that T moves from one into the ot
 UNHEARD = 0.5  # share of a category's samples that E must name rightly
 ALIKE = 0.5  # information that two codes share, relative to the smaller entropy
 FLAT = 0.1  # R2 of a recovered continuous code, and variance of samples relative to that of rows
+HEARD, UNMATCHED = 0.9, 0.1  # share of samples named; information about rows that survives T
 SATURATED = 0.05  # a discriminator's loss relative to that of guessing
 
 
@@ -55,6 +57,8 @@ def findings(evidence: Evidence) -> list[str]:
     found = [*_dead_categories(evidence), *_merged_categories(evidence)]
     found += _codes_alike(evidence)
     if not math.isnan(evidence.discriminator_loss):
+        # What is wrong with categories of rows by themselves says more, and has another remedy.
+        found += [] if found else _unmatched_categories(evidence)
         found += [*_unheard_categories(evidence), *_unheard_continuous(evidence)]
         found += [*_uniform_samples(evidence), *_saturated_discriminator(evidence)]
     return found
@@ -121,6 +125,31 @@ def _unheard_continuous(evidence: Evidence) -> Iterator[str]:
         )
 
 
+def _unmatched_categories(evidence: Evidence) -> Iterator[str]:
+    """Categories that E and G agree on, while those of rows are arbitrary.
+
+    Without a consistency phase the game alone must carry them over, through D. It fails to where D
+    grows strong too early; E is then sure of categories that T turns into others.
+    """
+    for code, part in enumerate(evidence.spec.category_slices):
+        q, moved = evidence.posterior[:, part], evidence.moved_posterior[:, part]
+        n_categories = q.shape[1]
+        if n_categories == 1:
+            continue
+        named = (evidence.drawn[:, part] * _one_hot(evidence.found[:, part])).sum(axis=1).mean()
+        cross_entropy = -(q * np.log(np.maximum(moved, 1e-6))).sum(axis=1).mean()
+        survives = (entr(q.mean(axis=0)).sum() - cross_entropy) / math.log(n_categories)
+        if named >= HEARD and survives < UNMATCHED:
+            every = _categories(evidence, code, range(n_categories)).capitalize()
+            yield (
+                f"{every} do not match between samples and rows: the encoder names {named:.0%} of "
+                f"the samples rightly, but {max(survives, 0):.0%} of what it says of rows "
+                "survives the augmentation. Use a consistency phase (consistency_weight and "
+                "warmup_iter above 0), a smaller discriminator_learning_rate, an architecture "
+                "with more noise in its discriminator, or more max_iter."
+            )
+
+
 def _uniform_samples(evidence: Evidence) -> Iterator[str]:
     if evidence.samples.var(axis=0).sum() < FLAT * evidence.rows.var(axis=0).sum():
         yield (
@@ -142,7 +171,7 @@ def _one_hot(posterior: np.ndarray) -> np.ndarray:
     return np.eye(posterior.shape[1])[posterior.argmax(axis=1)]
 
 
-def _categories(evidence: Evidence, code: int, numbers: list[int] | np.ndarray) -> str:
+def _categories(evidence: Evidence, code: int, numbers: Iterable[int]) -> str:
     text = ", ".join(str(number) for number in numbers)
     single = len(evidence.spec.categories) == 1
     return f"categories {text}" if single else f"categories {text} of code {code}"

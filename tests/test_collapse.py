@@ -89,6 +89,38 @@ def test_unheard_continuous_code():
     assert "generator ignores continuous1:" in one_finding(sound(drawn=found, found=lost))
 
 
+def confident(labels, certainty=0.99):
+    return np.where(np.eye(4)[labels] == 1, certainty, (1 - certainty) / 3)
+
+
+def test_categories_of_rows_that_do_not_match_those_of_samples():
+    labels = np.arange(N) % 4
+    moved = np.where(np.arange(N) % 3 == 0, labels, RNG.integers(0, 4, N))
+    posteriors = {"posterior": confident(labels), "moved_posterior": confident(moved)}
+    sentence = one_finding(sound(**posteriors))
+    assert "do not match between samples and rows" in sentence
+    assert "100% of the samples rightly, but 0% of what it says of rows" in sentence
+    assert "Use a consistency phase" in sentence
+    assert findings(sound(**posteriors, discriminator_loss=float("nan"))) == []
+
+
+def test_rows_that_mostly_keep_their_category_match():
+    labels = np.arange(N) % 4
+    moved = np.where(np.arange(N) % 8, labels, RNG.integers(0, 4, N))
+    posteriors = {"posterior": confident(labels), "moved_posterior": confident(moved)}
+    assert findings(sound(**posteriors)) == []
+
+
+def test_categories_that_samples_do_not_show_either_are_not_called_unmatched():
+    labels = np.arange(N) % 4
+    moved = np.where(np.arange(N) % 3 == 0, labels, RNG.integers(0, 4, N))
+    drawn = sound().drawn
+    lost = drawn.copy()
+    lost[:, :4] = np.eye(4)[np.where(np.arange(N) % 5, labels, (labels + 1) % 4)]
+    posteriors = {"posterior": confident(labels), "moved_posterior": confident(moved)}
+    assert findings(sound(**posteriors, drawn=drawn, found=lost)) == []
+
+
 def test_samples_all_alike():
     rows = RNG.normal(size=(N, 5))
     evidence = sound(rows=rows, samples=0.1 * rows)
