@@ -24,11 +24,13 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from ._architectures import ARCHITECTURES, preset_recipe, resolve_architecture
+from ._arrays import as_numpy
 from ._augmentation import resolve_augmentation
 from ._callbacks import CallbackSupportMixin, FitTasks
 from ._checkpoints import Checkpoints
 from ._codes import CodeSpec, Prior, is_count
 from ._collapse import Evidence, findings
+from ._input import warn_of_far_values
 from ._layout import Layout, row_blocks
 from ._networks import Encoder
 from ._rows import Source, checked_rows
@@ -165,6 +167,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         """Resolve every "auto" and check parameters against the data."""
         is_image = self.image_shape is not None
         layout = Layout.image(X, self.image_shape) if is_image else Layout.table(X)
+        warn_of_far_values(self, layout, X)
         architecture = resolve_architecture(self.architecture, layout.shape)
         auto = preset_recipe(architecture, layout.shape, len(X))
         n_noise = auto["n_noise"] if _is_auto(self.n_noise) else self.n_noise
@@ -404,7 +407,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             If the codes are of another width.
         """
         check_is_fitted(self)
-        codes = check_array(codes, dtype=[np.float64, np.float32])
+        codes = check_array(as_numpy(codes), dtype=[np.float64, np.float32])
         spec = self._spec
         if codes.shape[1] not in (spec.noise.start, spec.width):
             raise ValueError(

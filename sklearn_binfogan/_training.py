@@ -16,6 +16,7 @@ from skorch.history import History
 from torch import Tensor, nn
 
 from . import _losses as losses
+from ._arrays import as_tensor
 from ._codes import Prior
 from ._consistency import Consistency
 from ._networks import AdditiveNoise
@@ -263,7 +264,7 @@ class AdversarialNet(NeuralNet):
                 if begun is not None:
                     if self.supervision_ is not None and begun.binding is not None:
                         self.supervision_.bind_as(begun.binding)
-                    order = torch.from_numpy(begun.order).to(self.device)
+                    order = as_tensor(begun.order).to(self.device)
                     self.train_phase(phase, n_steps, order, begun.position)
                     begun = None
                 elif n_steps > 0:
@@ -694,7 +695,7 @@ def _to_numpy(tensor: Tensor) -> np.ndarray:
 
 
 def _to_tensor(array: np.ndarray | Tensor) -> Tensor:
-    return torch.as_tensor(array).clone()
+    return as_tensor(array)
 
 
 def _mapped(tree: Any, kind: Any, convert: Callable[[Any], Any]) -> Any:

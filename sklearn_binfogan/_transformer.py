@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._base import _BInfoGAN, resolve_device
 from ._callbacks import FitTasks
 from ._codes import is_count
+from ._input import warn_if_outside
 from ._rows import Source, checked_rows
 from ._threads import single_thread
 from ._training import CONSISTENCY, GAME, AdversarialNet
@@ -227,6 +228,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
                 net = self._net_of(settings, resolve_device(self.device)).initialize()
                 self._column_order = np.arange(settings.spec.n_categorical)
             else:
+                warn_if_outside(self, self._net.settings.layout, X)
                 net = self._restored(self._net.settings, self._net.export())
             self._continue(net, X)
             self._net = net

@@ -25,11 +25,13 @@ LAYERS = [
     ["_settings"],
     ["_architectures"],
     ["_networks", "_losses", "_augmentation", "_rows", "_aggregate", "_drawing"],
+    ["_input"],
     ["_layout"],
-    ["_codes", "_convolutions"],
+    ["_far_values"],
+    ["_arrays", "_codes", "_convolutions"],
     ["datasets", "metrics", "_container", "_threads"],
     ["_celeba", "_photos", "_shapes", "_svhn"],
-    ["_files"],
+    ["_files", "exceptions"],
 ]
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
 
