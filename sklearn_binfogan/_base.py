@@ -24,7 +24,7 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from ._architectures import ARCHITECTURES, preset_recipe, resolve_architecture
-from ._arrays import as_numpy
+from ._arrays import as_numpy, as_tensor
 from ._augmentation import resolve_augmentation
 from ._callbacks import CallbackSupportMixin, FitTasks
 from ._checkpoints import Checkpoints
@@ -445,7 +445,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     def _drawn_style(self, codes: Tensor, rng: torch.Generator) -> Tensor:
         """Continuous codes and noise from the aggregate posterior, given public categories."""
         own = torch.empty_like(codes[:, : self._spec.n_categorical])
-        own[:, self._column_order] = codes[:, : self._spec.n_categorical]
+        own[:, as_tensor(self._column_order)] = codes[:, : self._spec.n_categorical]
         with single_thread():
             return self._net.module_.aggregate.draw(own, rng)
 

@@ -227,26 +227,22 @@ def warn_if_outside(estimator: Any, layout: Layout, X: Any) -> None:
     columns = outside(layout, X)
     if len(columns) == 0:
         return
-    first = columns[0]
-    extremes = [(block[:, first].min(), block[:, first].max()) for block in row_blocks(X)]
+    if layout.is_image:
+        worst, name, more = slice(None), "pixels go", ""
+        before = f"{layout.center:g} to {layout.center + layout.scale:g}"
+    else:
+        worst, names = columns[0], _names(estimator, columns)
+        name, more = f"{names[0]} goes", f"; so do {_listed(names[1:], ', ')}" * (len(names) > 1)
+        before = f"{layout.center[worst]:g} give or take {layout.scale[worst]:g}"
+    extremes = [(block[:, worst].min(), block[:, worst].max()) for block in row_blocks(X)]
     low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
-    center, scale = (np.broadcast_to(v, layout.n_features)[first] for v in _usual(layout))
-    name, *others = _names(estimator, columns)
-    so_do = f"; so do {_listed(others, ', ')}" if others else ""
     warn_user(
-        f"This piece lies far outside the scale that the first call of partial_fit learned: {name} "
-        f"goes from {low:g} to {high:g} here, and was {center:g} give or take {scale:g} there"
-        f"{so_do}. The networks can't tell such rows apart. Begin anew with a first piece that holds rows of all kinds, or scale all pieces "
-        "before, for instance by a StandardScaler that has seen them all.",
+        "This piece lies far outside the scale that the first call of partial_fit learned: "
+        f"{name} from {low:g} to {high:g} here, where that piece had {before}{more}. The networks "
+        "can't tell such rows apart. Begin anew with a first piece that holds rows of all kinds, "
+        "or scale all pieces before, for instance by a StandardScaler that has seen them all.",
         ScaleWarning,
     )
-
-
-def _usual(layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and half range of images, mean and deviation of tables."""
-    if layout.is_image:
-        return layout.center + layout.scale / 2, layout.scale / 2
-    return layout.center, layout.scale
 
 
 def _values_and_counts(counts: dict[float, int]) -> str:

@@ -152,13 +152,14 @@ def outside(layout: Layout, X: Any) -> np.ndarray:
     Returns
     -------
     columns : ndarray of int64
-        Their network input has a root mean square above `OUTSIDE`.
+        Those whose network input has a root mean square above `OUTSIDE`, the worst first.
     """
     blocks = (layout.scaled(block, np.float64) for block in row_blocks(X))
     mean_square = sum(np.square(block).sum(axis=0) for block in blocks) / X.shape[0]
     if layout.is_image:
         mean_square = np.full(layout.n_features, np.mean(mean_square))
-    return np.flatnonzero(np.sqrt(mean_square) > OUTSIDE)
+    ranked = np.argsort(-mean_square, kind="stable")
+    return ranked[mean_square[ranked] > OUTSIDE**2]
 
 
 def check_magnitude(X: np.ndarray) -> None:
