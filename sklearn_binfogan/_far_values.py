@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 
 from ._arrays import row_blocks
 
@@ -51,33 +50,61 @@ class NearValues(NamedTuple):
         """
         fences = _fences(X)
         columns = np.flatnonzero(np.isfinite(fences).any(axis=0))
-        fences, near = fences[:, columns], StandardScaler()
-        edges = np.stack([np.full(len(columns), np.inf), np.full(len(columns), -np.inf)])
+        fences = fences[:, columns]
         if len(columns) == 0:
-            return cls(columns, edges[0], edges[0], edges, edges)
-        far = _FarValues(len(columns)), _FarValues(len(columns))
+            return cls(columns, fences[0], fences[0], fences, fences)
+        near = _Near(len(columns))
+        far = _Far(len(columns)), _Far(len(columns))
         for block in row_blocks(X):
             values = block[:, columns].astype(np.float64)
             is_far = values < fences[0], values > fences[1]
             for side, where in zip(far, is_far, strict=True):
                 side.add(values, where)
-            values[is_far[0] | is_far[1]] = np.nan  # the scaler passes over them
-            near.partial_fit(values)
-            edges[0] = np.fmin(edges[0], np.fmin.reduce(values))
-            edges[1] = np.fmax(edges[1], np.fmax.reduce(values))
+            near.add(np.where(is_far[0] | is_far[1], np.nan, values))
+        edges, mean, scale = near.edges, near.mean, near.deviation
         gaps = far[0].distance(edges[0]), far[1].distance(edges[1])
         apart = np.minimum(*gaps) > GAP * (edges[1] - edges[0])  # of all rows, not of the sample
-        spoilt = apart & (near.var_ > 0) & (deviation[columns] >= SPOILT * near.scale_)
-        beside = edges + MARGIN * np.stack([-near.scale_, near.scale_])
+        spoilt = apart & (scale > 0) & (deviation[columns] >= SPOILT * scale)
+        beside = edges + MARGIN * np.stack([-scale, scale])
         repeated = np.stack([side.repeat() for side in far])
         limits = np.where(np.isinf(fences) | repeated, fences, beside)
-        stand_in = np.where(np.isinf(fences), fences, np.where(repeated, near.mean_, beside))
-        parts = (columns, near.mean_, near.scale_, limits, stand_in)
-        return cls(*(part[..., spoilt] for part in parts))
+        stand_in = np.where(np.isinf(fences), fences, np.where(repeated, mean, beside))
+        return cls(*(part[..., spoilt] for part in (columns, mean, scale, limits, stand_in)))
 
 
-class _FarValues:
-    """Far values of some columns on one side: which, and how many, gathered block by block."""
+class _Near:
+    """Range, mean and deviation of some columns, block by block; NaN is passed over.
+
+    `StandardScaler` does not forgive a first block without any value of a column.
+    """
+
+    def __init__(self, n_columns: int) -> None:
+        self.edges = np.stack([np.full(n_columns, np.inf), np.full(n_columns, -np.inf)])
+        self.counts = np.zeros(n_columns)
+        self.sums, self.squares, self.origin = np.zeros((3, n_columns))
+
+    def add(self, values: np.ndarray) -> None:
+        self.edges[0] = np.fmin(self.edges[0], np.fmin.reduce(values))
+        self.edges[1] = np.fmax(self.edges[1], np.fmax.reduce(values))
+        # Sums from a value of the column on: of large values the squares would lose the rest.
+        first = (self.counts == 0) & np.isfinite(self.edges[0])
+        self.origin = np.where(first, self.edges[0], self.origin)
+        self.counts += np.isfinite(values).sum(axis=0)
+        self.sums += np.nansum(values - self.origin, axis=0)
+        self.squares += np.nansum((values - self.origin) ** 2, axis=0)
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.origin + self.sums / self.counts
+
+    @property
+    def deviation(self) -> np.ndarray:
+        variance = self.squares / self.counts - (self.sums / self.counts) ** 2
+        return np.sqrt(np.maximum(variance, 0))
+
+
+class _Far:
+    """Far values of some columns on one side, block by block: which, and how many."""
 
     def __init__(self, n_columns: int) -> None:
         self.kinds: list[set[float]] = [set() for _ in range(n_columns)]

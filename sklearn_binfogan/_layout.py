@@ -17,7 +17,8 @@ from ._far_values import NearValues
 LARGE_SIDE = 16  # pixels
 LARGEST = 1e37  # of X: generated rows are float32, and may go beyond the range of X
 FARTHEST = 1e6  # of network input: no z-score is beyond the root of the number of rows
-OUTSIDE = 10.0  # root mean square of network input; in the rows that gave the scale it is 1
+# Root mean square of network input; in the rows that gave the scale it is 1, and below for images.
+OUTSIDE, OUTSIDE_IMAGE = 10.0, 2.0
 ROUNDING = 1e-8  # of the mean of a constant column: far above float64's, far below a sample's
 
 
@@ -152,14 +153,15 @@ def outside(layout: Layout, X: Any) -> np.ndarray:
     Returns
     -------
     columns : ndarray of int64
-        Those whose network input has a root mean square above `OUTSIDE`, the worst first.
+        Those whose network input has too large a root mean square, the worst first.
     """
     blocks = (layout.scaled(block, np.float64) for block in row_blocks(X))
     mean_square = sum(np.square(block).sum(axis=0) for block in blocks) / X.shape[0]
     if layout.is_image:
         mean_square = np.full(layout.n_features, np.mean(mean_square))
     ranked = np.argsort(-mean_square, kind="stable")
-    return ranked[mean_square[ranked] > OUTSIDE**2]
+    most = OUTSIDE_IMAGE if layout.is_image else OUTSIDE
+    return ranked[mean_square[ranked] > most**2]
 
 
 def check_magnitude(X: np.ndarray) -> None:
