@@ -9,8 +9,9 @@ import numpy as np
 from ._arrays import row_blocks
 
 SAMPLE = 2000  # rows that show how far the values of a column lie apart
-GAP = 10.0  # times the width of all nearer values: a wider gap sets apart what lies beyond
+GAP = 5.0  # times the width of all nearer values: a wider gap sets apart what lies beyond
 SPOILT = 3.0  # times the deviation of the others: from there on far values spoil a scale
+FEW, RARE = 10, 0.1  # levels of a column, beside which far values must be no larger a share
 MARGIN = 1.0  # deviations beyond the others, for far values that differ from each other
 
 
@@ -132,19 +133,24 @@ def _fences(X: Any) -> np.ndarray:
     largest = np.max([high for _, high in extremes], axis=0)
     rows = X[:: -(-X.shape[0] // SAMPLE)]
     values = np.concatenate([rows, least[None], largest[None]]).astype(np.float64)
-    return np.array([_fences_of_column(np.unique(column)) for column in values.T]).T
+    fences = [_fences_of_column(*np.unique(column, return_counts=True)) for column in values.T]
+    return np.array(fences).T
 
 
-def _fences_of_column(values: np.ndarray) -> tuple[float, float]:
+def _fences_of_column(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
     """Go outwards from the middle of distinct sorted values up to the first gap too wide."""
+    nowhere = -np.inf, np.inf
     # Inwards of the quantiles: of few values too, the first and the last are not in the middle.
     low = np.quantile(values, 0.1, method="higher")
     high = np.quantile(values, 0.9, method="lower")
     if low >= high:  # three values or fewer: nothing tells near from far
-        return -np.inf, np.inf
+        return nowhere
     below, above = values[values <= low][::-1], values[values >= high]
     down = np.flatnonzero(-np.diff(below) > GAP * (high - below[:-1]))
     up = np.flatnonzero(np.diff(above) > GAP * (above[:-1] - low))
     low, high = below[down[0] if len(down) else -1], above[up[0] if len(up) else -1]
+    is_near = (values >= low) & (values <= high)
+    if is_near.sum() < FEW and counts[~is_near].sum() > RARE * counts.sum():
+        return nowhere  # 1, 10, 100 and 1000 may be as they should
     reach = GAP * (high - low)
     return low - reach if len(down) else -np.inf, high + reach if len(up) else np.inf

@@ -490,6 +490,16 @@ def test_far_values_that_differ_are_cut_off_beside_the_others():
     np.testing.assert_allclose(scaled[[50, 100]], others.max() + 1)
 
 
+def test_a_mark_for_missing_among_few_levels():
+    column = RNG.integers(1, 6, (300, 1)).astype(float)
+    column[::20] = 99
+
+    scaled = Layout.table(column).scaled(column, np.float64)[:, 0]
+
+    np.testing.assert_array_equal(scaled[::20], 0)
+    assert 0.9 < scaled.std() < 1
+
+
 def test_two_values_that_stand_for_missing():
     data = with_far(-999, [0, 1, 2])
     data[5:9, 1] = 9999
