@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._layout import is_colour_image, is_large_image, subsample
+from ._arrays import subsample
+from ._layout import is_colour_image, is_large_image
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 

@@ -17,13 +17,15 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from ._arrays import as_numpy, subsample
 from ._augmentation import resolve_augmentation
 from ._callbacks import CallbackSupportMixin, FitTasks
 from ._checkpoints import Checkpoints
 from ._codes import CodeSpec, Prior, is_count
 from ._collapse import findings
 from ._driver import Job, train_best, usable
-from ._layout import Layout, subsample
+from ._input import warn_of_far_values
+from ._layout import Layout
 from ._model import FittedModel
 from ._presets import Recipe, resolve_preset
 from ._rows import Source, checked_rows
@@ -88,6 +90,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         """Resolve every "auto" and check parameters against the data."""
         is_image = self.image_shape is not None
         layout = Layout.image(X, self.image_shape) if is_image else Layout.table(X)
+        warn_of_far_values(self, layout, X)
         preset = resolve_preset(self.architecture, layout.shape, len(X))
         n_noise = preset.n_noise if _is_auto(self.n_noise) else self.n_noise
         spec = CodeSpec.parse(self._categories(), self.n_continuous, n_noise)
@@ -230,7 +233,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             If the codes are of another width.
         """
         check_is_fitted(self)
-        codes = check_array(codes, dtype=[np.float64, np.float32])
+        codes = check_array(as_numpy(codes), dtype=[np.float64, np.float32])
         spec = self._model.spec
         if codes.shape[1] not in (spec.noise.start, spec.width):
             raise ValueError(

@@ -13,9 +13,11 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
 
+from ._arrays import as_numpy
 from ._base import _BInfoGAN, orders_by_size
 from ._callbacks import FitTasks
 from ._codes import CodeSpec, Prior, is_count
+from ._input import missing_labels
 from ._model import FittedModel
 from ._presets import CONSTRAINTS, NOT_NEGATIVE, POSITIVE_COUNT
 from ._rows import Source, checked_rows
@@ -268,6 +270,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
                 "BInfoGANClassifier requires y to be passed, but the target y is None. "
                 "Without labels use BInfoGANTransformer."
             )
+        y = as_numpy(y)
+        check_markers(y)
         y = _check_y(y, estimator=self)
         check_consistent_length(X, y)
         return parsed_labels(y)
@@ -413,6 +417,20 @@ def _orders_by_class(
     posterior = model.encode(X[few.rows])[:, model.spec.category_slices[0]]
     bound = assigned_categories(posterior, few.classes).tolist()
     return [bound + [k for k in first if k not in bound], *others]
+
+
+def check_markers(y: Any) -> None:
+    """Raise ValueError if a missing label is marked as a missing value, such as None or NaN."""
+    found = missing_labels(y)
+    if found is not None:
+        rows, value = found
+        shown = "NaN" if isinstance(value, float) else repr(value)
+        others = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        raise ValueError(
+            f"Input y contains {shown} in row {rows[0]}{others}: "
+            f"mark rows without a label by {UNLABELLED}, or by '{UNLABELLED}' if classes are "
+            "strings."
+        )
 
 
 def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:

@@ -132,12 +132,12 @@ def _unmatched_categories(evidence: Evidence) -> Iterator[str]:
     grows strong too early; E is then sure of categories that T turns into others.
     """
     for code, part in enumerate(evidence.spec.category_slices):
-        q, moved = evidence.posterior[:, part], evidence.moved_posterior[:, part]
+        q, augmented = evidence.posterior[:, part], evidence.augmented_posterior[:, part]
         n_categories = q.shape[1]
         if n_categories == 1:
             continue
         named = (evidence.drawn[:, part] * _one_hot(evidence.found[:, part])).sum(axis=1).mean()
-        cross_entropy = -(q * np.log(np.maximum(moved, 1e-6))).sum(axis=1).mean()
+        cross_entropy = -(q * np.log(np.maximum(augmented, 1e-6))).sum(axis=1).mean()
         survives = (entr(q.mean(axis=0)).sum() - cross_entropy) / math.log(n_categories)
         if named >= HEARD and survives < UNMATCHED:
             every = _categories(evidence, code, range(n_categories)).capitalize()

@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import gen_batches
 from torch import Tensor
 
+from ._arrays import row_blocks
 from ._codes import is_count
+from ._far_values import NearValues
 
 LARGE_SIDE = 16  # pixels
-BLOCK = 1024  # rows
 LARGEST = 1e37  # of X: generated rows are float32, and may go beyond the range of X
 FARTHEST = 1e6  # of network input: no z-score is beyond the root of the number of rows
+# Root mean square of network input; in the rows that gave the scale it is 1, and below for images.
+OUTSIDE, OUTSIDE_IMAGE = 10.0, 2.0
 ROUNDING = 1e-8  # of the mean of a constant column: far above float64's, far below a sample's
-
-
-def row_blocks(X: Any) -> Iterator[Any]:
-    """Slices of at most `BLOCK` rows, one after the other, of any array that can be sliced."""
-    return (X[rows] for rows in gen_batches(X.shape[0], BLOCK))
-
-
-def subsample(X: Any, n: int) -> Any:
-    """At most `n` of the rows: every second, third or so of any array that can be sliced."""
-    return X[:: math.ceil(len(X) / n)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +32,24 @@ class Layout:
         (n_features,) for tables, (C, H, W) for images.
     center, scale : ndarray of float64, shape (n_features,) for tables, () for images
         Network input is (x - center) / scale.
+    limits, stand_in : ndarray of float64, shape (2, n_features), or None
+        Least and largest network input of each column, and what the networks see in place of what
+        lies below and above; None: as it is. Only `table` gives them, and only where a column
+        has values far from all others.
     """
 
     shape: tuple[int, ...]
     center: np.ndarray
     scale: np.ndarray
+    limits: np.ndarray | None = None
+    stand_in: np.ndarray | None = None
 
     @classmethod
     def table(cls, X: Any) -> Layout:
         """Standardise columns; a constant column is centred only.
+
+        A -999 that stands for "missing", or any value as far from all others, would leave the
+        others no room. Where there are such values the scale is that of the others.
 
         Raises
         ------
@@ -64,7 +64,8 @@ class Layout:
         constant = (scaler.scale_ == 1) & (scaler.var_ != 1)
         # What rounding leaves of a large constant is not to look like a value.
         least = np.where(constant, ROUNDING * np.abs(scaler.mean_), 0)
-        return cls((X.shape[1],), scaler.mean_, np.maximum(scaler.scale_, least))
+        layout = cls((X.shape[1],), scaler.mean_, np.maximum(scaler.scale_, least))
+        return layout._fitted_to(NearValues.of(X, layout.scale))
 
     @classmethod
     def image(cls, X: Any, image_shape: Any) -> Layout:
@@ -81,6 +82,27 @@ class Layout:
         check_magnitude(np.array([low, high]))
         span = high - low if high > low else 1.0
         return cls((channels, height, width), np.asarray(low), np.asarray(span))
+
+    def _fitted_to(self, near: NearValues) -> Layout:
+        """Scale some columns anew, by their near values."""
+        columns = near.columns
+        if len(columns) == 0:
+            return self
+        center, scale = self.center.copy(), self.scale.copy()
+        center[columns], scale[columns] = near.mean, near.deviation
+        limits = np.tile([[-FARTHEST], [FARTHEST]], len(center))
+        stand_in = limits.copy()
+        limits[:, columns] = (near.limits - near.mean) / near.deviation
+        stand_in[:, columns] = (near.stand_in - near.mean) / near.deviation
+        limits, stand_in = (np.clip(part, -FARTHEST, FARTHEST) for part in (limits, stand_in))
+        return replace(self, center=center, scale=scale, limits=limits, stand_in=stand_in)
+
+    @property
+    def cut_columns(self) -> np.ndarray:
+        """Numbers of the columns in which far values are replaced."""
+        if self.limits is None:
+            return np.empty(0, np.int64)
+        return np.flatnonzero((self.limits[0] > -FARTHEST) | (self.limits[1] < FARTHEST))
 
     @property
     def is_image(self) -> bool:
@@ -100,6 +122,10 @@ class Layout:
         """
         with np.errstate(over="ignore"):  # infinity is moved closer too
             scaled = np.subtract(X, self.center, order="C") / self.scale
+        if self.limits is not None and self.stand_in is not None:
+            is_far = scaled < self.limits[0], scaled > self.limits[1]
+            np.copyto(scaled, self.stand_in[0], where=is_far[0])
+            np.copyto(scaled, self.stand_in[1], where=is_far[1])
         return np.clip(scaled, -FARTHEST, FARTHEST, out=scaled).astype(dtype, copy=False)
 
     def to_network(self, rows: Tensor) -> Tensor:
@@ -114,6 +140,28 @@ class Layout:
         if self.is_image:
             output = output.transpose(0, 2, 3, 1).reshape(len(output), -1)
         return (output * self.scale + self.center).astype(output.dtype, copy=False)
+
+
+def outside(layout: Layout, X: Any) -> np.ndarray:
+    """Columns of X that lie far outside the scale of a layout; all or none of an image.
+
+    Parameters
+    ----------
+    layout : Layout
+    X : array that can be sliced, shape (n_samples, n_features)
+
+    Returns
+    -------
+    columns : ndarray of int64
+        Those whose network input has too large a root mean square, the worst first.
+    """
+    blocks = (layout.scaled(block, np.float64) for block in row_blocks(X))
+    mean_square = sum(np.square(block).sum(axis=0) for block in blocks) / X.shape[0]
+    if layout.is_image:
+        mean_square = np.full(layout.n_features, np.mean(mean_square))
+    ranked = np.argsort(-mean_square, kind="stable")
+    most = OUTSIDE_IMAGE if layout.is_image else OUTSIDE
+    return ranked[mean_square[ranked] > most**2]
 
 
 def check_magnitude(X: np.ndarray) -> None:
@@ -149,6 +197,13 @@ def parse_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]
         raise ValueError(
             f"image_shape must be (H, W) or (H, W, C) in positive ints; got {image_shape!r}."
         )
+    if len(sizes) == 3 and sizes[0] < 8 <= min(sizes[1:]):
+        channels, height, width = sizes
+        raise ValueError(
+            f"image_shape must be (H, W, C), channels last; got {image_shape!r}. Pass "
+            f"image_shape={(height, width, channels)!r} and order the rows so: `X.reshape(-1, "
+            f"{channels}, {height}, {width}).transpose(0, 2, 3, 1).reshape(len(X), -1)`."
+        )
     if min(sizes[:2]) < 8:
         raise ValueError(
             f"image_shape must be at least 8 x 8; got {image_shape!r}. "
@@ -157,7 +212,15 @@ def parse_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]
     if math.prod(sizes) != n_features:
         raise ValueError(
             f"image_shape={image_shape!r} has {math.prod(sizes)} pixels, "
-            f"but X has {n_features} features."
+            f"but X has {n_features} features.{_remedy(sizes, n_features)}"
         )
     height, width, channels = (*sizes, 1)[:3]
     return int(height), int(width), int(channels)
+
+
+def _remedy(sizes: tuple[int, ...], n_features: int) -> str:
+    """Say what to pass where the channels were left out."""
+    channels, rest = divmod(n_features, math.prod(sizes))
+    if len(sizes) == 3 or rest or channels not in (2, 3, 4):
+        return ""
+    return f" For {channels} channels a pixel pass image_shape={(*sizes, channels)!r}."

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ._arrays import as_tensor, row_blocks
 from ._codes import CodeSpec, Prior
 from ._collapse import Evidence
-from ._layout import Layout, row_blocks
+from ._layout import Layout
 from ._networks import Encoder
 from ._phases import GAME
 from ._rows import Source
@@ -169,7 +170,7 @@ class FittedModel:
     def _drawn_style(self, codes: Tensor, rng: torch.Generator) -> Tensor:
         """Continuous codes and z from where real rows of each row's category lie."""
         own = torch.empty_like(codes[:, : self.spec.n_categorical])
-        own[:, self.order] = codes[:, : self.spec.n_categorical]
+        own[:, as_tensor(self.order)] = codes[:, : self.spec.n_categorical]
         return self.trainer.players.aggregate.draw(own, rng)
 
     # -- priors and measures -------------------------------------------------------------------

@@ -308,6 +308,10 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
         fits = array.dtype == np.float64 and array.shape == (() if is_image else layout.shape)
         require(fits, "the scaling of rows does not fit their shape")
     require((layout.scale > 0).all(), "the scale of a column is not above 0")
+    for far in (layout.limits, layout.stand_in):
+        fits = far is None or (far.dtype == np.float64 and far.shape == (2, *layout.shape))
+        require(fits, "the limits of columns do not fit the shape of rows")
+    require((layout.limits is None) == (layout.stand_in is None), "a part of the limits is missing")
     require(type(settings.architecture) in ARCHITECTURES, "the architecture is not valid")
     augment = settings.augment
     fits = isinstance(augment, GaussianNoise) or augment is identity

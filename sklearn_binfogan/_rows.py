@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from scipy.sparse import issparse
-from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from ._layout import BLOCK, Layout, row_blocks
+from ._arrays import BLOCK, as_numpy, as_tensor, row_blocks
+from ._input import check_flat, hint_at_images, validated
+from ._layout import Layout
 
-DTYPES = [np.float64, np.float32, np.uint8]
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
 MAX_JUDGED, BLOCK_OF_JUDGED = 10_000, 1000
 
@@ -27,7 +27,7 @@ class StoredRows:
     source : array-like
         Has `shape` and gives the rows of a slice; by rising row numbers too it is faster.
     dtype : dtype
-        Of what is read, one of `DTYPES`.
+        Of what is read: float64, float32 or uint8.
     """
 
     def __init__(self, source: Any, dtype: Any) -> None:
@@ -63,19 +63,33 @@ def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
         Gets `n_features_in_` and `feature_names_in_` if `reset`, else X is checked against them.
     X : array-like of shape (n_samples, n_features)
         Memory maps and arrays that can be sliced (zarr, h5py, Dask) stay where they are.
+        Torch tensors are taken like NumPy arrays.
     reset : bool
 
     Raises
     ------
     ValueError
-        If X is not finite, empty, not two-dimensional, or has other columns than in `fit`.
+        If X is not finite, empty, not two-dimensional, holds what is no number, or has other
+        columns than in `fit`.
+
+    Warns
+    -----
+    ImageShapeWarning
+        If `reset`, and the rows look like images that are taken as a table.
     """
+    X = as_numpy(X)
+    check_flat(X)
     if not _is_stored(X) or len(X.shape) != 2 or X.shape[0] == 0:
-        return validate_data(estimator, X, dtype=DTYPES, reset=reset)
-    for block in row_blocks(X):
-        checked = validate_data(estimator, np.asarray(block), dtype=DTYPES, reset=reset)
-        reset = False
-    return StoredRows(X, checked.dtype)
+        rows: Source = validated(estimator, X, reset)
+    else:
+        must_reset = reset
+        for block in row_blocks(X):
+            checked = validated(estimator, np.asarray(block), must_reset)
+            must_reset = False
+        rows = StoredRows(X, checked.dtype)
+    if reset:
+        hint_at_images(estimator, rows)
+    return rows
 
 
 def _is_stored(X: Any) -> bool:
@@ -103,9 +117,10 @@ class Rows:
         self.X, self.layout, self.device = X, layout, torch.device(device)
         self.resident = self._copied() if _has_room(self.device, X) else None
         # For bytes, which are scaled where they are used.
-        self.center, self.scale = (
-            torch.as_tensor(values, dtype=torch.float32, device=self.device)
-            for values in (layout.center, layout.scale)
+        self.center, self.scale, *self.far = (
+            as_tensor(values).float().to(self.device)
+            for values in (layout.center, layout.scale, layout.limits, layout.stand_in)
+            if values is not None
         )
 
     def __len__(self) -> int:
@@ -120,6 +135,10 @@ class Rows:
             rows = self.resident[index]
         if rows.dtype == torch.uint8:
             rows = (rows.float() - self.center) / self.scale
+            if self.far:
+                limits, stand_in = self.far
+                rows = torch.where(rows < limits[0], stand_in[0], rows)
+                rows = torch.where(rows > limits[1], stand_in[1], rows)
         return self.layout.to_network(rows)
 
     def _copied(self) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ._arrays import as_tensor
 from ._codes import Prior
 
 Array = Any  # an ndarray, or a tensor on any device
@@ -45,7 +46,7 @@ class TrainingState:
 
     def copied(self) -> TrainingState:
         """Copy every array to a tensor, where it lies."""
-        return self._mapped(_copied)
+        return self._mapped(as_tensor)
 
     def in_phase(self, progress: Progress) -> TrainingState:
         """Say where the running phase stands."""
@@ -63,11 +64,6 @@ class TrainingState:
 def _is_finite(array: Array) -> bool:
     finite = np.isfinite(array) if isinstance(array, np.ndarray) else array.isfinite()
     return bool(finite.all())
-
-
-def _copied(array: Array) -> Tensor:
-    # torch warns of arrays that it could not write to.
-    return array.detach().clone() if isinstance(array, Tensor) else torch.from_numpy(array.copy())
 
 
 def _to_numpy(array: Array) -> np.ndarray:

@@ -12,6 +12,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from ._arrays import as_tensor
 from ._codes import CodeSpec, Prior
 from ._networks import Encoder
 from ._rows import Rows
@@ -207,7 +208,7 @@ class Supervision:
     def _judged(self, encoder: Encoder) -> tuple[Labels, np.ndarray]:
         """Labelled rows and their posteriors in the first code, (n_heads, n, K)."""
         labels = self.labels.thinned()
-        blocks = torch.from_numpy(labels.rows).to(self.rng.device).split(BLOCK)
+        blocks = as_tensor(labels.rows).to(self.rng.device).split(BLOCK)
         logits = [
             encoder.sub_head_logits(encoder.category_trunk(self.rows.take(block)))
             for block in blocks

@@ -13,6 +13,7 @@ from skorch.callbacks import Callback
 from skorch.history import History
 from torch import Tensor
 
+from ._arrays import as_tensor
 from ._codes import Prior
 from ._net import AdversarialNet, divergence
 from ._networks import AdditiveNoise
@@ -185,7 +186,7 @@ class Trainer:
     def _go_on(self, begun: Progress, n_steps: int) -> None:
         if self.common.supervision is not None and begun.assignment is not None:
             self.common.supervision.assign_as(begun.assignment)
-        order = torch.from_numpy(begun.order).to(self.device)
+        order = as_tensor(begun.order).to(self.device)
         self._train_phase(begun.phase, n_steps, order, begun.position)
 
     @contextmanager

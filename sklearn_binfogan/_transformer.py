@@ -12,10 +12,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from ._arrays import subsample
 from ._base import _BInfoGAN, new_training, orders_by_size, squeezed
 from ._callbacks import FitTasks
 from ._codes import is_count
-from ._layout import subsample
+from ._input import warn_if_outside
 from ._model import FittedModel
 from ._phases import CONSISTENCY, GAME
 from ._presets import CONSTRAINTS
@@ -272,6 +273,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             trainer = new_training(self, X, seed)
         else:
             model = self._model
+            warn_if_outside(self, model.layout, X)
             trainer = self._restored(model.settings, model.state()).load_rows(X)
         recipe = trainer.settings.recipe
         n_steps = -(-len(X) // recipe.batch_size)

@@ -96,7 +96,7 @@ def confident(labels, certainty=0.99):
 def test_categories_of_rows_that_do_not_match_those_of_samples():
     labels = np.arange(N) % 4
     moved = np.where(np.arange(N) % 3 == 0, labels, RNG.integers(0, 4, N))
-    posteriors = {"posterior": confident(labels), "moved_posterior": confident(moved)}
+    posteriors = {"posterior": confident(labels), "augmented_posterior": confident(moved)}
     sentence = one_finding(sound(**posteriors))
     assert "do not match between samples and rows" in sentence
     assert "100% of the samples rightly, but 0% of what it says of rows" in sentence
@@ -107,7 +107,7 @@ def test_categories_of_rows_that_do_not_match_those_of_samples():
 def test_rows_that_mostly_keep_their_category_match():
     labels = np.arange(N) % 4
     moved = np.where(np.arange(N) % 8, labels, RNG.integers(0, 4, N))
-    posteriors = {"posterior": confident(labels), "moved_posterior": confident(moved)}
+    posteriors = {"posterior": confident(labels), "augmented_posterior": confident(moved)}
     assert findings(sound(**posteriors)) == []
 
 
@@ -117,7 +117,7 @@ def test_categories_that_samples_do_not_show_either_are_not_called_unmatched():
     drawn = sound().drawn
     lost = drawn.copy()
     lost[:, :4] = np.eye(4)[np.where(np.arange(N) % 5, labels, (labels + 1) % 4)]
-    posteriors = {"posterior": confident(labels), "moved_posterior": confident(moved)}
+    posteriors = {"posterior": confident(labels), "augmented_posterior": confident(moved)}
     assert findings(sound(**posteriors, drawn=drawn, found=lost)) == []
 
 

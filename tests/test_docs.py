@@ -20,7 +20,15 @@ from numpydoc.validate import validate
 import sklearn_binfogan
 
 ROOT = Path(__file__).resolve().parents[1]
-PUBLIC_MODULES = ["", ".datasets", ".distributed", ".inspection", ".metrics", ".persistence"]
+PUBLIC_MODULES = [
+    "",
+    ".datasets",
+    ".distributed",
+    ".exceptions",
+    ".inspection",
+    ".metrics",
+    ".persistence",
+]
 # Checks of numpydoc that are not asked for.
 LEFT_OUT = {
     "ES01",  # a summary of one line can say it all

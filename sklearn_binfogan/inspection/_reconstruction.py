@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
-from .._layout import subsample
+from .._arrays import subsample
 from ._choice import check_count
 from ._display import RowsDisplay
 from ._drawing import spaced

@@ -1,0 +1,63 @@
+"""Arrays by blocks of rows, and between NumPy and torch: tensors of users, read-only arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import gen_batches
+from torch import Tensor
+
+BLOCK = 1024  # rows
+
+
+def row_blocks(X: Any) -> Iterator[Any]:
+    """Slices of at most `BLOCK` rows, one after the other, of any array that can be sliced."""
+    return (X[rows] for rows in gen_batches(X.shape[0], BLOCK))
+
+
+def subsample(X: Any, n: int) -> Any:
+    """At most `n` of the rows: every second, third or so of any array that can be sliced."""
+    return X[:: math.ceil(len(X) / n)]
+
+
+def as_numpy(values: Any) -> Any:
+    """Turn a torch tensor, or a list of them, into a NumPy array; leave all else as it is.
+
+    The tensor may lie on any device and ask for a gradient. bfloat16, which NumPy lacks, becomes
+    float32.
+
+    Raises
+    ------
+    TypeError
+        If the tensor is sparse.
+    """
+    if isinstance(values, list | tuple) and values and isinstance(values[0], Tensor):
+        return np.stack([as_numpy(value) for value in values])
+    if not isinstance(values, Tensor):
+        return values
+    if values.layout != torch.strided:
+        raise TypeError(
+            f"A sparse tensor was passed ({values.layout}), but dense data is required: use "
+            "`X.to_dense()`."
+        )
+    tensor = values.detach().cpu()
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    return tensor.resolve_conj().resolve_neg().numpy()
+
+
+def as_tensor(values: np.ndarray | Tensor) -> Tensor:
+    """Copy an array or a tensor to a tensor of its own.
+
+    torch warns of arrays that are read-only, such as memory maps and what joblib sends to other
+    processes, since it could write to them. It may write to a copy.
+    """
+    return (
+        values.detach().clone()
+        if isinstance(values, Tensor)
+        else torch.from_numpy(np.array(values))
+    )

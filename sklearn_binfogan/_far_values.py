@@ -1,0 +1,156 @@
+"""Values far from all others of their column, such as a -999 that stands for "missing"."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._arrays import row_blocks
+
+SAMPLE = 2000  # rows that show how far the values of a column lie apart
+GAP = 5.0  # times the width of all nearer values: a wider gap sets apart what lies beyond
+SPOILT = 3.0  # times the deviation of the others: from there on far values spoil a scale
+FEW, RARE = 10, 0.1  # levels of a column, beside which far values must be no larger a share
+MARGIN = 1.0  # deviations beyond the others, for far values that differ from each other
+
+
+class NearValues(NamedTuple):
+    """What columns hold without the values far from all others.
+
+    Parameters
+    ----------
+    columns : ndarray of int64, shape (n_columns,)
+        Numbers of the columns whose scale far values would spoil.
+    mean, deviation : ndarray of float64, shape (n_columns,)
+        Of all other values.
+    limits : ndarray of float64, shape (2, n_columns)
+        What is below the first or above the second is far; infinite where nothing is.
+    stand_in : ndarray of float64, shape (2, n_columns)
+        What to take for what is below, and above.
+    """
+
+    columns: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+    limits: np.ndarray
+    stand_in: np.ndarray
+
+    @classmethod
+    def of(cls, X: Any, deviation: np.ndarray) -> NearValues:
+        """Find the columns that far values spoil, and look at them without.
+
+        Far values that repeat each other, such as -999, stand for "missing": the mean takes their
+        place. Others are cut off beside the nearest value.
+
+        Parameters
+        ----------
+        X : array that can be sliced, shape (n_samples, n_features)
+        deviation : ndarray of float64, shape (n_features,)
+            Of all values.
+        """
+        fences = _fences(X)
+        columns = np.flatnonzero(np.isfinite(fences).any(axis=0))
+        fences = fences[:, columns]
+        if len(columns) == 0:
+            return cls(columns, fences[0], fences[0], fences, fences)
+        near = _Near(len(columns))
+        far = _Far(len(columns)), _Far(len(columns))
+        for block in row_blocks(X):
+            values = block[:, columns].astype(np.float64)
+            is_far = values < fences[0], values > fences[1]
+            for side, where in zip(far, is_far, strict=True):
+                side.add(values, where)
+            near.add(np.where(is_far[0] | is_far[1], np.nan, values))
+        edges, mean, scale = near.edges, near.mean, near.deviation
+        gaps = far[0].distance(edges[0]), far[1].distance(edges[1])
+        apart = np.minimum(*gaps) > GAP * (edges[1] - edges[0])  # of all rows, not of the sample
+        spoilt = apart & (scale > 0) & (deviation[columns] >= SPOILT * scale)
+        beside = edges + MARGIN * np.stack([-scale, scale])
+        repeated = np.stack([side.repeat() for side in far])
+        limits = np.where(np.isinf(fences) | repeated, fences, beside)
+        stand_in = np.where(np.isinf(fences), fences, np.where(repeated, mean, beside))
+        return cls(*(part[..., spoilt] for part in (columns, mean, scale, limits, stand_in)))
+
+
+class _Near:
+    """Range, mean and deviation of some columns, block by block; NaN is passed over.
+
+    `StandardScaler` does not forgive a first block without any value of a column.
+    """
+
+    def __init__(self, n_columns: int) -> None:
+        self.edges = np.stack([np.full(n_columns, np.inf), np.full(n_columns, -np.inf)])
+        self.counts = np.zeros(n_columns)
+        self.sums, self.squares, self.origin = np.zeros((3, n_columns))
+
+    def add(self, values: np.ndarray) -> None:
+        self.edges[0] = np.fmin(self.edges[0], np.fmin.reduce(values))
+        self.edges[1] = np.fmax(self.edges[1], np.fmax.reduce(values))
+        # Sums from a value of the column on: of large values the squares would lose the rest.
+        first = (self.counts == 0) & np.isfinite(self.edges[0])
+        self.origin = np.where(first, self.edges[0], self.origin)
+        self.counts += np.isfinite(values).sum(axis=0)
+        self.sums += np.nansum(values - self.origin, axis=0)
+        self.squares += np.nansum((values - self.origin) ** 2, axis=0)
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.origin + self.sums / self.counts
+
+    @property
+    def deviation(self) -> np.ndarray:
+        variance = self.squares / self.counts - (self.sums / self.counts) ** 2
+        return np.sqrt(np.maximum(variance, 0))
+
+
+class _Far:
+    """Far values of some columns on one side, block by block: which, and how many."""
+
+    def __init__(self, n_columns: int) -> None:
+        self.kinds: list[set[float]] = [set() for _ in range(n_columns)]
+        self.counts = np.zeros(n_columns, np.int64)
+
+    def add(self, values: np.ndarray, is_far: np.ndarray) -> None:
+        self.counts += is_far.sum(axis=0)
+        for i in np.flatnonzero(is_far.any(axis=0)).tolist():
+            self.kinds[i].update(values[is_far[:, i], i].tolist())
+
+    def repeat(self) -> np.ndarray:
+        """Whether, on average, each value of a column comes twice."""
+        return 2 * np.array([len(kinds) for kinds in self.kinds]) <= self.counts
+
+    def distance(self, edges: np.ndarray) -> np.ndarray:
+        """From the edge of the near values of each column to the nearest far one."""
+        pairs = zip(self.kinds, edges.tolist(), strict=True)
+        return np.array([min((abs(v - edge) for v in ks), default=np.inf) for ks, edge in pairs])
+
+
+def _fences(X: Any) -> np.ndarray:
+    """Where far values begin below and above, (2, n_features); infinity where none are."""
+    extremes = [(block.min(axis=0), block.max(axis=0)) for block in row_blocks(X)]
+    least = np.min([low for low, _ in extremes], axis=0)
+    largest = np.max([high for _, high in extremes], axis=0)
+    rows = X[:: -(-X.shape[0] // SAMPLE)]
+    values = np.concatenate([rows, least[None], largest[None]]).astype(np.float64)
+    fences = [_fences_of_column(*np.unique(column, return_counts=True)) for column in values.T]
+    return np.array(fences).T
+
+
+def _fences_of_column(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """Go outwards from the middle of distinct sorted values up to the first gap too wide."""
+    nowhere = -np.inf, np.inf
+    # Inwards of the quantiles: of few values too, the first and the last are not in the middle.
+    low = np.quantile(values, 0.1, method="higher")
+    high = np.quantile(values, 0.9, method="lower")
+    if low >= high:  # three values or fewer: nothing tells near from far
+        return nowhere
+    below, above = values[values <= low][::-1], values[values >= high]
+    down = np.flatnonzero(-np.diff(below) > GAP * (high - below[:-1]))
+    up = np.flatnonzero(np.diff(above) > GAP * (above[:-1] - low))
+    low, high = below[down[0] if len(down) else -1], above[up[0] if len(up) else -1]
+    is_near = (values >= low) & (values <= high)
+    if is_near.sum() < FEW and counts[~is_near].sum() > RARE * counts.sum():
+        return nowhere  # 1, 10, 100 and 1000 may be as they should
+    reach = GAP * (high - low)
+    return low - reach if len(down) else -np.inf, high + reach if len(up) else np.inf

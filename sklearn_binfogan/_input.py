@@ -1,0 +1,274 @@
+"""What users get wrong in X: errors that say what to do, and warnings at the user's own line."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from ._arrays import row_blocks
+from ._layout import Layout, outside
+from .exceptions import ImageShapeWarning, ScaleWarning
+
+DTYPES = [np.float64, np.float32, np.uint8]
+SMALLEST_SIDE = 8  # pixels of an image
+MOST_LOOKED_AT = 1000  # rows
+LIKENESS = 0.15  # by which pixels side by side are more correlated than those half a row apart
+MOST_NAMED = 5  # columns, or values, in a message
+OURS = ("sklearn_binfogan", "sklearn", "joblib")
+
+
+def validated(estimator: Any, X: Any, reset: bool) -> np.ndarray:
+    """Validate X as scikit-learn does, with errors that name the column and the remedy.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If X is not finite, empty, not two-dimensional, holds what is no number, or has other
+        columns than in `fit`.
+    """
+    check_flat(X)
+    try:
+        return validate_data(estimator, X, dtype=DTYPES, reset=reset)
+    except (TypeError, ValueError) as error:
+        explanation = _no_numbers(X)
+        if explanation is None:
+            raise
+        raise ValueError(explanation) from error
+
+
+def check_flat(X: Any) -> None:
+    """Raise ValueError if X has the shape of images instead of rows."""
+    is_nested = isinstance(X, list) and len(X) > 0 and isinstance(X[0], list | np.ndarray)
+    shape: tuple[int, ...] = _shape_of(X[0]) if is_nested else tuple(getattr(X, "shape", ()))[1:]
+    if len(shape) < 2:
+        return
+    first = f"Found array with dim {len(shape) + 1}, rows of shape {shape}: "
+    if len(shape) == 3 and shape[0] < SMALLEST_SIDE <= min(shape[1:]):
+        raise ValueError(
+            f"{first}the channels must come last. Flatten with `X.transpose(0, 2, 3, 1)"
+            f".reshape(len(X), -1)` and pass `image_shape={(*shape[1:], shape[0])}`."
+        )
+    raise ValueError(f"{first}flatten with `X.reshape(len(X), -1)` and pass `image_shape={shape}`.")
+
+
+def _shape_of(nested: Any) -> tuple[int, ...]:
+    """Shape of a list of lists; none where their lengths differ."""
+    try:
+        return np.shape(nested)
+    except ValueError:
+        return ()
+
+
+def _no_numbers(X: Any) -> str | None:
+    """Say which columns hold text, dates or missing values; None if there are none."""
+    found = {name: values for name, column in _columns(X) for values in _no_number(column)}
+    if not found:
+        return None
+    names, value = _listed(list(found), ", "), next(iter(found.values()))
+    if _is_missing(value):
+        remedy = "fill in missing values before, for instance by SimpleImputer"
+    else:
+        remedy = (
+            "turn the column into numbers before, for instance by OneHotEncoder("
+            "sparse_output=False) in a make_column_transformer, or leave it out"
+        )
+    return f"X holds {value!r}, which is no number, in {names}: {remedy}."
+
+
+def _columns(X: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Columns of a table of pandas, polars or pyarrow, or of an array, with what to call them."""
+    if hasattr(X, "iloc"):
+        for i, name in enumerate(X.columns):
+            yield f"column {name!r}", np.asarray(X.iloc[:, i])
+    elif hasattr(X, "columns") or hasattr(X, "column_names"):
+        for name in getattr(X, "column_names", None) or X.columns:
+            yield f"column {name!r}", np.asarray(X[name])
+    else:
+        try:
+            array = np.asarray(X, dtype=object)
+        except ValueError:  # rows of different lengths
+            return
+        if array.ndim == 2:
+            yield from ((_named(i), column) for i, column in enumerate(array.T))
+
+
+def _no_number(values: np.ndarray) -> list[Any]:
+    """List the first text, date or NA of a column, if there is one."""
+    if values.dtype.kind in "biufc":
+        return []
+    if values.dtype.kind in "mM":
+        return [str(values[0])]
+    for value in values.tolist():
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            is_plain = isinstance(value, str | bytes) or hasattr(value, "isoformat")
+            return [value] if is_plain or _is_missing(value) else []
+    return []
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN, NaT or pandas' NA."""
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    return isinstance(value, float | np.generic) and bool(value != value)
+
+
+def missing_labels(y: Any) -> tuple[list[int], Any] | None:
+    """Rows where a target is None, NaN or NA, and the first such value; None if there are none."""
+    values = np.asarray(y, dtype=None if isinstance(y, np.ndarray) else object).ravel()
+    if values.dtype.kind in "biuSU":
+        return None
+    rows = [i for i, value in enumerate(values.tolist()) if _is_missing(value)]
+    return (rows, values.tolist()[rows[0]]) if rows else None
+
+
+# -- warnings ----------------------------------------------------------------------------------
+
+
+def hint_at_images(estimator: Any, X: Any) -> None:
+    """Warn if rows to be taken as a table look like flattened square images.
+
+    All values must lie in a range of pixels, and pixels side by side and one below the other must
+    be more alike than those half a row apart: in a table the order of columns says no such thing.
+
+    Parameters
+    ----------
+    estimator : estimator
+        An architecture that was chosen by name is not questioned.
+    X : ndarray or StoredRows, shape (n_samples, n_features)
+    """
+    is_chosen = not isinstance(estimator.architecture, str) or estimator.architecture != "auto"
+    shape = _square(X.shape[1])
+    if estimator.image_shape is not None or is_chosen or shape is None:
+        return
+    rows = np.asarray(X[:: -(-X.shape[0] // MOST_LOOKED_AT)], dtype=np.float64)
+    if not (_are_pixels(rows) and _neighbours_are_alike(rows, shape)):
+        return
+    order = " (channels last)" if len(shape) == 3 else ""
+    warn_user(
+        f"The {X.shape[1]} columns of X look like the pixels of images, from {rows.min():g} to "
+        f"{rows.max():g}, but are taken as a table: image_shape is None. Pass image_shape={shape}"
+        f"{order} for networks that know which pixels lie side by side. If the rows are no "
+        "images, pass architecture='mlp'.",
+        ImageShapeWarning,
+    )
+
+
+def _square(n_columns: int) -> tuple[int, ...] | None:
+    """Shape of square images, grey or of three channels, with so many values."""
+    for channels in (1, 3):
+        side = math.isqrt(n_columns // channels)
+        if side >= SMALLEST_SIDE and side * side * channels == n_columns:
+            return (side, side) if channels == 1 else (side, side, channels)
+    return None
+
+
+def _are_pixels(rows: np.ndarray) -> bool:
+    """Whether values are whole numbers up to 255, or fill [0, 1] or [-1, 1]."""
+    low, high = rows.min(), rows.max()
+    if low >= 0 and 1 < high <= 255:
+        return bool((rows == np.rint(rows)).all())
+    return bool(low >= -1 and 0.5 < high <= 1)
+
+
+def _neighbours_are_alike(rows: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Whether pixels are more correlated with the next ones than with those half a row away."""
+    width, step = shape[1], math.prod(shape[2:])
+    deviation = rows.std(axis=0)
+    varies = deviation > 1e-9 * max(rows.max(), 1)
+    scaled = np.where(varies, (rows - rows.mean(axis=0)) / np.where(varies, deviation, 1), 0)
+
+    def likeness(lag: int) -> float:
+        both = varies[lag:] & varies[:-lag]
+        products = (scaled[:, lag:] * scaled[:, :-lag]).mean(axis=0)
+        return float(products[both].mean()) if both.any() else 0.0
+
+    beside, below = likeness(step), likeness(width * step)
+    apart = max(likeness(width // 2 * step), likeness((width + width // 2) * step))
+    return min(beside, below) > apart + LIKENESS
+
+
+def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
+    """Warn if a layout was learned without some values far from all others."""
+    if layout.limits is None:
+        return
+    columns = layout.cut_columns
+    low = layout.center[columns] + layout.limits[0, columns] * layout.scale[columns]
+    high = layout.center[columns] + layout.limits[1, columns] * layout.scale[columns]
+    found: list[dict[float, int]] = [{} for _ in columns]
+    for block in row_blocks(X):
+        values = block[:, columns]
+        for i in range(len(columns)):
+            far = values[(values[:, i] < low[i]) | (values[:, i] > high[i]), i]
+            for value, n in zip(*np.unique(far, return_counts=True), strict=True):
+                found[i][float(value)] = found[i].get(float(value), 0) + int(n)
+    texts = [
+        f"{name} holds {_values_and_counts(counts)}"
+        for name, counts in zip(_names(estimator, columns), found, strict=True)
+    ]
+    warn_user(
+        f"Some values lie far from all others of their column: {_listed(texts, '; ')}. The scale "
+        "is learned without them. Where such a value comes again and again the networks see the "
+        "column's mean in its place, else one just beyond the others. If it stands for a missing "
+        "value, fill it in before, for instance by SimpleImputer(missing_values=...).",
+        ScaleWarning,
+    )
+
+
+def warn_if_outside(estimator: Any, layout: Layout, X: Any) -> None:
+    """Warn if a later piece of `partial_fit` lies far outside the scale that the first one gave."""
+    columns = outside(layout, X)
+    if len(columns) == 0:
+        return
+    if layout.is_image:
+        worst, name, more = slice(None), "pixels go", ""
+        before = f"{layout.center:g} to {layout.center + layout.scale:g}"
+    else:
+        worst, names = columns[0], _names(estimator, columns)
+        name, more = f"{names[0]} goes", f"; so do {_listed(names[1:], ', ')}" * (len(names) > 1)
+        before = f"{layout.center[worst]:g} give or take {layout.scale[worst]:g}"
+    extremes = [(block[:, worst].min(), block[:, worst].max()) for block in row_blocks(X)]
+    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
+    warn_user(
+        "This piece lies far outside the scale that the first call of partial_fit learned: "
+        f"{name} from {low:g} to {high:g} here, where that piece had {before}{more}. The networks "
+        "can't tell such rows apart. Begin anew with a first piece that holds rows of all kinds, "
+        "or scale all pieces before, for instance by a StandardScaler that has seen them all.",
+        ScaleWarning,
+    )
+
+
+def _values_and_counts(counts: dict[float, int]) -> str:
+    """Most frequent values first."""
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    return _listed([f"{value:g} in {n} row{'s' * (n > 1)}" for value, n in ranked], ", ")
+
+
+def _listed(texts: list[str], separator: str) -> str:
+    more = f" and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else ""
+    return separator.join(texts[:MOST_NAMED]) + more
+
+
+def _names(estimator: Any, columns: Iterable[int]) -> list[str]:
+    """Call columns by their names, if X had names in `fit`."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return [_named(i) if names is None else f"column {names[i]!r}" for i in columns]
+
+
+def _named(number: int) -> str:
+    return f"column {number} (counted from 0)"
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn at the line of the user, through all calls of this package and scikit-learn."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].split(".")[0] in OURS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=max(level, 1))

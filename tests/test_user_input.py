@@ -1,0 +1,672 @@
+"""What users hand over: tensors, read-only arrays, far values, and mistakes with a clear answer."""
+
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import sklearn
+import torch
+from scipy.special import expit
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine, make_blobs
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, load, save
+from sklearn_binfogan._arrays import as_tensor
+from sklearn_binfogan._input import hint_at_images
+from sklearn_binfogan._layout import Layout, outside
+from sklearn_binfogan._rows import Rows
+from sklearn_binfogan.exceptions import ImageShapeWarning, ScaleWarning
+
+X, Y = make_blobs(120, centers=3, n_features=4, random_state=0)
+DIGITS = load_digits().data
+BUDGET = {"n_clusters": 3, "warmup_iter": 2, "max_iter": 2, "random_state": 0}
+RNG = np.random.default_rng(0)
+LARGE = RNG.random((200, 24 * 24))
+
+
+@pytest.fixture
+def no_warnings():
+    """Turn every warning into an error, but for those on two steps of training."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return BInfoGANTransformer(**BUDGET).fit(X)
+
+
+def unchanged(estimator, call, error, message):
+    """Expect an error that changes nothing in the estimator."""
+    state = dict(vars(estimator))
+    with pytest.raises(error, match=message) as caught:
+        call(estimator)
+    assert vars(estimator) == state
+    return str(caught.value)
+
+
+# -- read-only arrays ------------------------------------------------------------------------------
+
+
+def frozen(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+@pytest.mark.usefixtures("no_warnings")
+@pytest.mark.parametrize("source", [np.zeros(3), np.array(2.0), torch.zeros(3)])
+def test_as_tensor_copies(source):
+    if isinstance(source, np.ndarray):
+        source = frozen(source)
+
+    tensor = as_tensor(source)
+    tensor += 1
+
+    np.testing.assert_array_equal(np.asarray(source) + 1, tensor.numpy())
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_two_jobs_on_images_are_silent_and_equal_to_one():
+    params = {**BUDGET, "image_shape": (24, 24), "n_init": 2}
+
+    two = BInfoGANTransformer(**params, n_jobs=2).fit(LARGE)
+    one = BInfoGANTransformer(**params).fit(LARGE)
+
+    np.testing.assert_array_equal(two.transform(LARGE), one.transform(LARGE))
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_a_memory_mapped_model_is_silent_and_the_same(fitted, tmp_path):
+    joblib.dump(fitted, tmp_path / "model")
+
+    mapped = joblib.load(tmp_path / "model", mmap_mode="r")
+
+    assert not mapped._net.settings.layout.center.flags.writeable
+    np.testing.assert_array_equal(mapped.transform(X), fitted.transform(X))
+    for ours, theirs in zip(
+        mapped.sample(5, random_state=0), fitted.sample(5, random_state=0), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    codes = frozen(fitted.transform(X))
+    np.testing.assert_array_equal(mapped.inverse_transform(codes), fitted.inverse_transform(codes))
+    assert mapped.score(X) == fitted.score(X)
+    mapped.partial_fit(X)
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_a_model_in_another_process_is_silent_and_the_same(fitted):
+    # max_nbytes=1: each of its arrays is sent as a read-only memory map.
+    parallel = joblib.Parallel(n_jobs=2, max_nbytes=1)
+
+    codes = parallel(joblib.delayed(BInfoGANTransformer.transform)(fitted, X) for _ in range(2))
+
+    np.testing.assert_array_equal(codes[0], fitted.transform(X))
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_read_only_rows_and_labels():
+    few = np.where(np.arange(len(Y)) < 30, Y, -1)
+
+    ours = BInfoGANClassifier(warmup_iter=3, max_iter=2, random_state=0).fit(frozen(X), frozen(few))
+
+    theirs = BInfoGANClassifier(warmup_iter=3, max_iter=2, random_state=0).fit(X, few)
+    np.testing.assert_array_equal(ours.transform(frozen(X)), theirs.transform(X))
+    ours.predict_proba(frozen(X))
+
+
+# -- torch tensors ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[False, True], ids=["dispatch off", "dispatch on"])
+def dispatch(request):
+    with sklearn.config_context(array_api_dispatch=request.param):
+        yield
+
+
+TENSORS = {
+    "float64": torch.tensor(X),
+    "float32": torch.tensor(X, dtype=torch.float32),
+    "gradient": torch.tensor(X, requires_grad=True),
+    "bfloat16": torch.tensor(X, dtype=torch.bfloat16),
+    "float16": torch.tensor(X, dtype=torch.float16),
+    "int64": torch.tensor((X * 3).astype(np.int64)),
+    "uint8": torch.tensor((X * 3 + 60).astype(np.uint8)),
+    "list": [torch.tensor(row, requires_grad=True) for row in X],
+    "strided": torch.tensor(X.T.copy()).T,
+}
+
+
+def as_array(tensor):
+    if isinstance(tensor, list):
+        return np.stack([as_array(row) for row in tensor])
+    tensor = tensor.detach()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+@pytest.mark.usefixtures("dispatch", "no_warnings")
+@pytest.mark.parametrize("kind", TENSORS)
+def test_tensors_are_taken_like_arrays(kind):
+    tensor, array = TENSORS[kind], as_array(TENSORS[kind])
+
+    ours, theirs = (BInfoGANTransformer(**BUDGET).fit(data) for data in (tensor, array))
+
+    codes = ours.transform(tensor)
+    assert isinstance(codes, np.ndarray)
+    assert codes.dtype == (np.float32 if kind in ("float32", "bfloat16", "uint8") else np.float64)
+    np.testing.assert_array_equal(codes, theirs.transform(array))
+    np.testing.assert_array_equal(ours.predict(tensor), theirs.predict(array))
+    assert ours.score(tensor) == theirs.score(array)
+
+
+@pytest.mark.usefixtures("dispatch", "no_warnings")
+def test_tensors_in_further_methods(fitted):
+    tensor = TENSORS["gradient"]
+    codes = torch.tensor(fitted.transform(X), requires_grad=True)
+
+    rows = fitted.inverse_transform(codes)
+    first = BInfoGANTransformer(**BUDGET).partial_fit(tensor).partial_fit(tensor)
+    piped = make_pipeline(StandardScaler(), BInfoGANTransformer(**BUDGET)).fit(tensor.detach())
+
+    np.testing.assert_array_equal(rows, fitted.inverse_transform(fitted.transform(X)))
+    assert fitted.inverse_transform(codes.bfloat16()).dtype == np.float32
+    again = BInfoGANTransformer(**BUDGET).partial_fit(X).partial_fit(X)
+    np.testing.assert_array_equal(first.transform(tensor), again.transform(X))
+    assert len(piped.predict(tensor.detach())) == len(X)
+    assert BInfoGANTransformer(**BUDGET).fit_predict(tensor).shape == (len(X),)
+    assert BInfoGANTransformer(**BUDGET).fit_transform(tensor).shape == (len(X), 5)
+
+
+@pytest.mark.usefixtures("dispatch", "no_warnings")
+def test_tensors_as_labels():
+    ours = BInfoGANClassifier(warmup_iter=3, max_iter=2, random_state=0)
+    theirs = BInfoGANClassifier(warmup_iter=3, max_iter=2, random_state=0).fit(X, Y)
+
+    ours.fit(TENSORS["float64"], torch.tensor(Y))
+
+    np.testing.assert_array_equal(ours.predict(TENSORS["float64"]), theirs.predict(X))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
+@pytest.mark.usefixtures("dispatch")
+def test_tensors_on_a_gpu(fitted):
+    np.testing.assert_array_equal(fitted.transform(torch.tensor(X).cuda()), fitted.transform(X))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "transform"])
+def test_a_sparse_tensor_is_refused_like_a_sparse_matrix(fitted, method):
+    with pytest.raises(TypeError, match=r"dense data is required.*to_dense"):
+        getattr(fitted, method)(torch.tensor(X).to_sparse())
+
+
+# -- labels that are missing -----------------------------------------------------------------------
+
+MISSING = {
+    "None among numbers": [None, 0, 1],
+    "NaN": np.array([np.nan, 0, 1]),
+    "NaN among strings": np.array([np.nan, "a", "b"], dtype=object),
+    "None among strings": [None, "a", "b"],
+    "NA": pd.Series([pd.NA, 0, 1], dtype="Int64"),
+    "NA among strings": pd.Series([pd.NA, "a", "b"], dtype="string"),
+    "pandas' own strings": pd.Series([None, "a", "b"]),
+    "a category": pd.Series([None, "a", "b"], dtype="category"),
+    "a table": pd.DataFrame({"y": [None, 0, 1]}),
+    "polars": pl.Series([None, 0, 1]),
+    "polars' strings": pl.Series([None, "a", "b"]),
+    "a tensor": torch.tensor([np.nan, 0, 1]),
+}
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_missing_labels(kind):
+    y = MISSING[kind]
+    message = unchanged(
+        BInfoGANClassifier(), lambda clf: clf.fit(X[:3], y), ValueError, "y contains .* in row 0"
+    )
+    assert "mark rows without a label by -1" in message
+    assert "'-1' if classes are strings" in message
+
+
+def test_labels_marked_as_the_message_says():
+    y = np.where(np.arange(120) < 30, Y.astype(str), "-1")
+
+    clf = BInfoGANClassifier(warmup_iter=3, max_iter=0).fit(X, y)
+
+    assert clf.classes_.tolist() == ["0", "1", "2"]
+
+
+# -- images ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (
+            np.zeros((5, 9, 12)),
+            r"shape \(9, 12\).*X.reshape\(len\(X\), -1\).*image_shape=\(9, 12\)",
+        ),
+        (np.zeros((5, 9, 12, 3)), r"reshape\(len\(X\), -1\)` and pass `image_shape=\(9, 12, 3\)"),
+        (np.zeros((5, 3, 9, 12)), r"last.*transpose\(0, 2, 3, 1\).*image_shape=\(9, 12, 3\)"),
+        (torch.zeros((5, 9, 12)), r"image_shape=\(9, 12\)"),
+        (np.zeros((5, 9, 12)).tolist(), r"image_shape=\(9, 12\)"),
+        (list(np.zeros((5, 9, 12))), r"image_shape=\(9, 12\)"),
+    ],
+)
+def test_images_that_are_not_flat(method, images, message):
+    unchanged(
+        BInfoGANTransformer(**BUDGET), lambda e: getattr(e, method)(images), ValueError, message
+    )
+
+
+def test_images_that_are_not_flat_for_a_fitted_model(fitted):
+    with pytest.raises(ValueError, match="flatten with"):
+        fitted.predict(np.zeros((5, 2, 2)))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_channels_first(channels):
+    images = RNG.random((9, channels, 8, 10))
+    message = unchanged(
+        BInfoGANTransformer(**BUDGET, image_shape=(channels, 8, 10)),
+        lambda e: e.fit(images.reshape(9, -1)),
+        ValueError,
+        rf"\(H, W, C\), channels last; got \({channels}, 8, 10\)",
+    )
+    # What the message says to do is right.
+    assert f"image_shape=(8, 10, {channels})" in message
+    recipe = message.split("`")[1]
+    rows = eval(recipe, {"X": images.reshape(9, -1), "len": len})
+    np.testing.assert_array_equal(rows.reshape(9, 8, 10, channels)[..., 0], images[:, 0])
+
+
+def test_channels_left_out():
+    unchanged(
+        BInfoGANTransformer(**BUDGET, image_shape=(8, 8)),
+        lambda e: e.fit(np.zeros((9, 192))),
+        ValueError,
+        r"64 pixels, but X has 192 features. For 3 channels a pixel pass image_shape=\(8, 8, 3\)",
+    )
+
+
+def smooth_images(n, side, channels=1):
+    """Blots at random places."""
+    at = np.arange(side)
+    middle = RNG.uniform(2, side - 2, (2, n, 1))
+    lines = np.exp(-((at - middle) ** 2) / 4)
+    grey = lines[0][:, :, None] * lines[1][:, None, :]
+    return np.repeat(grey[..., None], channels, axis=3).reshape(n, -1)
+
+
+IMAGES = {
+    "digits": (DIGITS[:300], (8, 8)),
+    "few digits": (DIGITS[:20], (8, 8)),
+    "digits in [0, 1]": (DIGITS[:300] / 16, (8, 8)),
+    "digits in [-1, 1]": (DIGITS[:300] / 8 - 1, (8, 8)),
+    "black and white digits": ((DIGITS[:300] > 8).astype(float), (8, 8)),
+    "bytes": ((smooth_images(200, 12) * 255).astype(np.uint8), (12, 12)),
+    "colour": (smooth_images(200, 10, 3), (10, 10, 3)),
+}
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_forgotten_image_shape(kind):
+    images, shape = IMAGES[kind]
+    with pytest.warns(ImageShapeWarning) as caught:
+        hint_at_images(BInfoGANTransformer(), images)
+
+    assert len(caught) == 1
+    assert f"image_shape={shape}" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "fit_predict", "fit_transform"])
+def test_the_hint_comes_once_and_at_the_users_line(method):
+    gan = BInfoGANTransformer(**BUDGET, n_init=2)
+    with pytest.warns(ImageShapeWarning) as caught:
+        getattr(gan, method)(DIGITS[:60])
+    hints = [warning for warning in caught if warning.category is ImageShapeWarning]
+    assert [warning.filename for warning in hints] == [__file__]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ImageShapeWarning)
+        gan.predict(DIGITS[:60])
+        gan.partial_fit(DIGITS[:60])
+
+
+def test_the_hint_of_a_classifier_in_a_pipeline_is_at_the_users_line():
+    pipe = make_pipeline(MinMaxScaler(), BInfoGANClassifier(warmup_iter=2, max_iter=0))
+    with pytest.warns(ImageShapeWarning) as caught:
+        pipe.fit(DIGITS[:60], load_digits().target[:60])
+    assert __file__ in [warning.filename for warning in caught]
+
+
+def test_a_hint_that_is_an_error_changes_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ImageShapeWarning)
+        unchanged(
+            BInfoGANTransformer(**BUDGET), lambda e: e.fit(DIGITS[:60]), ImageShapeWarning, "8, 8"
+        )
+
+
+def one_hot(n_columns, n_levels):
+    parts = [np.eye(n_levels)[RNG.integers(0, n_levels, 300)] for _ in range(n_columns)]
+    return np.concatenate(parts, axis=1)
+
+
+def waves():
+    """Measurements in rows: neighbours are alike, but nothing lies below."""
+    phase, rate = RNG.random((2, 300, 1))
+    return (1 + np.sin(2 * np.pi * (phase + rate * np.arange(144) / 20))) / 2
+
+
+def walks():
+    steps = np.cumsum(RNG.normal(size=(300, 144)), axis=1)
+    return (steps - steps.min()) / np.ptp(steps)
+
+
+FACTORS = RNG.normal(size=(300, 10))
+TABLES = {
+    "iris": load_iris().data,
+    "wine": load_wine().data,
+    "breast cancer": load_breast_cancer().data,
+    "blobs": make_blobs(300, n_features=64, random_state=0)[0],
+    "blobs in [0, 1]": MinMaxScaler().fit_transform(make_blobs(300, n_features=64)[0]),
+    "noise": RNG.random((300, 64)),
+    "one column of 64 levels": one_hot(1, 64),
+    "8 columns of 8 levels": one_hot(8, 8),
+    "16 columns of 4 levels": one_hot(16, 4),
+    "words": RNG.poisson(0.3, (300, 100)).astype(float),
+    "shares": RNG.dirichlet(np.ones(64), 300),
+    "answers": np.clip(np.round(3 + FACTORS[:, :1] + RNG.normal(size=(300, 100))), 1, 5),
+    "groups of columns": expit(np.repeat(FACTORS, 10, axis=1) + RNG.normal(size=(300, 100))),
+    "ten sensors, ten times": expit(np.tile(FACTORS, 10) + RNG.normal(size=(300, 100))),
+    "waves": waves(),
+    "walks": walks(),
+    "shuffled digits": DIGITS[:300, np.random.default_rng(1).permutation(64)],
+    "digits without a column": DIGITS[:300, 1:],
+    "standardised digits": StandardScaler().fit_transform(DIGITS),
+    "zeros": np.zeros((20, 64)),
+    "one row": DIGITS[:1],
+}
+
+
+@pytest.mark.usefixtures("no_warnings")
+@pytest.mark.parametrize("kind", TABLES)
+def test_no_hint_on_tables(kind):
+    hint_at_images(BInfoGANTransformer(), TABLES[kind])
+
+
+@pytest.mark.usefixtures("no_warnings")
+@pytest.mark.parametrize("params", [{"image_shape": (8, 8)}, {"architecture": "mlp"}])
+def test_no_hint_where_the_choice_is_made(params):
+    hint_at_images(BInfoGANTransformer(**params), DIGITS)
+
+
+# -- columns that hold no numbers ------------------------------------------------------------------
+
+TEXT = {"size": [1.0, 2.0, 3.0], "kind": ["a", "b", "c"], "colour": ["red", "blue", "red"]}
+NO_NUMBERS = {
+    "pandas": (pd.DataFrame(TEXT), "'a'.*column 'kind', column 'colour'.*OneHotEncoder"),
+    "categories": (pd.DataFrame(TEXT).astype({"kind": "category"}), "'a'.*column 'kind'"),
+    "polars": (pl.DataFrame(TEXT), "'a'.*column 'kind', column 'colour'.*OneHotEncoder"),
+    "pyarrow": (pa.table(TEXT), "'a'.*column 'kind', column 'colour'.*OneHotEncoder"),
+    "dates": (pd.DataFrame({"a": [1.0], "day": pd.to_datetime(["2020-01-02"])}), "2020.*'day'"),
+    "one text": (pd.DataFrame({"a": [1.0, "?"]}), r"'\?'.*column 'a'"),
+    "same names": (pd.DataFrame([[1.0, "x"]], columns=["a", "a"]), "'x'.*column 'a'"),
+    "an array": (np.array([[1, "x"], [2, "y"]], dtype=object), r"'x'.*column 1 \(counted from 0"),
+    "strings": (np.array([["1", "x"], ["2", "y"]]), "'x'.*column 1"),
+    "lists": ([[1.0, "x"], [2.0, "y"]], "'x'.*column 1"),
+    "NA": (pd.DataFrame({"a": pd.Series([1, pd.NA], dtype=object)}), "<NA>.*'a'.*SimpleImputer"),
+}
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("kind", NO_NUMBERS)
+def test_columns_without_numbers(kind, method):
+    data, message = NO_NUMBERS[kind]
+    unchanged(
+        BInfoGANTransformer(**BUDGET), lambda e: getattr(e, method)(data), ValueError, message
+    )
+
+
+def test_other_errors_are_scikit_learns():
+    unchanged(
+        BInfoGANTransformer(**BUDGET),
+        lambda e: e.fit(np.array([[1, {}]], dtype=object)),
+        TypeError,
+        "dict",
+    )
+    unchanged(BInfoGANTransformer(**BUDGET), lambda e: e.fit([[1, 2], [3]]), ValueError, "inhomog")
+
+
+# -- values far from all others --------------------------------------------------------------------
+
+
+def with_far(value, rows, columns=(1,)):
+    data = X.copy()
+    data[np.ix_(rows, columns)] = value
+    return data
+
+
+@pytest.mark.parametrize("value", [-999.0, 9999.0, 1e6, -1e30])
+@pytest.mark.parametrize("columns", [(1,), (0, 2), (0, 1, 2, 3)])
+@pytest.mark.parametrize("n", [2, 12, 40])
+def test_a_value_that_stands_for_missing(value, columns, n):
+    rows = np.arange(n) * 3
+    others = np.setdiff1d(np.arange(len(X)), rows)
+
+    data = with_far(value, rows, columns)
+    scaled = Layout.table(data).scaled(data, np.float64)
+
+    usual = np.zeros_like(X)  # far values lie at the mean, all others as without them
+    for i in range(4):
+        if i in columns:
+            scaler = StandardScaler().fit(X[others, i : i + 1])
+            usual[others, i] = scaler.transform(X[others, i : i + 1])[:, 0]
+        else:
+            usual[:, i] = StandardScaler().fit_transform(X[:, i : i + 1])[:, 0]
+    np.testing.assert_allclose(scaled, usual, rtol=1e-9, atol=1e-9)
+
+
+def test_far_values_that_differ_are_cut_off_beside_the_others():
+    data = with_far(np.array([[-3e5], [1e5], [2e6]]), [0, 50, 100])
+    near = np.delete(X[:, 1], [0, 50, 100])
+
+    scaled = Layout.table(data).scaled(data, np.float64)[:, 1]
+
+    others = np.delete(scaled, [0, 50, 100])
+    np.testing.assert_allclose(others, (near - near.mean()) / near.std())
+    np.testing.assert_allclose(scaled[0], others.min() - 1)
+    np.testing.assert_allclose(scaled[[50, 100]], others.max() + 1)
+
+
+def test_a_mark_for_missing_among_few_levels():
+    column = RNG.integers(1, 6, (300, 1)).astype(float)
+    column[::20] = 99
+
+    scaled = Layout.table(column).scaled(column, np.float64)[:, 0]
+
+    np.testing.assert_array_equal(scaled[::20], 0)
+    assert 0.9 < scaled.std() < 1
+
+
+def test_two_values_that_stand_for_missing():
+    data = with_far(-999, [0, 1, 2])
+    data[5:9, 1] = 9999
+
+    scaled = Layout.table(data).scaled(data, np.float64)[:, 1]
+
+    np.testing.assert_array_equal(scaled[[0, 1, 2, 5, 6, 7, 8]], 0)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        X[:, 1],
+        RNG.normal(size=500),
+        RNG.lognormal(0, 1, 500),
+        RNG.standard_t(3, 500),
+        RNG.pareto(3, 500),
+        RNG.poisson(0.02, 500).astype(float),
+        (RNG.random(500) < 0.01).astype(float),
+        np.where(RNG.random(500) < 0.01, -999.0, 0.0),  # nothing says which of two is far
+        np.where(RNG.random(500) < 0.02, RNG.lognormal(0, 1, 500), 0),
+        RNG.choice([0.0, 1, 100], 500),
+        RNG.choice([1.0, 10, 100, 1000], 500),
+        np.r_[RNG.normal(size=450), RNG.normal(30, 1, 50)],  # a small cluster
+        np.full(500, 7.0),
+        1.7e9 + RNG.normal(size=500),
+    ],
+)
+def test_ordinary_columns_are_scaled_as_ever(column):
+    layout = Layout.table(column[:, None])
+
+    assert layout.limits is None
+    assert layout.stand_in is None
+    np.testing.assert_array_equal(layout.center, StandardScaler().fit(column[:, None]).mean_)
+
+
+def test_columns_beside_one_with_far_values_stay_as_they_are():
+    layout, usual = Layout.table(with_far(-999, [3, 4])), Layout.table(X)
+
+    others = [0, 2, 3]
+    np.testing.assert_array_equal(layout.center[others], usual.center[others])
+    np.testing.assert_array_equal(
+        layout.scaled(X, np.float64)[:, others], usual.scaled(X, np.float64)[:, others]
+    )
+
+
+def test_rare_far_values_among_many_rows_are_found():
+    """They are few beside the rows that are sampled to look at a column."""
+    column = RNG.normal(size=(30_001, 1))
+    column[[7, 20_011]] = -999
+
+    layout = Layout.table(column)
+
+    assert layout.cut_columns.tolist() == [0]
+    np.testing.assert_allclose(layout.scale, 1, atol=0.02)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_sorted_rows_with_whole_blocks_of_far_values(dtype):
+    column = RNG.normal(5, 2, (6000, 1)).astype(dtype)
+    column[:2000] = -999
+    others = column[2000:].astype(np.float64)
+
+    for rows in (column, column[::-1]):
+        layout = Layout.table(rows)
+        np.testing.assert_allclose(layout.center, others.mean(), rtol=1e-12)
+        np.testing.assert_allclose(layout.scale, others.std(), rtol=1e-9)
+
+
+def test_bytes_are_treated_like_floats():
+    data = RNG.integers(0, 9, (60, 3)).astype(np.uint8)
+    data[::10, 1] = 255
+    layout = Layout.table(data)
+
+    batch = Rows(data, layout, "cpu").take(torch.arange(60)).numpy()
+
+    assert layout.cut_columns.tolist() == [1]
+    np.testing.assert_allclose(batch, layout.scaled(data, np.float32), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_columns", [2, 4])
+def test_clusters_are_found_beside_far_values(n_columns):
+    data, y = make_blobs(300, centers=3, n_features=4, random_state=0)
+    data[np.ix_([0, 100, 200], range(n_columns))] = -999
+    with pytest.warns(ScaleWarning):
+        labels = BInfoGANTransformer(3, max_iter=0, random_state=0).fit_predict(data)
+
+    whole = np.delete(np.arange(300), [0, 100, 200])
+    assert adjusted_rand_score(y[whole], labels[whole]) > 0.95
+
+
+def test_the_warning_names_columns_values_and_rows():
+    frame = pd.DataFrame(with_far(-999, [3, 4, 60], (1, 2)), columns=list("abcd"))
+    frame.loc[70, "d"] = 12345.0
+    with pytest.warns(ScaleWarning) as caught:
+        BInfoGANTransformer(**BUDGET, n_init=2).fit(frame)
+
+    (warning,) = [w for w in caught if w.category is ScaleWarning]
+    assert warning.filename == __file__
+    message = str(warning.message)
+    assert "column 'b' holds -999 in 3 rows" in message
+    assert "column 'c' holds -999 in 3 rows" in message
+    assert "column 'd' holds 12345 in 1 row;" in message or "12345 in 1 row." in message
+    assert "'a'" not in message
+
+
+def test_a_model_with_far_values_is_saved_and_pickled(tmp_path):
+    data = with_far(-999, [3, 4])
+    with pytest.warns(ScaleWarning):
+        gan = BInfoGANTransformer(**BUDGET).fit(data)
+
+    save(gan, tmp_path / "model")
+    joblib.dump(gan, tmp_path / "pickle")
+
+    for again in (load(tmp_path / "model"), joblib.load(tmp_path / "pickle")):
+        np.testing.assert_array_equal(again.transform(data), gan.transform(data))
+
+
+# -- a later piece outside the scale ---------------------------------------------------------------
+
+
+def test_a_piece_outside_the_scale_of_the_first():
+    first, later = X.copy(), X.copy()
+    first[:, 2] = 7
+    later[:, 2] += 30_000
+    gan = BInfoGANTransformer(**BUDGET).partial_fit(pd.DataFrame(first, columns=list("abcd")))
+
+    with pytest.warns(ScaleWarning) as caught:
+        gan.partial_fit(pd.DataFrame(later, columns=list("abcd")))
+
+    (warning,) = [w for w in caught if w.category is ScaleWarning]
+    assert warning.filename == __file__
+    assert "column 'c' goes from 2" in str(warning.message)
+    assert "7 give or take 1" in str(warning.message)
+    assert "StandardScaler" in str(warning.message)
+
+
+def test_a_piece_outside_the_scale_of_images():
+    gan = BInfoGANTransformer(**BUDGET, image_shape=(8, 8)).partial_fit(DIGITS[:60] / 16)
+
+    with pytest.warns(ScaleWarning, match=r"pixels go from 0 to 16 here.*had 0 to 1\."):
+        gan.partial_fit(DIGITS[:60])
+
+
+def test_a_warning_that_is_an_error_changes_nothing():
+    gan = BInfoGANTransformer(**BUDGET).partial_fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ScaleWarning)
+        unchanged(gan, lambda e: e.partial_fit(X + 1e4), ScaleWarning, "column 0")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pieces_of_ordinary_columns_are_inside(seed):
+    rng = np.random.default_rng(seed)
+    columns = [
+        rng.normal(size=400),
+        rng.lognormal(0, 1, 400),
+        rng.standard_t(3, 400),
+        rng.poisson(0.05, 400),
+        (rng.random(400) < 0.02).astype(float),
+        np.arange(400) / 100 + rng.normal(size=400),  # a drift
+    ]
+    table = np.stack(columns, axis=1)
+
+    for start in range(50, 400, 50):
+        assert len(outside(Layout.table(table[:50]), table[start : start + 50])) == 0
+
+
+def test_the_worst_column_comes_first():
+    assert outside(Layout.table(X), X + np.array([0, 1e3, 1e5, 1e4])).tolist() == [2, 3, 1]
