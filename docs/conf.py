@@ -45,11 +45,10 @@ myst_heading_anchors = 4
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "ignore_pattern": r"(^|/)_",  # modules that examples share
     # The others take more than a minute: they are shown with committed pictures, and not run.
     "filename_pattern": "plot_digits",
     "image_scrapers": ("matplotlib",),
-    "reset_argv": lambda gallery_conf, script_vars: [],
+    "notebook_images": True,  # committed pictures travel within a notebook
     "download_all_examples": False,
     "min_reported_time": 1,
 }

@@ -9,18 +9,7 @@ codes are features for a classifier. Labels serve only to judge the result and t
 classifier.
 """
 
-# sphinx_gallery_start_ignore
-import argparse
 import os
-import sys
-from pathlib import Path
-
-import matplotlib
-
-if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and sys.platform == "linux":
-    matplotlib.use("Agg")
-
-# sphinx_gallery_end_ignore
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
@@ -39,22 +28,10 @@ from sklearn_binfogan.inspection import (
 )
 from sklearn_binfogan.metrics import match_clusters
 
-# sphinx_gallery_start_ignore
-try:
-    HERE = Path(__file__).parent
-except NameError:  # sphinx-gallery runs the code without a file
-    HERE = Path.cwd()
-
-parser = argparse.ArgumentParser(description="Cluster, generate and reconstruct digits.")
-parser.add_argument("--output", type=Path, default=HERE / "output", help="folder for pictures")
-parser.add_argument("--quick", action="store_true", help=argparse.SUPPRESS)  # a smoke test
-options = parser.parse_args()
-options.output.mkdir(parents=True, exist_ok=True)
-# sphinx_gallery_end_ignore
-
 SHAPE = (8, 8)
 N_CLUSTERS = 10
-BUDGET = {"warmup_iter": 20, "max_iter": 20} if options.quick else {}
+QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"  # a few steps, to try the page out
+BUDGET = {"warmup_iter": 5, "max_iter": 5} if QUICK else {}
 SEARCH_BUDGET = BUDGET or {"warmup_iter": 50, "max_iter": 50}
 
 # %%
@@ -86,64 +63,55 @@ print(f"Label-free score: {gan.score(X):.3f}")
 # --------
 # The displays of ``sklearn_binfogan.inspection`` work as scikit-learn's: ``from_estimator`` draws,
 # ``ax_`` and ``figure_`` are matplotlib's, and what is drawn can be read from their attributes.
+# Real digits come first, a row per cluster, those that the model is surest of on the left.
 
 CLUSTER_NAMES = [
     f"cluster {k} (digit {digit_of_cluster[k]})" if k in digit_of_cluster else f"cluster {k}"
     for k in range(N_CLUSTERS)
 ]
-
-
-def save(display, name):
-    """Write the figure of a display to the output folder."""
-    display.figure_.savefig(options.output / name, dpi=120, bbox_inches="tight")
-    print(f"wrote {options.output / name}")
-
-
-# %%
-# Real digits, a row per cluster, those that the model is surest of first.
-
 display = CodeGridDisplay.from_estimator(gan, X, n_columns=12)
 display.ax_.set_yticklabels(CLUSTER_NAMES)
-save(display, "real_digits.png")
+display.ax_.set_title("Real digits by cluster")
 
 # %%
 # Generated digits, a row per cluster.
 
 display = CodeGridDisplay.from_samples(gan, n_columns=12, random_state=0)
 display.ax_.set_yticklabels(CLUSTER_NAMES)
-save(display, "generated_digits.png")
+display.ax_.set_title("Generated digits by cluster")
 
 # %%
-# Each continuous code from -1 to 1, the other code and the noise at 0; beside it, what the code
-# changes on average: red pixels gain ink, blue ones lose it.
+# Each continuous code from -1 to 1, the other code and the noise at 0. The map beside each grid is
+# what the code changes on average: red pixels gain ink, blue ones lose it.
 
 figure, axes = plt.subplots(1, gan.n_continuous, figsize=(12, 5), layout="constrained")
 for code, ax in enumerate(axes):
-    display = TraversalDisplay.from_estimator(gan, code=code, ax=ax)
-save(display, "traversal.png")
+    TraversalDisplay.from_estimator(gan, code=code, ax=ax)
+    ax.set_title(f"Generated digits along continuous code {code}")
 
 # %%
 # The same question asked of real digits: lowest and highest values of the first continuous code.
 
-save(ExtremesDisplay.from_estimator(gan, X, code=0), "extremes.png")
+display = ExtremesDisplay.from_estimator(gan, X, code=0)
+display.ax_.set_title("Real digits by continuous code 0")
 
 # %%
 # Digits above their reconstructions G(E(x)), noise included: they keep more of the digit than its
 # cluster and two numbers.
 
 display = ReconstructionDisplay.from_estimator(gan, X, n_rows=45, n_columns=15, random_state=0)
-save(display, "reconstructions.png")
+display.ax_.set_title(f"Digits above their reconstructions, R2 = {display.r2:.2f}")
 
 # %%
 # How many digits each cluster holds, and how sure the model is of them.
 
-save(CodeUsageDisplay.from_estimator(gan, X), "usage.png")
+CodeUsageDisplay.from_estimator(gan, X)
 
 # %%
 # Losses by epoch, which is 50 steps, and the label-free score on rows held out. ``train_loss`` is
 # another sum in each phase.
 
-save(TrainingCurveDisplay.from_estimator(gan), "losses.png")
+TrainingCurveDisplay.from_estimator(gan)
 
 # %%
 # Choose lambda
@@ -162,3 +130,16 @@ for weight, mean in zip(
 ):
     print(f"lambda {weight:>4}: accuracy {mean:.1%} on average of 2 folds")
 print(f"Best lambda: {search.best_params_['binfogan__mi_weight']}")
+
+# sphinx_gallery_start_ignore
+# A script keeps its pictures in files; the gallery and its notebooks show them.
+if "__file__" in globals():
+    from pathlib import Path
+
+    output = Path(__file__).parent / "output"
+    output.mkdir(exist_ok=True)
+    names = "real_digits", "generated_digits", "traversal", "extremes", "reconstructions"
+    for number, name in zip(plt.get_fignums(), [*names, "usage", "training"], strict=True):
+        plt.figure(number).savefig(output / f"{name}.png", dpi=120, bbox_inches="tight")
+    print(f"Pictures are in {output}")
+# sphinx_gallery_end_ignore

@@ -7,81 +7,107 @@ A bidirectional InfoGAN with the paper's four codes of ten categories and four c
 fitted to colour images of digits without labels. Test images sorted by their codes give the paper's
 figure 3(b).
 
-``--data-dir`` names the folder with SVHN's ``train_32x32.mat`` and ``test_32x32.mat``. Without it,
-20 000 of MNIST's digits on photographs stand in, which needs MNIST. Without a GPU the fit takes a
-while: ``--quick`` tries the example out, and ``--model`` keeps the fitted model for the next time.
-These pages don't run it. The drawing itself is in ``_colour_figures.py`` beside it.
+SVHN's ``train_32x32.mat`` and ``test_32x32.mat`` are read from the folder that the environment
+variable ``SKLEARN_BINFOGAN_DATA`` names, or its subfolder ``svhn``. Where they are not, 20 000 of
+MNIST's digits on photographs stand in. The fit takes long without a GPU, so these pages don't run
+it: they show the pictures that it drew of the stand-in.
 """
 
-import sys
-from pathlib import Path
+# sphinx_gallery_thumbnail_path = 'images/svhn_continuous.png'
 
-try:
-    HERE = Path(__file__).parent
-except NameError:  # sphinx-gallery runs the code without a file
-    HERE = Path.cwd()
-sys.path.insert(0, str(HERE))
+import os
 
+import matplotlib.pyplot as plt
 import numpy as np
-from _colour_figures import (
-    N_QUICK,
-    draw_categories,
-    draw_ends,
-    draw_samples,
-    fit_or_load,
-    parse_arguments,
-)
 
-from sklearn_binfogan import AffineMove, ColourMove
+from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove
 from sklearn_binfogan.datasets import load_svhn, make_mnist_on_photos
+from sklearn_binfogan.inspection import CodeGridDisplay, ExtremesDisplay, ReconstructionDisplay
 from sklearn_binfogan.metrics import cluster_accuracy
 
-options = parse_arguments("Draw the paper's figures of house numbers.", HERE)
-N_STAND_IN = 20_000
+N_CLUSTERS, N_CONTINUOUS = (10, 10, 10, 10), 4  # the paper's
+QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"  # few rows and steps, to try the page out
+N_TRAIN, N_TEST = (600, 300) if QUICK else (20_000, 5_000)
+BUDGET = {"warmup_iter": 3, "max_iter": 3} if QUICK else {"warmup_iter": 1400, "max_iter": 1050}
 
 # %%
 # Data
 # ----
 
-
-def load_digits():
-    """Return images and digits for training, then for testing."""
-    if options.data_dir is not None:
-        svhn = load_svhn(options.data_dir)
-        return svhn.X_train, svhn.X_test, svhn.y_test
-    train = make_mnist_on_photos(N_STAND_IN, subset="train", random_state=0)
-    test = make_mnist_on_photos(N_STAND_IN // 4, subset="test", random_state=1)
-    return train.X, test.X, test.y
-
-
-X_train, X_test, y_test = load_digits()
-if options.quick:
-    X_train, X_test, y_test = X_train[:N_QUICK], X_test[:N_QUICK], y_test[:N_QUICK]
+try:
+    svhn = load_svhn()
+    X_train, X_test, y_test = svhn.X_train, svhn.X_test, svhn.y_test
+except FileNotFoundError:
+    train = make_mnist_on_photos(N_TRAIN, subset="train", random_state=0)
+    test = make_mnist_on_photos(N_TEST, subset="test", random_state=1)
+    X_train, X_test, y_test = train.X, test.X, test.y
+if QUICK:
+    X_train, X_test, y_test = X_train[:N_TRAIN], X_test[:N_TEST], y_test[:N_TEST]
 
 # %%
-# Fit, and draw
-# -------------
+# Fit
+# ---
 # The form of a digit alone tells it: categories are read from the contrast of colours, and T adds
-# shares of other images, moved by half an image. Then test images by the value of each categorical
-# code; those of lowest and highest value of each continuous code, by the first categorical one;
-# samples, and reconstructions.
+# shares of other images, moved by half an image.
 
-gan = fit_or_load(
-    X_train,
-    (32, 32, 3),
-    options,
+gan = BInfoGANTransformer(
+    n_clusters=N_CLUSTERS,
+    n_continuous=N_CONTINUOUS,
+    image_shape=(32, 32, 3),
     architecture="conv-contrast",
     augmentation=ColourMove(AffineMove(warp=0.12, reflect=True), clutter=1.0),
-    warmup_iter=1400,
-    max_iter=1050,
-)
-draw_categories(gan, X_test, options.output / "svhn_categories.png")
-draw_ends(gan, X_test, options.output / "svhn_continuous.png")
-draw_samples(gan, X_test, options.output / "svhn_samples.png")
+    include_noise=True,
+    random_state=0,
+    verbose=1,
+    **BUDGET,
+).fit(X_train)
 
 # %%
-# Do the codes tell different things, and does one tell the digit? Only here labels are used.
+# Do the codes tell different things, and does one tell the digit? First the mutual information of
+# each pair of codes, relative to the entropy; then the accuracy of each. Only here labels are used.
 
 print(np.round(gan.diagnostics_["code_information"], 2))
 for code, labels in enumerate(gan.predict(X_test).T):
     print(f"code {code}: one-to-one digit accuracy {cluster_accuracy(y_test, labels):.1%}")
+
+# %%
+# Categorical codes
+# -----------------
+# Test images drawn at random, a row per value of each code.
+#
+# .. image:: /images/svhn_categories.png
+#    :alt: Random test images by four categorical codes
+
+figure, axes = plt.subplots(2, 2, figsize=(11, 10), layout="constrained")
+for code, ax in enumerate(axes.flat):
+    CodeGridDisplay.from_estimator(
+        gan, X_test, categorical_code=code, order="random", random_state=0, ax=ax
+    )
+    ax.set_title(f"Test images by categorical code {code}")
+
+# %%
+# Continuous codes
+# ----------------
+# Test images of lowest and highest value of each code, a row per value of categorical code 0.
+#
+# .. image:: /images/svhn_continuous.png
+#    :alt: Test images of lowest and highest continuous codes
+
+figure, axes = plt.subplots(2, 2, figsize=(11, 10), layout="constrained")
+for code, ax in enumerate(axes.flat):
+    ExtremesDisplay.from_estimator(gan, X_test, code=code, ax=ax)
+    ax.set_title(f"Test images by continuous code {code}")
+
+# %%
+# Samples and reconstructions
+# ---------------------------
+#
+# .. image:: /images/svhn_samples.png
+#    :alt: Samples, and test images above their reconstructions
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
+CodeGridDisplay.from_samples(gan, random_state=0, ax=left)
+left.set_title("Generated images by categorical code 0")
+display = ReconstructionDisplay.from_estimator(gan, X_test, n_rows=50, random_state=0, ax=right)
+right.set_title(f"Test images above their reconstructions, R2 = {display.r2:.2f}")
+plt.show()
