@@ -184,7 +184,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         self.diagnostics_: dict[str, Any] = {
             **model.evaluate(rows),
             "cluster_sizes": sizes[0] if len(sizes) == 1 else sizes,
-            "findings": findings(model.evidence(rows)),
+            "findings": findings(model.evidence(rows, sizes)),
         }
         if len(sizes) > 1:
             self.diagnostics_["code_information"] = code_information(labels).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -32,7 +32,10 @@ class Evidence:
     spec : CodeSpec
     prior : list of ndarray
         Per categorical code the probability of each category.
+    sizes : list of list of int
+        Per categorical code the rows that each category holds, of all rows.
     rows, samples : ndarray of shape (n, n_features) and (m, n_features)
+        Scaled as the networks see them.
     posterior, augmented_posterior : ndarray of shape (n, n_categorical)
         q(c | x) and q(c | T x) of the rows.
     drawn, found : ndarray of shape (m, width)
@@ -43,6 +46,7 @@ class Evidence:
 
     spec: CodeSpec
     prior: list[np.ndarray]
+    sizes: list[list[int]]
     rows: np.ndarray
     samples: np.ndarray
     posterior: np.ndarray
@@ -54,7 +58,8 @@ class Evidence:
 
 def findings(evidence: Evidence) -> list[str]:
     """Every sign of collapse, a sentence each; empty if there is none."""
-    found = [*_dead_categories(evidence), *_merged_categories(evidence)]
+    found = [*_empty_categories(evidence), *_dead_categories(evidence)]
+    found += _merged_categories(evidence)
     found += _codes_alike(evidence)
     if not math.isnan(evidence.discriminator_loss):
         # What is wrong with categories of rows by themselves says more, and has another remedy.
@@ -64,16 +69,26 @@ def findings(evidence: Evidence) -> list[str]:
     return found
 
 
+def _empty_categories(evidence: Evidence) -> Iterator[str]:
+    for code, sizes in enumerate(map(np.array, evidence.sizes)):
+        empty = np.flatnonzero(sizes == 0)
+        if len(empty):
+            yield (
+                f"{_categories(evidence, code, empty).capitalize()} {_verb('hold', empty)} no row: "
+                f"of {len(sizes)} categories rows fill {len(sizes) - len(empty)}. Use fewer "
+                "n_clusters, or more warmup_iter."
+            )
+
+
 def _dead_categories(evidence: Evidence) -> Iterator[str]:
-    for code, part in enumerate(evidence.spec.category_slices):
-        sizes = _one_hot(evidence.posterior[:, part]).sum(axis=0)
-        promised = evidence.prior[code] * len(evidence.rows)
-        dead = np.flatnonzero((sizes < DEAD * promised) & (promised >= MIN_EXPECTED))
+    for code, sizes in enumerate(map(np.array, evidence.sizes)):
+        promised = evidence.prior[code] * sizes.sum()
+        dead = np.flatnonzero((sizes > 0) & (sizes < DEAD * promised) & (promised >= MIN_EXPECTED))
         if len(dead):
             yield (
-                f"{_categories(evidence, code, dead).capitalize()} hold almost no row: use fewer "
-                "n_clusters, cluster_prior='learned' if clusters differ much in size, or more "
-                "warmup_iter."
+                f"{_categories(evidence, code, dead).capitalize()} {_verb('hold', dead)} almost no "
+                "row: use fewer n_clusters, cluster_prior='learned' if clusters differ much in "
+                "size, or more warmup_iter."
             )
 
 
@@ -171,7 +186,18 @@ def _one_hot(posterior: np.ndarray) -> np.ndarray:
     return np.eye(posterior.shape[1])[posterior.argmax(axis=1)]
 
 
-def _categories(evidence: Evidence, code: int, numbers: Iterable[int]) -> str:
-    text = ", ".join(str(number) for number in numbers)
+def _categories(evidence: Evidence, code: int, numbers: Sequence[int] | np.ndarray) -> str:
+    """Name categories: "category 3", "categories 1 and 4", "categories 3 to 19"."""
+    listed = [int(number) for number in numbers]
+    if len(listed) > 2 and listed == list(range(listed[0], listed[-1] + 1)):
+        text = f"{listed[0]} to {listed[-1]}"
+    else:
+        *first, last = map(str, listed)
+        text = f"{', '.join(first)} and {last}" if first else last
+    noun = "category" if len(listed) == 1 else "categories"
     single = len(evidence.spec.categories) == 1
-    return f"categories {text}" if single else f"categories {text} of code {code}"
+    return f"{noun} {text}" if single else f"{noun} {text} of code {code}"
+
+
+def _verb(verb: str, numbers: np.ndarray) -> str:
+    return f"{verb}s" if len(numbers) == 1 else verb

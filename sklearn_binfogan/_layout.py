@@ -36,6 +36,8 @@ class Layout:
         Least and largest network input of each column, and what the networks see in place of what
         lies below and above; None: as it is. Only `table` gives them, and only where a column
         has values far from all others.
+    row_dtype : str
+        Of the rows that the model gives: "float64" where `fit` got float64, else "float32".
     """
 
     shape: tuple[int, ...]
@@ -43,6 +45,7 @@ class Layout:
     scale: np.ndarray
     limits: np.ndarray | None = None
     stand_in: np.ndarray | None = None
+    row_dtype: str = "float32"
 
     @classmethod
     def table(cls, X: Any) -> Layout:
@@ -64,7 +67,8 @@ class Layout:
         constant = (scaler.scale_ == 1) & (scaler.var_ != 1)
         # What rounding leaves of a large constant is not to look like a value.
         least = np.where(constant, ROUNDING * np.abs(scaler.mean_), 0)
-        layout = cls((X.shape[1],), scaler.mean_, np.maximum(scaler.scale_, least))
+        scale = np.maximum(scaler.scale_, least)
+        layout = cls((X.shape[1],), scaler.mean_, scale, row_dtype=_row_dtype(X))
         return layout._fitted_to(NearValues.of(X, layout.scale))
 
     @classmethod
@@ -81,7 +85,8 @@ class Layout:
         low, high = ranges[:, 0].min(), ranges[:, 1].max()
         check_magnitude(np.array([low, high]))
         span = high - low if high > low else 1.0
-        return cls((channels, height, width), np.asarray(low), np.asarray(span))
+        shape = (channels, height, width)
+        return cls(shape, np.asarray(low), np.asarray(span), row_dtype=_row_dtype(X))
 
     def _fitted_to(self, near: NearValues) -> Layout:
         """Scale some columns anew, by their near values."""
@@ -136,10 +141,20 @@ class Layout:
         return rows.reshape(-1, height, width, channels).permute(0, 3, 1, 2).contiguous()
 
     def to_rows(self, output: np.ndarray) -> np.ndarray:
-        """Turn generator output into rows (n, n_features) in the units of X; dtype kept."""
-        if self.is_image:
-            output = output.transpose(0, 2, 3, 1).reshape(len(output), -1)
-        return (output * self.scale + self.center).astype(output.dtype, copy=False)
+        """Turn generator output into rows (n, n_features) in the units and the dtype of X.
+
+        The addition runs in float64: a float32 one would lose columns with a large mean.
+        """
+        rows = self.flattened(output).astype(np.float64) * self.scale + self.center
+        return rows.astype(self.row_dtype, copy=False)
+
+    def flattened(self, output: np.ndarray) -> np.ndarray:
+        """Turn generator output, or network input, into scaled rows (n, n_features)."""
+        return output.transpose(0, 2, 3, 1).reshape(len(output), -1) if self.is_image else output
+
+
+def _row_dtype(X: Any) -> str:
+    return "float64" if X.dtype == np.float64 else "float32"
 
 
 def outside(layout: Layout, X: Any) -> np.ndarray:
@@ -170,7 +185,7 @@ def check_magnitude(X: np.ndarray) -> None:
     if largest > LARGEST:
         raise ValueError(
             f"X holds a value of magnitude {largest:.3g}; up to {LARGEST:g} is allowed, since "
-            "samples are float32. Divide X, or the column, by a constant."
+            "samples may be float32. Divide X, or the column, by a constant."
         )
 
 

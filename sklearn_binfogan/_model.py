@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from ._state import TrainingState
 from ._terms import guessing_loss
 from ._threads import undisturbed
 from ._trainer import Trainer
+
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 class FittedModel:
@@ -86,14 +88,14 @@ class FittedModel:
         """
         shape = (len(X), self.spec.width if n_columns is None else n_columns)
         encoded = np.empty(shape, np.float64 if X.dtype == np.float64 else np.float32)
-        for part, codes in zip(row_blocks(encoded), self._encoded_blocks(X), strict=True):
+        for part, codes in zip(row_blocks(encoded), self._encoded(self._inputs(X)), strict=True):
             part[:] = codes[:, : shape[1]]
         return encoded
 
     @undisturbed()
     def posterior(self, X: Source) -> np.ndarray:
         """q(c | x) of validated rows, (n, n_categorical)."""
-        return np.concatenate(list(self._encoded_blocks(X, Encoder.posterior)))
+        return np.concatenate(list(self._encoded(self._inputs(X), Encoder.posterior)))
 
     @undisturbed()
     def predict(self, X: Source) -> np.ndarray:
@@ -101,19 +103,23 @@ class FittedModel:
         parts = self.spec.category_slices
         blocks = [
             np.stack([codes[:, part].argmax(axis=1) for part in parts], axis=1)
-            for codes in self._encoded_blocks(X, Encoder.posterior)
+            for codes in self._encoded(self._inputs(X), Encoder.posterior)
         ]
         return np.concatenate(blocks).astype(np.int64)
 
-    def _encoded_blocks(
-        self, X: Source, read: Callable[[Encoder, Tensor], Tensor] = Encoder.__call__
+    def _inputs(self, X: Source) -> Iterator[Tensor]:
+        """Network input of validated rows, block by block: in float64 for float64 rows."""
+        dtype = np.float64 if X.dtype == np.float64 else np.float32
+        for block in row_blocks(X):
+            yield self.layout.to_network(torch.from_numpy(self.layout.scaled(block, dtype)))
+
+    def _encoded(
+        self, inputs: Iterable[Tensor], read: Callable[[Encoder, Tensor], Tensor] = Encoder.__call__
     ) -> Iterator[np.ndarray]:
         """Encode block by block, for what needs less than all codes at once, or of all rows."""
-        dtype = np.float64 if X.dtype == np.float64 else np.float32
-        encoder = cast(Encoder, _for_inference(self.trainer.players.averaged_encoder, dtype))
-        for block in row_blocks(X):
-            rows = self.layout.to_network(torch.from_numpy(self.layout.scaled(block, dtype)))
-            codes = _computed(read, encoder, rows)
+        encoder = self.trainer.players.averaged_encoder
+        for x, network in _for_inference(encoder, inputs):
+            codes = _computed(read, network, x)
             codes[:, : self.spec.n_categorical] = codes[:, self.order]
             yield codes
 
@@ -121,13 +127,16 @@ class FittedModel:
 
     @undisturbed()
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """G of codes (n, width), in the units of X."""
-        generator = _for_inference(self.trainer.players.averaged_generator, codes.dtype)
+        """G of codes (n, width), in the units and the dtype of the rows of `fit`."""
+        return self.layout.to_rows(self._generated(codes))
+
+    def _generated(self, codes: np.ndarray) -> np.ndarray:
+        """G of codes (n, width), as network input."""
         own = codes.copy()
         own[:, self.order] = codes[:, : self.spec.n_categorical]
         blocks = map(torch.from_numpy, row_blocks(own))
-        rows = [_computed(torch.nn.Module.__call__, generator, block) for block in blocks]
-        return self.layout.to_rows(np.concatenate(rows))
+        pairs = _for_inference(self.trainer.players.averaged_generator, blocks)
+        return np.concatenate([_computed(torch.nn.Module.__call__, g, block) for block, g in pairs])
 
     @undisturbed()
     def sample(
@@ -196,22 +205,27 @@ class FittedModel:
         return self.trainer.evaluate(self.layout.to_network(rows))
 
     @undisturbed()
-    def evidence(self, X: np.ndarray) -> Evidence:
-        """Gather what the signs of collapse are read from; the same draws at every call."""
+    def evidence(self, X: np.ndarray, sizes: list[list[int]]) -> Evidence:
+        """Gather what the signs of collapse are read from; the same draws at every call.
+
+        Samples are judged as G gives them: in the units of X they may be rounded.
+        """
         layout, spec, rng = self.layout, self.spec, torch.Generator().manual_seed(0)
         scaled = layout.scaled(X, np.float32)
-        augmented = self.settings.augment(layout.to_network(torch.from_numpy(scaled)), rng).numpy()
+        x = layout.to_network(torch.from_numpy(scaled))
+        augmented = self.settings.augment(x, rng)
         drawn = spec.draw(len(X), rng, self.drawing_prior).numpy()
-        samples = self.decode(drawn)
+        samples = self._generated(drawn)
         return Evidence(
             spec,
             self.priors,
+            sizes,
             scaled,
-            layout.scaled(samples, np.float32),
+            layout.flattened(samples),
             self.posterior(X),
-            self.posterior(layout.to_rows(augmented)),
+            np.concatenate(list(self._encoded([augmented], Encoder.posterior))),
             drawn,
-            self.encode(samples),
+            np.concatenate(list(self._encoded([torch.from_numpy(samples)]))),
             self._relative_discriminator_loss(),
         )
 
@@ -221,13 +235,18 @@ class FittedModel:
         return losses[-1] / guessing_loss(self.settings.recipe) if losses else math.nan
 
 
-def _for_inference(module: torch.nn.Module, dtype: Any) -> torch.nn.Module:
-    """In float64 for float64 input: results then do not depend on how rows are batched."""
-    if dtype != np.float64:
-        return module
-    copied = copy.deepcopy(module)
-    on_apples_gpu = next(module.parameters()).device.type == "mps"  # which has no float64
-    return (copied.cpu() if on_apples_gpu else copied).double()
+def _for_inference(network: Network, inputs: Iterable[Tensor]) -> Iterator[tuple[Tensor, Network]]:
+    """Pair each input with the network that computes in its dtype.
+
+    In float64 results do not depend on how rows are batched.
+    """
+    double: Network | None = None
+    for x in inputs:
+        if x.dtype == torch.float64 and double is None:
+            double = copy.deepcopy(network)
+            on_apples_gpu = next(network.parameters()).device.type == "mps"  # has no float64
+            double = (double.cpu() if on_apples_gpu else double).double()
+        yield x, double if double is not None and x.dtype == torch.float64 else network
 
 
 def _computed(

@@ -670,3 +670,44 @@ def test_pieces_of_ordinary_columns_are_inside(seed):
 
 def test_the_worst_column_comes_first():
     assert outside(Layout.table(X), X + np.array([0, 1e3, 1e5, 1e4])).tolist() == [2, 3, 1]
+
+
+# -- columns far from zero ---------------------------------------------------------------------
+
+
+def far_from_zero(dtype=np.float64):
+    X = make_blobs(600, centers=3, n_features=4, random_state=0)[0]
+    X[:, 0] = 1.7e9 + 10 * X[:, 0]  # Unix seconds
+    X[:, 1] = 1e6 + 29 * X[:, 1]
+    return X.astype(dtype)
+
+
+def test_columns_far_from_zero_keep_their_values():
+    X = far_from_zero()
+    gan = BInfoGANTransformer(3, warmup_iter=300, max_iter=300, random_state=0).fit(X)
+
+    rows = {
+        "sample": gan.sample(400, random_state=0)[0],
+        "rebuilt": gan.inverse_transform(gan.transform(X)),
+        "rebuilt from float32": gan.inverse_transform(gan.transform(X).astype(np.float32)),
+    }
+
+    assert not [sign for sign in gan.diagnostics_["findings"] if "samples" in sign]
+    for name, found in rows.items():
+        assert found.dtype == np.float64, name
+        for column in (0, 1):
+            assert len(np.unique(found[:, column])) > 0.9 * len(found), name
+            assert 0.3 < found[:, column].std() / X[:, column].std() < 1.5, name
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [(np.float64, np.float64), (np.float32, np.float32), (np.uint8, np.float32)],
+)
+def test_rows_come_back_in_the_dtype_of_fit(dtype, expected):
+    X = np.random.default_rng(0).integers(0, 200, (60, 4)).astype(dtype)
+    gan = BInfoGANTransformer(3, warmup_iter=3, max_iter=3, random_state=0).fit(X)
+
+    for codes in (gan.transform(X), gan.transform(X).astype(np.float64)):
+        assert gan.inverse_transform(codes).dtype == expected
+    assert gan.sample(5)[0].dtype == expected
