@@ -17,11 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import entropy
-from sklearn.metrics import (
-    balanced_accuracy_score,
-    mutual_info_score,
-    normalized_mutual_info_score,
-)
+from sklearn.metrics import balanced_accuracy_score, mutual_info_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import minmax_scale
@@ -119,8 +115,8 @@ def code_information(labels: Any) -> np.ndarray:
 
     Notes
     -----
-    Estimated from counts, which finds a little information by chance: about
-    ``(K - 1) * (L - 1) / (2 * n)`` nats for codes of K and L categories (Miller 1955).
+    Estimates from counts are a little too high: by about ``(K - 1) * (L - 1) / (2 * n)`` nats for
+    codes of K and L categories (Miller 1955).
 
     Examples
     --------
@@ -135,7 +131,7 @@ def code_information(labels: Any) -> np.ndarray:
     """
     columns = [_classes(column) for column in check_matrix(labels, "labels").T]
     shared = np.eye(len(columns))
-    # Left out: scikit-learn gives 1 for two constant columns.
+    # Constant columns are left out: scikit-learn gives 1 for two of them.
     varying = [i for i, column in enumerate(columns) if column.any()]
     for i, j in combinations(varying, 2):
         information = normalized_mutual_info_score(columns[i], columns[j], average_method="min")
@@ -181,10 +177,10 @@ def cluster_accuracy_scorer(estimator: Any, X: Any, y: Any) -> float:
 
 
 def mutual_information_gap(factors: Any, codes: Any, *, n_bins: int = 20) -> float:
-    """Tell by the mutual information gap, MIG, whether each factor has a code of its own.
+    """Measure by the mutual information gap (MIG) whether each factor has a code of its own.
 
     The mean over the factors v of (I(v; first code) - I(v; second code)) / H(v), where the first
-    and the second code are the two that tell most of v: section 4 of [1]_.
+    and the second code are the two that know most of v: section 4 of [1]_.
 
     Parameters
     ----------
@@ -192,17 +188,17 @@ def mutual_information_gap(factors: Any, codes: Any, *, n_bins: int = 20) -> flo
         Numbers; each distinct one is a value of its own. Bin a continuous factor first, for
         instance with :class:`sklearn.preprocessing.KBinsDiscretizer`.
     codes : array-like of shape (n, n_codes)
-        Numbers. A column of at most `n_bins` distinct ones, such as the numbers of categories, is
-        taken as it is; any other is cut into bins of equal width, as in [2]_. Values are told
-        apart to a millionth of the column's range.
+        Numbers. A column of at most `n_bins` distinct values, such as the numbers of categories,
+        is used as it is; any other is cut into bins of equal width, as in [2]_. Values are rounded
+        to a millionth of the column's range before.
     n_bins : int, default=20
         Bins of a continuous code, at least 2.
 
     Returns
     -------
     gap : float
-        In [0, 1]: 1 if each factor is told by exactly one code; 0 if for each factor a second
-        code tells as much as the first, or none tells anything.
+        In [0, 1]; higher is better. 1: exactly one code determines each factor; 0: for each
+        factor a second code knows as much as the first, or no code knows anything.
 
     Raises
     ------
@@ -214,8 +210,8 @@ def mutual_information_gap(factors: Any, codes: Any, *, n_bins: int = 20) -> flo
 
     Notes
     -----
-    Information is estimated from counts, which finds too much of it where rows are few. The bias
-    of two like codes cancels in the gap.
+    Estimates of information from counts are too high if there are few rows. In the gap between two
+    codes of equally many values this bias cancels.
 
     References
     ----------
@@ -252,33 +248,35 @@ def factor_vae_score(
     group_size: int = 64,
     random_state: Any = None,
 ) -> float:
-    """Tell by FactorVAE's score whether the steadiest code names the factor kept fixed.
+    """Measure by FactorVAE's score whether the code that varies least names the fixed factor.
 
-    Of a group of rows that share the value of one factor, take the code whose variance, relative
-    to its variance in all rows, is the lowest; a majority vote says which factor each code stands
-    for. The score is the share of further groups whose factor is named rightly: section 4 of [1]_.
+    Draw a group of rows that share the value of one factor, and take the code with the lowest
+    variance, relative to its variance in all rows. A majority vote over many groups assigns each
+    code to a factor. The score is the share of further groups that are assigned to the right
+    factor: section 4 of [1]_.
 
     Parameters
     ----------
     factors : array-like of shape (n, n_factors)
-        Numbers, of which many rows share each. Bin a continuous factor first.
+        Numbers; many rows must share each value. Bin a continuous factor first.
     codes : array-like of shape (n, n_codes)
-        Numbers. A code with one value only is never the steadiest.
+        Numbers. A code with only one value is left out.
     categorical_codes : bool or sequence of int or bool, default=False
         Which codes are numbers of categories: all, none, their indices or a mask. Their variance
         is Gini's, the share of pairs of rows of different categories.
     n_votes : int, default=800
-        Number of groups that vote, and of those that are judged; at least 1.
+        Number of groups that vote, and number of further groups that are tested; at least 1.
     group_size : int, default=64
-        Number of rows of a group, at least 2. They are drawn without replacement; a value that
-        fewer rows share gives a smaller group, one that a single row has gives none.
+        Number of rows of a group, at least 2, drawn without replacement. If fewer rows share a
+        value, the group is smaller. A value of a single row gives no group.
     random_state : int, RandomState or None, default=None
         Draws the groups.
 
     Returns
     -------
     score : float
-        In [0, 1]. Guessing gives ``1 / n_factors``, and so do codes with one value only.
+        In [0, 1]; higher is better. Guessing gives ``1 / n_factors``, and so do codes that all
+        have only one value.
 
     Raises
     ------
@@ -290,7 +288,7 @@ def factor_vae_score(
 
     Notes
     -----
-    The paper renders each group anew; here groups are drawn from the rows that there are.
+    The paper renders new rows for each group; here groups are drawn from the given rows.
 
     References
     ----------
@@ -311,11 +309,11 @@ def factor_vae_score(
     rng = check_random_state(random_state)
     groups = [_groups(column, index) for index, column in enumerate(factors.T)]
     whole = _spread(codes, nominal)
-    # A code that never changes tells nothing, though it is the steadiest of all.
+    # A constant code has the lowest variance, but knows nothing.
     codes, nominal, whole = codes[:, whole > 0], nominal[whole > 0], whole[whole > 0]
     if not len(whole):
         return 1 / len(groups)
-    votes = np.zeros((2, len(whole), len(groups)), dtype=np.int64)  # to learn from, to judge by
+    votes = np.zeros((2, len(whole), len(groups)), dtype=np.int64)  # to learn from, to test on
     for table in votes:
         for _ in range(n_votes):
             fixed = rng.randint(len(groups))
@@ -351,7 +349,7 @@ def dci(
     test_size: float = 0.25,
     random_state: Any = None,
 ) -> DCI:
-    """Disentanglement, completeness and informativeness of codes, by section 2 of [1]_.
+    """Measure disentanglement, completeness and informativeness of codes: section 2 of [1]_.
 
     A random forest predicts each factor from all codes. The importances of the codes make up a
     matrix R, (n_codes, n_factors).
@@ -361,15 +359,16 @@ def dci(
     factors : array-like of shape (n, n_factors)
         Numbers.
     codes : array-like of shape (n, n_codes)
-        Numbers. Trees split the numbers of categories as any others.
+        Numbers. Trees split the numbers of categories like any others.
     discrete_factors : bool or sequence of int or bool, default=True
-        Which factors are classes: all, none, their indices or a mask. The others are regressed on.
+        Which factors are classes: all, none, their indices or a mask. The others are predicted by
+        regression.
     n_estimators : int, default=10
         Trees of a forest, at least 1.
     test_size : float, default=0.25
-        Share of the rows, in (0, 1), that informativeness is measured on.
+        Share of the rows, in (0, 1), held out to measure informativeness.
     random_state : int, RandomState or None, default=None
-        Draws the rows to test on and grows the forests.
+        Draws the held-out rows and grows the forests.
 
     Returns
     -------
@@ -377,14 +376,14 @@ def dci(
         Named tuple of
 
         disentanglement : float
-            Mean of 1 - the entropy, to base n_factors, of a row of R: is a code important to one
-            factor only? Codes weigh as much as they are important. 1 if there is one factor.
+            Mean over the rows of R of 1 - the entropy to base n_factors: is a code important to
+            only one factor? Codes are weighted by their importance. 1 if there is one factor.
         completeness : float
-            Mean of 1 - the entropy, to base n_codes, of a column of R: is one code only important
-            to a factor? 1 if there is one code.
+            Mean over the columns of R of 1 - the entropy to base n_codes: is only one code
+            important to a factor? Factors are weighted likewise. 1 if there is one code.
         informativeness : float
-            Mean over the factors of the accuracy, or R2 cut to [0, 1], on rows held out. The
-            paper gives an error; this is turned so that higher is better.
+            Mean over the factors of the accuracy, or R2 cut to [0, 1], on held-out rows. The
+            paper gives an error; here higher is better.
 
         The first two are 0 if no code is important to any factor.
 
@@ -409,7 +408,7 @@ def dci(
     >>> dci(factors, codes=factors, random_state=0)
     DCI(disentanglement=1.0, completeness=1.0, informativeness=1.0)
     """
-    # Here: it is slow to import.
+    # Slow to import.
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     factors, codes = _check_pair(factors, codes)
@@ -425,7 +424,7 @@ def dci(
     scores = np.empty(factors.shape[1])
     for j, is_class in enumerate(discrete):
         forest_class = RandomForestClassifier if is_class else RandomForestRegressor
-        # Every split may choose from all codes, or less important ones would be used of necessity.
+        # All codes are offered at each split. With a subset, trees would have to use others.
         forest = forest_class(n_estimators, max_features=None, random_state=rng)
         forest.fit(codes_train, factors_train[:, j])
         importances[:, j] = forest.feature_importances_
@@ -443,28 +442,28 @@ def sap(
     *,
     discrete_factors: bool | Sequence[int] | Sequence[bool] = True,
 ) -> float:
-    """Tell by separated attribute predictability, SAP, whether each factor has one best code.
+    """Measure by separated attribute predictability (SAP) if one code is best for each factor.
 
-    The mean over the factors of the difference between the two codes that predict the factor best,
-    each by itself: section 3 of [1]_. A discrete factor of K values is predicted by K - 1
-    thresholds on the code and scored by balanced accuracy; a continuous one by a straight line,
-    scored by R2.
+    Each code alone predicts each factor. The score is the mean over the factors of the difference
+    between the best and the second best code: section 3 of [1]_. K - 1 thresholds on the code
+    predict a discrete factor of K values, scored by balanced accuracy; a straight line predicts a
+    continuous factor, scored by R2.
 
     Parameters
     ----------
     factors : array-like of shape (n, n_factors)
         Numbers.
     codes : array-like of shape (n, n_codes)
-        Numbers. Those of categories are compared with thresholds, and put on the straight line,
-        as any others.
+        Numbers. Thresholds and lines treat the numbers of categories like any others.
     discrete_factors : bool or sequence of int or bool, default=True
         Which factors are classes: all, none, their indices or a mask.
 
     Returns
     -------
     gap : float
-        In [0, 1]. Since guessing scores 1 / K, perfect codes reach 1 - 1 / K on a discrete factor
-        of K values, or 1 if there is one code only; on a continuous factor they reach 1.
+        In [0, 1]; higher is better. Guessing a discrete factor of K values scores 1 / K, so
+        perfect codes reach 1 - 1 / K, or 1 if there is only one code. On a continuous factor they
+        reach 1.
 
     Raises
     ------
@@ -499,7 +498,7 @@ def sap(
 
 
 def code_columns(estimator: Any, X: Any) -> np.ndarray:
-    """Encode rows with one column for each code, as the measures against factors take them.
+    """Encode rows with one column for each code, for the measures against factors.
 
     Parameters
     ----------
@@ -568,7 +567,7 @@ def mutual_information_gap_scorer(estimator: Any, X: Any, y: Any) -> float:
 
 
 def _check_pair(factors: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return both as matrices of finite numbers; refuse factors that can't be measured against."""
+    """Return both as matrices of finite numbers; refuse constant factors."""
     factors, codes = check_matrix(factors, "factors"), check_matrix(codes, "codes")
     if len(factors) != len(codes):
         raise ValueError(
@@ -611,13 +610,13 @@ def _mask(which: Any, n_columns: int, name: str) -> np.ndarray:
 
 
 def _classes(factor: np.ndarray) -> np.ndarray:
-    """Return the number of each value; scikit-learn takes no fractions for classes."""
+    """Return the number of each value; scikit-learn refuses fractions as classes."""
     return np.unique(factor, return_inverse=True)[1]
 
 
 def _bin(code: np.ndarray, n_bins: int) -> np.ndarray:
-    """Return the number of the bin of each value; up to `n_bins` distinct values get one each."""
-    # Else levels of a code that differ by rounding would fall to both sides of a bin's edge.
+    """Return the bin of each value; up to `n_bins` distinct values get a bin each."""
+    # Rounded, so that values that differ by rounding errors fall on one side of an edge.
     code = minmax_scale(code).round(6)
     distinct, index = np.unique(code, return_inverse=True)
     if len(distinct) <= n_bins:
@@ -645,7 +644,7 @@ def _groups(factor: np.ndarray, index: int) -> list[np.ndarray]:
 
 
 def _spread(codes: np.ndarray, nominal: np.ndarray) -> np.ndarray:
-    """Return the unbiased variance of each code; Gini's, of double size, for categories."""
+    """Return each code's unbiased variance; for categories the share of unlike pairs."""
     spread = codes.var(axis=0, ddof=1)
     n = len(codes)
     for column in np.flatnonzero(nominal):
@@ -655,7 +654,7 @@ def _spread(codes: np.ndarray, nominal: np.ndarray) -> np.ndarray:
 
 
 def _concentration(importances: np.ndarray) -> float:
-    """Mean over the rows, by their sums, of 1 - the entropy to the base of the row's length."""
+    """Mean of 1 - the entropy of each row, to the base of its length, weighted by its sum."""
     totals = importances.sum(axis=1)
     if not totals.any():
         return 0.0
@@ -668,7 +667,7 @@ def _concentration(importances: np.ndarray) -> float:
 
 def _threshold_score(factor: np.ndarray, code: np.ndarray) -> float:
     """Balanced accuracy of a tree on one code, with a leaf for each value of the factor."""
-    from sklearn.tree import DecisionTreeClassifier  # here: it is slow to import
+    from sklearn.tree import DecisionTreeClassifier  # slow to import
 
     classes = _classes(factor)
     tree = DecisionTreeClassifier(

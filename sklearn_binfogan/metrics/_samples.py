@@ -205,8 +205,8 @@ def prdc(
 ) -> PRDC:
     """Precision, recall, density and coverage of generated rows, from nearest neighbours.
 
-    Each row of a set has a ball, whose radius is the distance to its `k`-th nearest neighbour in
-    the same set. What lies within the balls of real rows looks real.
+    Each row is the centre of a ball that reaches to its `k`-th nearest neighbour in the same set.
+    A generated row within the ball of a real row looks real.
 
     Parameters
     ----------
@@ -357,7 +357,7 @@ def _covariance_root(features: np.ndarray) -> np.ndarray:
 
 def _radii(features: np.ndarray, k: int) -> np.ndarray:
     """Return the distance from each row to its k-th nearest neighbour, rounded up."""
-    from sklearn.neighbors import NearestNeighbors  # here: it is slow to import
+    from sklearn.neighbors import NearestNeighbors  # slow to import
 
     distances, _ = NearestNeighbors(n_neighbors=k).fit(features).kneighbors()
     return distances[:, -1] + ROUNDING * np.linalg.norm(features, axis=1)
@@ -390,7 +390,7 @@ def _check_classes(y: Any, X: np.ndarray, kind: str) -> np.ndarray:
 def _check_classifier(classifier: Any, rng: np.random.RandomState) -> Any:
     """Return an unfitted copy; a random forest if there is none."""
     if classifier is None:
-        from sklearn.ensemble import RandomForestClassifier  # here: it is slow to import
+        from sklearn.ensemble import RandomForestClassifier  # slow to import
 
         return RandomForestClassifier(random_state=rng)
     if not (hasattr(classifier, "fit") and hasattr(classifier, "predict")):
