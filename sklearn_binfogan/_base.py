@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import (
     _check_feature_names_in,
@@ -24,10 +25,10 @@ from ._checkpoints import Checkpoints
 from ._codes import CodeSpec, Prior, is_count
 from ._collapse import findings
 from ._driver import Job, train_best, usable
-from ._input import warn_of_far_values
+from ._input import warn_of_far_values, warn_user
 from ._layout import Layout
 from ._model import FittedModel
-from ._presets import Recipe, resolve_preset
+from ._presets import SETTLED, Recipe, resolve_preset
 from ._rows import Source, checked_rows
 from ._settings import Settings
 from ._state import TrainingState
@@ -157,12 +158,42 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         checkpoints.remove()
         return None
 
+    def _finish_fit(self, stopped: BaseException | None, tasks: FitTasks | None) -> None:
+        """Raise what stopped training; else tell callbacks of the end, and the user of findings."""
+        if stopped is not None:
+            raise stopped
+        if tasks is not None:
+            tasks.end()
+        signs: list[str] = self.diagnostics_["findings"]
+        if signs:
+            warn_user("\n".join(signs), ConvergenceWarning)
+
     def _starts(self, X: Source, checkpoints: Checkpoints) -> list[Settings]:
         """Give the settings of each start; without a random_state an unfinished fit gives seeds."""
         drawn = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_init)
         seeds = checkpoints.seeds(drawn) if self.random_state is None else drawn
         settings = self._settings(X, int(seeds[0]))
         return [replace(settings, seed=int(seed)) for seed in seeds]
+
+    def _changed(self, settings: Settings) -> Settings:
+        """Give the settings with what the user has changed since the last training.
+
+        Raises
+        ------
+        ValueError
+            If one of them is settled.
+        """
+        before, now = self._trained_by, self.get_params(deep=False)
+        changed = [name for name in now if not _is_same(before.get(name), now[name])]
+        for name in SETTLED:
+            if name in changed:
+                raise ValueError(
+                    f"{name} was {before[name]!r} in the first call of partial_fit and is "
+                    f"{now[name]!r}: it can't change between calls. Set it back, or begin anew "
+                    "with fit or a clone."
+                )
+        given = {name: value for name, value in self._given(Recipe).items() if name in changed}
+        return replace(settings, recipe=replace(settings.recipe, **given)) if given else settings
 
     def _restored(self, settings: Settings, state: TrainingState) -> Trainer:
         try:
@@ -173,7 +204,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
 
     def _describe(self, model: FittedModel, X: Source, labels: np.ndarray) -> None:
         """Become a model; set the fitted attributes that it, X and the labels of X determine."""
-        self._model = model
+        self._model, self._trained_by = model, self.get_params(deep=False)
         self._set_derived()
         self.labels_ = squeezed(labels)
         sizes = [
@@ -343,6 +374,14 @@ def renumbered(labels: np.ndarray, orders: list[list[int]]) -> np.ndarray:
 
 def squeezed(labels: np.ndarray) -> np.ndarray:
     return labels[:, 0] if labels.shape[1] == 1 else labels
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values of a parameter mean the same."""
+    try:
+        return one is other or bool(np.all(one == other))
+    except ValueError:  # lists of arrays
+        return repr(one) == repr(other)
 
 
 def _is_auto(value: Any) -> bool:

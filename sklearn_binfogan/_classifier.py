@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
@@ -17,7 +15,7 @@ from ._arrays import as_numpy
 from ._base import _BInfoGAN, orders_by_size
 from ._callbacks import FitTasks
 from ._codes import CodeSpec, Prior, is_count
-from ._input import missing_labels
+from ._input import missing_labels, warn_user
 from ._model import FittedModel
 from ._presets import CONSTRAINTS, NOT_NEGATIVE, POSITIVE_COUNT
 from ._rows import Source, checked_rows
@@ -25,6 +23,8 @@ from ._supervision import Labels, assigned_categories
 from ._threads import undisturbed
 
 UNLABELLED = -1
+# `check_estimator` gives classifiers of three classes so few clusters, and wants no error.
+MOST_SET_BY_CHECKS = 2
 PRIOR_ROWS = 10  # of each class, as if labelled, where frequencies are estimated
 
 
@@ -40,7 +40,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     n_clusters : int, None or tuple, default=None
-        Categories. None: as many as there are classes; fewer are raised to that number. More are
+        Categories. None: as many as there are classes. Fewer are an error; 1 and 2, which
+        scikit-learn's checks set, are raised to the number of classes with a warning. More are
         free categories, which may come to hold what no label names. A tuple gives one number per
         categorical code, ``(None, 5)``: the first is bound to the classes, the others are free
         to discover something else.
@@ -253,14 +254,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             self.classes_, labels = self._parsed_labels(X, y)
             self.class_count_ = np.bincount(labels.classes)
             stopped = self._fit_best(X, partial(_orders_by_class, X, labels), tasks, labels)
-        if stopped is not None:
-            raise stopped
-        if tasks is not None:
-            tasks.end()
-        signs: list[str] = self.diagnostics_["findings"]
-        if signs:
-            # Level 3 is the user's line: scikit-learn wraps `fit`.
-            warnings.warn("\n".join(signs), ConvergenceWarning, stacklevel=3)
+        self._finish_fit(stopped, tasks)
         return self
 
     def _parsed_labels(self, X: Source, y: Any) -> tuple[np.ndarray, Labels]:
@@ -282,9 +276,21 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         if not given:
             return given
         first, n_classes = given[0], len(self.classes_)
-        if first is None or is_count(first, 1, n_classes):
-            first = n_classes
-        return (first, *given[1:])
+        if is_count(first, 1, n_classes - 1):
+            self._refuse_few_clusters(int(first))
+        elif first is not None:
+            return given
+        return (n_classes, *given[1:])
+
+    def _refuse_few_clusters(self, first: int) -> None:
+        n_classes = len(self.classes_)
+        message = (
+            f"n_clusters={self.n_clusters!r} gives {first} categories for {n_classes} classes: "
+            f"give at least {n_classes}, or None for as many as there are classes."
+        )
+        if first > MOST_SET_BY_CHECKS:
+            raise ValueError(message)
+        warn_user(f"{message} {n_classes} are taken.", UserWarning)
 
     def _given_prior(self, spec: CodeSpec) -> str | Prior:
         """Probabilities of the categories: of classes as expected, then of free ones."""

@@ -294,6 +294,21 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
+# What a training has settled with its first rows, so that `partial_fit` can't go on with another
+# value. Other parameters may change between its calls.
+SETTLED = (
+    "n_clusters",
+    "n_continuous",
+    "n_noise",
+    "image_shape",
+    "architecture",
+    "augmentation",
+    "adversarial_loss",
+    "cluster_prior",
+    "random_state",
+)
+
+
 def resolve_preset(architecture: Any, shape: tuple[int, ...], n_rows: int) -> Preset:
     """Turn the estimator's `architecture` into a preset.
 

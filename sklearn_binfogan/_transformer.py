@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -227,14 +225,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         with self._all_or_nothing(), undisturbed():
             X = checked_rows(self, X, reset=True)
             stopped = self._fit_best(X, orders_by_size, tasks)
-        if stopped is not None:
-            raise stopped
-        if tasks is not None:
-            tasks.end()
-        signs: list[str] = self.diagnostics_["findings"]
-        if signs:
-            # Level 3 is the user's line: scikit-learn wraps `fit`.
-            warnings.warn("\n".join(signs), ConvergenceWarning, stacklevel=3)
+        self._finish_fit(stopped, tasks)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -243,6 +234,11 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
 
         The first `warmup_iter` steps of all calls are those of the consistency phase. Scaling
         and "auto" budgets are learned from the first call's rows. Clusters keep their numbers.
+
+        Between calls `set_params` may change the weights of the loss, rates, `batch_size`,
+        `warmup_iter`, `max_iter`, `precision`, `compile`, `device`, `callbacks` and `verbose`; the
+        next call trains by them ("auto" keeps the number that there was). What the first call has
+        settled, such as `n_clusters`, can't change.
 
         Parameters
         ----------
@@ -256,7 +252,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Raises
         ------
         ValueError, FloatingPointError
-            As `fit`.
+            As `fit`. ValueError also if a parameter was changed that can't change between calls.
         """
         first = not hasattr(self, "_model")
         with self._all_or_nothing(), undisturbed():
@@ -274,7 +270,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         else:
             model = self._model
             warn_if_outside(self, model.layout, X)
-            trainer = self._restored(model.settings, model.state()).load_rows(X)
+            settings = self._changed(model.settings)
+            trainer = self._restored(settings, model.state()).load_rows(X)
         recipe = trainer.settings.recipe
         n_steps = -(-len(X) // recipe.batch_size)
         n_warmup = min(n_steps, max(recipe.warmup_iter - trainer.steps[CONSISTENCY], 0))

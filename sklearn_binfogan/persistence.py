@@ -291,4 +291,5 @@ def _built(kind: type[Estimator], parameters: dict[str, Any], state: dict[str, A
     est = kind(**parameters)
     est.__setstate__(state)
     est._set_derived()
+    est._trained_by = est.get_params(deep=False)
     return est

@@ -711,3 +711,101 @@ def test_rows_come_back_in_the_dtype_of_fit(dtype, expected):
     for codes in (gan.transform(X), gan.transform(X).astype(np.float64)):
         assert gan.inverse_transform(codes).dtype == expected
     assert gan.sample(5)[0].dtype == expected
+
+
+# -- fewer categories than classes -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_clusters", [5, (5, 2), 9])
+def test_fewer_categories_than_classes_are_an_error(n_clusters):
+    X, y = make_blobs(100, centers=10, random_state=0)
+    clf = BInfoGANClassifier(n_clusters, warmup_iter=2, max_iter=2)
+
+    first = n_clusters[0] if isinstance(n_clusters, tuple) else n_clusters
+    with pytest.raises(ValueError, match=rf"{first} categories for 10 classes.*at least 10"):
+        clf.fit(X, y)
+    assert not hasattr(clf, "labels_")
+
+
+def test_so_few_as_scikit_learns_checks_give_are_raised_with_a_warning():
+    X, y = make_blobs(60, centers=3, random_state=0)
+    clf = BInfoGANClassifier(2, warmup_iter=2, max_iter=2, random_state=0)
+
+    with pytest.warns(UserWarning, match="2 categories for 3 classes.*3 are taken"):
+        clf.fit(X, y)
+
+    assert clf.predict_proba(X).shape == (60, 3)
+
+
+# -- parameters changed between calls of partial_fit -------------------------------------------
+
+BLOBS = make_blobs(60, centers=3, n_features=4, random_state=0)[0]
+
+
+def begun(**params):
+    return BInfoGANTransformer(3, warmup_iter=2, max_iter=4, random_state=0, **params).partial_fit(
+        BLOBS
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_clusters", 4),
+        ("n_continuous", 1),
+        ("n_noise", 3),
+        ("image_shape", (2, 2)),
+        ("architecture", "mlp"),
+        ("augmentation", None),
+        ("adversarial_loss", "nonsaturating"),
+        ("cluster_prior", np.full(3, 1 / 3)),
+        ("random_state", 1),
+    ],
+)
+def test_what_is_settled_cannot_change_between_calls(name, value):
+    gan = begun()
+    before = gan.transform(BLOBS)
+    gan.set_params(**{name: value})
+
+    with pytest.raises(ValueError, match=f"^{name} was .* can't change between calls"):
+        gan.partial_fit(BLOBS)
+
+    np.testing.assert_array_equal(gan.transform(BLOBS), before)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mi_weight", 5.0),
+        ("cycle_weight", 2.0),
+        ("learning_rate", 0.1),
+        ("discriminator_learning_rate", 0.1),
+        ("batch_size", 10),
+        ("max_iter", 100),
+    ],
+)
+@pytest.mark.parametrize("stored", [False, True])
+def test_what_can_change_between_calls_does(name, value, stored, tmp_path):
+    def twice(**changes):
+        gan = begun().partial_fit(BLOBS).partial_fit(BLOBS)
+        if stored:
+            save(gan, tmp_path / "model.safetensors")
+            gan = load(tmp_path / "model.safetensors")
+        return gan.set_params(**changes).partial_fit(BLOBS).sample(20, random_state=0)[0]
+
+    assert not np.array_equal(twice(**{name: value}), twice())
+
+
+def test_a_parameter_set_to_its_own_value_changes_nothing():
+    prior = [np.array([0.5, 0.3, 0.2])]
+    gan = begun(cluster_prior=prior)
+    gan.set_params(cluster_prior=[prior[0].copy()], learning_rate="auto").partial_fit(BLOBS)
+    np.testing.assert_array_equal(
+        gan.transform(BLOBS), begun(cluster_prior=prior).partial_fit(BLOBS).transform(BLOBS)
+    )
+
+
+def test_an_unknown_parameter_names_the_public_class():
+    for kind in (BInfoGANTransformer, BInfoGANClassifier):
+        with pytest.raises(TypeError, match=rf"^{kind.__name__}.*n_cluster"):
+            kind(n_cluster=3)
