@@ -53,27 +53,6 @@ ADVERSARIAL_LOSSES: dict[str, tuple[Adversarial, Adversarial]] = {
 }
 
 
-def gradient_ratios(name: str, real: Tensor, fake: Tensor, epsilon: float = 0.0) -> list[Tensor]:
-    """Per real and per fake row, G and E's gradient over D's, by the logits: two of shape (n,).
-
-    Where D judges each pair by itself, D's gradient times this is the players', so that one
-    backward pass through D serves both sides.
-    """
-    logits = [real.detach().requires_grad_(), fake.detach().requires_grad_()]
-    for_discriminator, for_players = (
-        torch.autograd.grad(loss(logits[0], logits[1], epsilon), logits)
-        for loss in ADVERSARIAL_LOSSES[name]
-    )
-    tiny = torch.finfo(real.dtype).tiny
-    # Where D is all but sure its own gradient nearly vanishes: the ratio may be beyond any number,
-    # that of bfloat16 too, which G's rows may be in.
-    largest = torch.finfo(torch.bfloat16).max
-    return [
-        (players / torch.where(own == 0, tiny, own)).clamp(-largest, largest)
-        for own, players in zip(for_discriminator, for_players, strict=True)
-    ]
-
-
 def categorical_nll(spec: CodeSpec, logits: Tensor, codes: Tensor, epsilon: float = 0.0) -> Tensor:
     """-E[log q(c | G(z, c))] of the categorical codes, summed over codes.
 

@@ -495,8 +495,3 @@ class Discriminator(nn.Module):
         features = torch.cat([self.data_trunk(x), self.code_trunk(codes)], dim=1)
         logits: Tensor = self.output(self.joint(features)).squeeze(1)
         return logits.to(self.output.weight.dtype)  # wider than that of an autocast
-
-
-def couples_rows(network: nn.Module) -> bool:
-    """Whether the output for a row depends on the other rows of its batch."""
-    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())

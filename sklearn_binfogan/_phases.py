@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from . import _losses as losses
 from ._codes import Prior
 from ._consistency import Consistency
 from ._players import Players
@@ -21,7 +20,7 @@ from ._rows import TrainingRows
 from ._settings import Settings
 from ._sharing import OneProcess
 from ._supervision import LabelledBatch, Supervision, label_nll
-from ._terms import ADVERSARIAL, GamePass, discriminator_loss, players_terms, total
+from ._terms import GamePass, discriminator_loss, players_terms, total
 
 PHASES = CONSISTENCY, GAME = "consistency", "game"
 
@@ -268,14 +267,8 @@ class GamePhase(Phase):
 
     def backward(self, discriminator: Tensor, terms: dict[str, Tensor]) -> None:
         """Gradients of D's loss by D's weights, and of the terms' sum by those of G and E."""
-        if self.players.discriminator_couples_rows:
-            backward(discriminator, self.discriminator_optimizer, retain_graph=True)
-            backward(total(terms), self.optimizer)
-        else:
-            # D's gradient becomes the adversarial term's on its way to G and E: see `_judge`.
-            others = [term for name, term in terms.items() if name != f"{ADVERSARIAL.name}_loss"]
-            joint = torch.stack([discriminator, *others]).sum()
-            backward(joint, self.discriminator_optimizer, self.optimizer)
+        backward(discriminator, self.discriminator_optimizer, retain_graph=True)
+        backward(total(terms), self.optimizer)
 
     def play(self, x: Tensor) -> GamePass:
         """Run every player once on real rows and as many fakes."""
@@ -295,7 +288,6 @@ class GamePhase(Phase):
         else:
             fake, reconstruction = players.generator(codes), None
         fake_logits, fake_style = players.encoder.read(fake)
-        real_pairs, fake_pairs = self._judge(x, real_codes, fake, codes)
         categories = spec.harden(logits)
         return GamePass(
             spec,
@@ -306,8 +298,9 @@ class GamePhase(Phase):
             fake_style,
             categories,
             style,
-            real_pairs,
-            fake_pairs,
+            # Each side by itself: with batch norm in D by its own statistics, as in the paper.
+            players.discriminator(x, real_codes),
+            players.discriminator(fake, codes),
             reconstruction,
             self._change_by_augmentation(x, categories, style),
             *self._losses_of_categories(x),
@@ -339,28 +332,6 @@ class GamePhase(Phase):
         encoder = self.players.encoder
         features = encoder.category_trunk(torch.cat([x, labelled.x]))[len(x) :]
         return consistency, label_nll(self.spec, encoder.sub_head_logits(features), labelled)
-
-    def _judge(
-        self, x: Tensor, real_codes: Tensor, fake: Tensor, codes: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Logits of D for the real and for the fake pairs.
-
-        Each side goes through D by itself: with batch norm in D it is judged by its own statistics,
-        as in the paper. Without, one pass back serves both players: what flows back into E's codes
-        and G's rows is turned into their own gradient, row by row.
-        """
-        discriminator = self.players.discriminator
-        if self.players.discriminator_couples_rows:
-            return discriminator(x, real_codes), discriminator(fake, codes)
-        ratios: list[Tensor] = []
-        real_codes = _scaled_backward(real_codes, lambda: ratios[0])
-        fake = _scaled_backward(fake, lambda: ratios[1])
-        real, false = discriminator(x, real_codes), discriminator(fake, codes)
-        for_players = losses.gradient_ratios(
-            self.recipe.adversarial_loss, real, false, self.recipe.log_epsilon
-        )
-        ratios += [self.recipe.adversarial_weight * ratio for ratio in for_players]
-        return real, false
 
     def _shown_categories(self, logits: Tensor) -> Tensor:
         """Categories of real rows as D sees them.
@@ -395,12 +366,3 @@ def backward(loss: Tensor, *optimizers: torch.optim.Adam, retain_graph: bool = F
     for weight in weights:
         weight.grad = None
     torch.autograd.backward(loss, inputs=weights, retain_graph=retain_graph)
-
-
-def _scaled_backward(tensor: Tensor, factors: Callable[[], Tensor]) -> Tensor:
-    """Give the same tensor, of which each row's gradient is multiplied by a factor."""
-    tensor = tensor.view_as(tensor)
-    if tensor.requires_grad:
-        ones = [1] * (tensor.dim() - 1)
-        tensor.register_hook(lambda g: g * factors().reshape(-1, *ones).to(g.dtype))
-    return tensor

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from ._aggregate import AggregatePosterior
 from ._convolutions import leave_to_compiler
-from ._networks import couples_rows
 from ._settings import Settings
 
 
@@ -20,7 +19,6 @@ class Players(nn.Module):
         super().__init__()
         networks = settings.architecture.build(settings.spec, settings.layout.shape)
         self.encoder, self.generator, self.discriminator = networks
-        self.discriminator_couples_rows = couples_rows(self.discriminator)
         self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
         self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False).eval()
         self.aggregate = AggregatePosterior(settings.spec)
@@ -33,16 +31,13 @@ class Players(nn.Module):
         return self
 
     def compile_players(self, mode: str | None) -> None:
-        """Compile what a step spends its time in; losses and their ratios stay as they are.
+        """Compile E and G, by a mode of `torch.compile`; None: its default.
 
-        The mode is one of `torch.compile`; None: its default. Two gradients of one graph, which a
-        discriminator with batch norm takes, do not compile.
+        D stays as it is: two gradients of one graph, its own and the other players', do not compile.
         """
         encoder = self.encoder
         for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
             _compile(network, mode)
-        if not self.discriminator_couples_rows:
-            _compile(self.discriminator, mode)
 
     def by_optimizer(self) -> list[list[nn.Parameter]]:
         """Weights of each optimizer: E's categories on real data, (E, G) in the game, and D."""

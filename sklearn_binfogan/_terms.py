@@ -108,9 +108,8 @@ def prior_matching(game: GamePass) -> Tensor:
     return losses.prior_mismatch(game.real_style, game.real_categories)
 
 
-ADVERSARIAL = Term("adversarial", "adversarial_weight", adversarial, at_weight_0=True)
 TERMS = (
-    ADVERSARIAL,
+    Term("adversarial", "adversarial_weight", adversarial, at_weight_0=True),
     Term("mutual_information", "mi_weight", mutual_information, at_weight_0=True),
     Term("cycle", "cycle_weight", cycle),
     Term("invariance", "invariance_weight", invariance),

@@ -86,15 +86,10 @@ def test_compiled_networks(rows, parameters, how, mode, monkeypatch):
     assert modes == {mode}
     players = fitted_model(gan).trainer.players
     encoder = players.encoder
-    expected = {
-        encoder.category_trunk,
-        encoder.style_trunk,
-        players.generator,
-        players.discriminator,
-    }
+    expected = {encoder.category_trunk, encoder.style_trunk, players.generator}
     assert {network.forward for network in expected} == set(compiled)
     assert not any(isinstance(m, Convolution) for network in expected for m in network.modules())
-    assert len(compiled) == 4
+    assert len(compiled) == 3
 
 
 @pytest.mark.parametrize(("rows", "parameters"), CASES)
@@ -123,8 +118,8 @@ def test_compiled_as_eager(how):
     eager = BInfoGANTransformer(3, **SHORT).fit(X)
     torch._dynamo.utils.counters.clear()
     compiled = BInfoGANTransformer(3, compile=how, **SHORT).fit(X)
-    # Both trunks, G and D; some once more where gradients aren't asked for.
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 4
+    # Both trunks and G; some once more where gradients aren't asked for.
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 3
     np.testing.assert_allclose(compiled.transform(X), eager.transform(X), atol=1e-3)
     np.testing.assert_allclose(
         compiled.history_[:, "train_loss"], eager.history_[:, "train_loss"], rtol=1e-3
