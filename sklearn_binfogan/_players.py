@@ -33,7 +33,7 @@ class Players(nn.Module):
     def compile_players(self, mode: str | None) -> None:
         """Compile E and G, by a mode of `torch.compile`; None: its default.
 
-        D stays as it is: two gradients of one graph, its own and the other players', do not compile.
+        D stays as it is: two gradients of one graph, its own and that of G and E, do not compile.
         """
         encoder = self.encoder
         for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:

@@ -244,7 +244,7 @@ def take(
 # -- trainings ---------------------------------------------------------------------------------
 
 
-STATE_KEYS = {"steps", "prior", "history"}
+STATE_KEYS = ("steps", "prior", "history")
 
 
 def encode_state(state: TrainingState, arrays: Arrays) -> dict[str, Any]:

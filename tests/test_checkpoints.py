@@ -20,6 +20,7 @@ from sklearn_binfogan import _container as container
 from sklearn_binfogan._architectures import MLPArchitecture, Networks
 from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._checkpoints import Checkpoints, describe
+from sklearn_binfogan._model import FittedModel
 from sklearn_binfogan._upgrades import FORMAT_VERSION
 
 TABLE, CLASSES = make_blobs(70, centers=3, n_features=4, random_state=0)
@@ -536,7 +537,7 @@ def test_a_second_ctrl_c_gives_up(monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(BInfoGANTransformer, "_labels", interrupt)
+    monkeypatch.setattr(FittedModel, "predict", interrupt)
     with pytest.raises(KeyboardInterrupt):
         gan.fit(TABLE)
 
@@ -545,7 +546,7 @@ def test_a_second_ctrl_c_gives_up(monkeypatch):
 
 def test_ctrl_c_when_labelling_leaves_the_finished_model(monkeypatch):
     gan, calls = model(), []
-    real = BInfoGANTransformer._labels
+    real = FittedModel.predict
 
     def interrupt_once(self, X):
         calls.append(1)
@@ -553,7 +554,7 @@ def test_ctrl_c_when_labelling_leaves_the_finished_model(monkeypatch):
             raise KeyboardInterrupt
         return real(self, X)
 
-    monkeypatch.setattr(BInfoGANTransformer, "_labels", interrupt_once)
+    monkeypatch.setattr(FittedModel, "predict", interrupt_once)
     with pytest.raises(KeyboardInterrupt):
         gan.fit(TABLE)
 

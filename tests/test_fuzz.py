@@ -23,7 +23,7 @@ from sklearn_binfogan._checkpoints import read as read_checkpoint
 from sklearn_binfogan._upgrades import FORMAT_VERSION
 from sklearn_binfogan.datasets import _celeba, _mnist, _svhn
 
-GOLDEN = Path(__file__).parent / "golden" / "v1.safetensors"
+GOLDEN = Path(__file__).parent / "golden" / f"v{FORMAT_VERSION}.safetensors"
 N_QUICK = 150  # of each kind
 N_LONG = int(os.environ.get("BINFOGAN_MUTATIONS", "100000"))
 MAX_SECONDS = 10  # of one file, on a busy machine

@@ -22,7 +22,9 @@ from golden.cases import (
 from skorch.callbacks import Callback
 
 from sklearn_binfogan import load
+from sklearn_binfogan._upgrades import FORMAT_VERSION
 
+KINDS = ("transformer", "classifier")
 RECORDED = json.loads(FITS.read_text())
 
 
@@ -48,7 +50,9 @@ def outputs_beside(path):
     return json.loads(path.with_suffix(".json").read_text())
 
 
-@pytest.mark.parametrize("stem", ["transformer_format1", "classifier_format1"])
+@pytest.mark.parametrize(
+    "stem", [f"{kind}_format{n}" for kind in KINDS for n in range(1, FORMAT_VERSION + 1)]
+)
 def test_an_old_file_still_loads(stem):
     path = FOLDER / f"{stem}.safetensors"
     expected = outputs_beside(path)
@@ -70,9 +74,17 @@ class CountSteps(Callback):
         self.steps.append(training)
 
 
-@pytest.mark.parametrize("stem", ["checkpoint_format1"])
-def test_a_fit_goes_on_from_an_old_checkpoint(stem, tmp_path):
-    path = FOLDER / f"{stem}.safetensors"
+def test_a_checkpoint_of_an_older_format_is_refused(tmp_path):
+    """A fit can't be finished to the same bits by another version: what it holds has changed."""
+    X, params = UNFINISHED
+    shutil.copy(FOLDER / "checkpoint_format1.safetensors", tmp_path / CHECKPOINT_NAME)
+
+    with pytest.raises(ValueError, match="format version is 1, and this installation reads 2"):
+        fitted(X, checkpoint_dir=tmp_path, **params)
+
+
+def test_a_fit_goes_on_from_a_stored_checkpoint(tmp_path):
+    path = FOLDER / f"checkpoint_format{FORMAT_VERSION}.safetensors"
     expected, steps, (X, params) = outputs_beside(path), [], UNFINISHED
     shutil.copy(path, tmp_path / CHECKPOINT_NAME)
 

@@ -773,7 +773,7 @@ def mutate_contents(document, arrays, rng):
 
 
 def test_mutated_contents_are_refused_or_make_a_model(path):
-    golden = GOLDEN / "v1.safetensors"
+    golden = GOLDEN / f"v{FORMAT_VERSION}.safetensors"
     rng = np.random.default_rng(0)
     loaded = 0
     for _ in range(150):

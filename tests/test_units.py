@@ -9,9 +9,10 @@ from sklearn.metrics import mutual_info_score
 
 from sklearn_binfogan import AffineMove, GaussianNoise
 from sklearn_binfogan import _losses as losses
+from sklearn_binfogan._arrays import subsample
 from sklearn_binfogan._augmentation import identity, resolve_augmentation
 from sklearn_binfogan._codes import CodeSpec
-from sklearn_binfogan._layout import Layout, parse_image_shape, subsample
+from sklearn_binfogan._layout import Layout, parse_image_shape
 from sklearn_binfogan._rows import Rows
 from sklearn_binfogan.metrics import cluster_accuracy, match_clusters
 

@@ -14,7 +14,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, save
 from sklearn_binfogan._architectures import MLPArchitecture
-from sklearn_binfogan._checkpoints import CHECKPOINT_VERSION
 from sklearn_binfogan._upgrades import FORMAT_VERSION
 
 FOLDER = Path(__file__).parent
@@ -78,7 +77,7 @@ FILES = {
     f"v{FORMAT_VERSION}": write_tiny,
     f"transformer_format{FORMAT_VERSION}": write_transformer,
     f"classifier_format{FORMAT_VERSION}": write_classifier,
-    f"checkpoint_format{CHECKPOINT_VERSION}": write_checkpoint,
+    f"checkpoint_format{FORMAT_VERSION}": write_checkpoint,
 }
 
 
