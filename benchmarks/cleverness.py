@@ -1,0 +1,349 @@
+"""What each part of the code that is there for speed alone saves of a step on the CPU.
+
+    python benchmarks/cleverness.py    # -> results/cleverness.json
+
+Each variant replaces one such part by plain torch, in a net of its own. All nets take turns, step
+by step and each time in another order, so that a machine that slows down slows down all of them.
+CPU seconds of one thread are compared. A part that saves less than a tenth of a step is not worth
+its code; docs/cpu.md keeps the table.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from _report import Row, environment, output_path, parser, print_table, write
+from sklearn.datasets import make_blobs
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sklearn_binfogan import AffineMove, BInfoGANTransformer, _convolutions, _losses, _players
+from sklearn_binfogan._rows import Batches
+from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
+from sklearn_binfogan.datasets import load_mnist
+
+N_ROWS, WARM_UP_STEPS = 4000, 3
+IMAGE, TABLE = "MNIST", "table"
+STEPS = {IMAGE: 6, TABLE: 60}  # of each variant and round
+Around = Callable[[], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A net, changed after it was built; `building` and `stepping` lie around these."""
+
+    name: str
+    change: Callable[[AdversarialNet], None] = lambda net: None
+    building: Around = nullcontext
+    stepping: Around = nullcontext
+    cases: tuple[tuple[str, str], ...] = ((IMAGE, CONSISTENCY), (IMAGE, GAME))
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+ON_IMAGES = ((IMAGE, CONSISTENCY), (IMAGE, GAME))
+EVERYWHERE = ((TABLE, CONSISTENCY), (TABLE, GAME), (IMAGE, GAME), (IMAGE, CONSISTENCY))
+GAMES = ((IMAGE, GAME), (TABLE, GAME))
+CONSISTENCIES = ((IMAGE, CONSISTENCY), (TABLE, CONSISTENCY))
+
+
+# -- plain torch in place of each part ---------------------------------------------------------
+
+
+def judge_twice(net: AdversarialNet) -> None:
+    """Go back through D once for D and once for E and G."""
+    net.module_.discriminator_couples_rows = True
+
+
+class NotLaidOut(_convolutions.Convolution):
+    """Take images as they lie in memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.in_channels > 1 or not x.requires_grad:
+            return nn.Conv2d.forward(self, x)
+        shape = (self.stride[0], int(self.padding[0]))
+        return _convolutions._OfOneChannel.apply(x, self.weight, self.bias, *shape)
+
+
+class NotByHand(_convolutions.Convolution):
+    """Take torch's gradient by an image of one channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.in_channels <= _convolutions.FEW_CHANNELS:
+            x = _convolutions._laid_out(x, self.channels_last)
+        return nn.Conv2d.forward(self, x)
+
+
+PLAIN = {
+    _convolutions.Convolution: nn.Conv2d,
+    _convolutions.ToMaps: nn.Unflatten,
+    _convolutions.Flatten: nn.Flatten,
+    _convolutions.FoldedTransposed: nn.ConvTranspose2d,
+}
+
+
+def swap(classes: dict[type, type], net: AdversarialNet) -> None:
+    """Give layers of some classes other ones."""
+    for module in net.module_.modules():
+        module.__class__ = classes.get(type(module), type(module))
+
+
+def swapped(*classes: type) -> Callable[[AdversarialNet], None]:
+    return partial(swap, {each: PLAIN[each] for each in classes})
+
+
+def lay_out_all(net: AdversarialNet) -> None:
+    """All plain, and all networks with channels last."""
+    swap(PLAIN, net)
+    net.module_.to(memory_format=torch.channels_last)
+    net.module_.link()
+
+
+def lay_out_images(net: AdversarialNet) -> None:
+    """All plain; images lie in memory as suits the norm of the convolutions that take them."""
+    swap(PLAIN, net)
+    for stack in net.module_.modules():
+        if isinstance(stack, nn.Sequential) and isinstance(stack[0], nn.Conv2d):
+            grouped = any(isinstance(layer, nn.GroupNorm) for layer in stack)
+            order = torch.contiguous_format if grouped else torch.channels_last
+            stack.register_forward_pre_hook(partial(laid_out, order))
+
+
+def laid_out(order: torch.memory_format, stack: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+    return inputs[0].to(memory_format=order)
+
+
+class Folded(nn.ConvTranspose2d):
+    """A transposed convolution as a product and torch's own sum of patches."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        size = [self.stride[0] * side for side in x.shape[2:]]
+        patches = self.weight.flatten(1).T @ x.flatten(2)
+        images = F.fold(patches, size, self.kernel_size, padding=self.padding, stride=self.stride)
+        return images + self.bias[:, None, None]
+
+
+def lay_out_maps(net: AdversarialNet) -> None:
+    """The same, and G's first maps lie with channels last."""
+    lay_out_images(net)
+    unflatten = net.module_.generator.project[1]
+    unflatten.register_forward_hook(
+        lambda _, inputs, maps: maps.contiguous(memory_format=torch.channels_last)
+    )
+
+
+def lay_out_and_fold(net: AdversarialNet) -> None:
+    """The same, and G's last layer as a product."""
+    lay_out_maps(net)
+    net.module_.generator.layers[-2].__class__ = Folded
+
+
+def lay_out_and_fold_by_hand(net: AdversarialNet) -> None:
+    """The same, its patches added up by ourselves."""
+    lay_out_maps(net)
+    net.module_.generator.layers[-2].__class__ = _convolutions.FoldedTransposed
+
+
+def keep_activations(net: AdversarialNet) -> None:
+    for module in net.module_.modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False
+
+
+def other_adam(net: AdversarialNet, **how: bool) -> None:
+    for name in ("warmup_optimizer_", "optimizer_", "discriminator_optimizer_"):
+        group = getattr(net, name).param_groups[0]
+        adam = torch.optim.Adam(group["params"], group["lr"], group["betas"], **how)
+        setattr(net, name, adam)
+
+
+def follow_one_by_one(net: AdversarialNet) -> None:
+    players = net.module_
+
+    @torch.no_grad()
+    def follow(decay: float) -> None:
+        for average, source in zip(players._averages, players._sources, strict=True):
+            average.lerp_(source, 1 - decay)
+
+    players.follow = follow
+
+
+def plain_terms(logits: Tensor, moved_logits: Tensor) -> _losses.Consistency:
+    log_q, log_moved = (each.log_softmax(dim=2) for each in (logits, moved_logits))
+    q = log_q.exp()
+    return _losses.Consistency(
+        q.mean(dim=1),
+        -(q * log_q).sum(dim=2).mean(dim=1),
+        -(q.detach() * log_moved).sum(dim=2).mean(dim=1),
+    )
+
+
+def plain_grid(move: AffineMove, x: Tensor, rng: torch.Generator) -> Tensor:
+    """Draw a grid by torch's own functions."""
+    u = 2 * torch.rand((6, len(x)), generator=rng) - 1
+    angle, shear = move.rotation * u[0], move.shear * u[1]
+    scale, shift = 1 + move.scale * u[2:4], move.shift * u[4:]
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).view(2, 2, -1)
+    turn = scale[:, None] * torch.stack([turn[:, 0], shear * turn[:, 0] + turn[:, 1]], dim=1)
+    matrices = torch.cat([turn, shift[:, None]], dim=1).permute(2, 0, 1)
+    grid = F.affine_grid(matrices, list(x.shape), align_corners=False)
+    u = 2 * torch.rand((len(x), 2, 5, 5), generator=rng) - 1
+    warp = F.interpolate(u, x.shape[2:], mode="bicubic", align_corners=True)
+    return grid + move.warp * warp.permute(0, 2, 3, 1)
+
+
+def replaced(target: Any, name: str, by: Any) -> Around:
+    return lambda: mock.patch.object(target, name, by)
+
+
+def compile_plainly(network: nn.Module, mode: str | None) -> None:
+    _convolutions.leave_to_compiler(network)
+    network.forward = torch.compile(network.forward, mode=mode)
+
+
+COMPILED = {"compile": True}
+VARIANTS = [
+    Variant("as it is", cases=EVERYWHERE),
+    Variant("as it is, again", cases=EVERYWHERE),
+    Variant("two passes back through D", judge_twice, cases=GAMES),
+    Variant("images as they lie", partial(swap, {_convolutions.Convolution: NotLaidOut})),
+    Variant("torch's gradient by the image", partial(swap, {_convolutions.Convolution: NotByHand})),
+    Variant("both (Conv2d)", swapped(_convolutions.Convolution)),
+    Variant("Unflatten", swapped(_convolutions.ToMaps), cases=((IMAGE, GAME),)),
+    Variant("Flatten", swapped(_convolutions.Flatten)),
+    Variant(
+        "ConvTranspose2d", swapped(_convolutions.FoldedTransposed), cases=((IMAGE, GAME),)
+    ),
+    Variant("all four plain", partial(swap, PLAIN)),
+    Variant("all plain, channels last", lay_out_all),
+    Variant("all plain, images laid out", lay_out_images),
+    Variant("the same, and G's maps", lay_out_maps, cases=((IMAGE, GAME),)),
+    Variant("the same, G's last layer by fold", lay_out_and_fold, cases=((IMAGE, GAME),)),
+    Variant("the same, not by fold", lay_out_and_fold_by_hand, cases=((IMAGE, GAME),)),
+    Variant("Adam not fused (foreach)", partial(other_adam, foreach=True), cases=EVERYWHERE),
+    Variant("Adam not fused (default)", other_adam, cases=EVERYWHERE),
+    Variant("averages one by one", follow_one_by_one, cases=EVERYWHERE),
+    Variant("activations not in place", keep_activations, cases=EVERYWHERE),
+    Variant(
+        "softmax over the last axis",
+        stepping=replaced(_losses, "consistency_terms", plain_terms),
+        cases=CONSISTENCIES,
+    ),
+    Variant("T by affine_grid", stepping=replaced(AffineMove, "_grid", plain_grid)),
+    Variant("compiled", parameters=COMPILED, cases=((IMAGE, CONSISTENCY),)),
+    Variant(
+        "compiled, layers of ours",
+        building=replaced(_players, "leave_to_compiler", lambda network: None),
+        parameters=COMPILED,
+        cases=((IMAGE, CONSISTENCY),),
+    ),
+    Variant(
+        "compiled, no code of its own",
+        building=replaced(_players, "_compile", compile_plainly),
+        parameters=COMPILED,
+        cases=((IMAGE, CONSISTENCY),),
+    ),
+]
+
+
+# -- the clock ---------------------------------------------------------------------------------
+
+
+class Steps:
+    """A net of a variant that takes steps of one phase."""
+
+    def __init__(self, variant: Variant, phase: str, X: np.ndarray, parameters: Row) -> None:
+        gan = BInfoGANTransformer(**parameters, **variant.parameters)
+        with variant.building():
+            net = AdversarialNet(gan._settings(X, seed=0)).initialize()
+        net.load_rows(X)
+        variant.change(net)
+        net.phase_, net.steps_[CONSISTENCY] = phase, int(phase == GAME)
+        net.module_.train()
+        net._protect_categories()
+        if net.protected_:
+            net.module_.encoder.category_trunk.eval()
+        net.history.new_epoch()
+        size = net.settings.recipe.batch_size
+        self.net, self.variant = net, variant
+        self.batches = iter(Batches(net.rows_, net.train_index_, size, 10**6, 10**6, net.rng_))
+
+    def seconds(self) -> float:
+        """CPU seconds of one whole step, its records among them."""
+        self.net.history.new_batch()
+        with self.variant.stepping():
+            start = time.process_time()
+            self.net.train_step(next(self.batches))
+            return time.process_time() - start
+
+
+def data(kind: str) -> tuple[np.ndarray, Row]:
+    """Rows to step on: how long a step takes doesn't depend on the values of a table."""
+    if kind == IMAGE:
+        return load_mnist().X_train[:N_ROWS], {"image_shape": (28, 28)}
+    return make_blobs(N_ROWS, 16, centers=10, random_state=0)[0], {"n_clusters": 10}
+
+
+def interleaved(runs: list[Steps], n_steps: int, rng: np.random.Generator) -> np.ndarray:
+    """CPU seconds (n_steps, n_runs); each step the runs come in another order."""
+    times = np.empty((n_steps, len(runs)))
+    for i in range(n_steps):
+        for j in rng.permutation(len(runs)):
+            times[i, j] = runs[j].seconds()
+    return times
+
+
+def measure(kind: str, phase: str, variants: list[Variant], n_rounds: int, n_steps: int) -> Any:
+    """Medians of steps; ratios to the first variant by round."""
+    X, parameters = data(kind)
+    runs = [Steps(variant, phase, X, parameters) for variant in variants]
+    rng = np.random.default_rng(0)
+    interleaved(runs, WARM_UP_STEPS, rng)
+    rounds = np.array([interleaved(runs, n_steps, rng) for _ in range(n_rounds)])
+    medians = np.median(rounds, axis=1)
+    ratios = medians / medians[:, :1]
+    for j, variant in enumerate(variants):
+        yield {
+            "kind": kind,
+            "phase": phase,
+            "variant": variant.name,
+            "cpu_ms": 1e3 * float(np.median(medians[:, j])),
+            "ratio": float(np.median(ratios[:, j])),
+            "least": float(ratios[:, j].min()),
+            "most": float(ratios[:, j].max()),
+        }
+
+
+def main() -> None:
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--case", nargs=2, help="one kind and phase")
+    options.add_argument("--only", nargs="+", default=[], help="parts of names of variants")
+    options = options.parse_args()
+    n_rounds = 1 if options.quick else options.rounds
+    can_compile = shutil.which("g++") is not None and not options.quick
+    rows: list[Row] = []
+    with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(1))
+        torch.set_num_threads(1)
+        for case in [tuple(options.case)] if options.case else EVERYWHERE:
+            chosen = [v for v in VARIANTS if case in v.cases and (can_compile or not v.parameters)]
+            if options.only:
+                chosen = chosen[:1] + [v for v in chosen[1:] if any(o in v.name for o in options.only)]
+            rows += measure(*case, chosen, n_rounds, 2 if options.quick else STEPS[case[0]])
+            head = {"environment": environment(), "rounds": n_rounds, "steps": STEPS}
+            write(output_path(options, "cleverness"), {**head, "rows": rows})
+    print_table(rows)
+
+
+if __name__ == "__main__":
+    main()
