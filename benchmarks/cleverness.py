@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -220,9 +220,7 @@ VARIANTS = [
     Variant("both (Conv2d)", swapped(_convolutions.Convolution)),
     Variant("Unflatten", swapped(_convolutions.ToMaps), cases=((IMAGE, GAME),)),
     Variant("Flatten", swapped(_convolutions.Flatten)),
-    Variant(
-        "ConvTranspose2d", swapped(_convolutions.FoldedTransposed), cases=((IMAGE, GAME),)
-    ),
+    Variant("ConvTranspose2d", swapped(_convolutions.FoldedTransposed), cases=((IMAGE, GAME),)),
     Variant("all four plain", partial(swap, PLAIN)),
     Variant("all plain, channels last", lay_out_all),
     Variant("all plain, images laid out", lay_out_images),
@@ -338,7 +336,9 @@ def main() -> None:
         for case in [tuple(options.case)] if options.case else EVERYWHERE:
             chosen = [v for v in VARIANTS if case in v.cases and (can_compile or not v.parameters)]
             if options.only:
-                chosen = chosen[:1] + [v for v in chosen[1:] if any(o in v.name for o in options.only)]
+                chosen = chosen[:1] + [
+                    v for v in chosen[1:] if any(o in v.name for o in options.only)
+                ]
             rows += measure(*case, chosen, n_rounds, 2 if options.quick else STEPS[case[0]])
             head = {"environment": environment(), "rounds": n_rounds, "steps": STEPS}
             write(output_path(options, "cleverness"), {**head, "rows": rows})

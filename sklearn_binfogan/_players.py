@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from ._aggregate import AggregatePosterior
-from ._convolutions import leave_to_compiler
 from ._networks import couples_rows
 from ._settings import Settings
 
@@ -39,10 +38,11 @@ class Players(nn.Module):
         discriminator with batch norm takes, do not compile.
         """
         encoder = self.encoder
-        for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
-            _compile(network, mode)
+        networks = {encoder.category_trunk, encoder.style_trunk, self.generator}
         if not self.discriminator_couples_rows:
-            _compile(self.discriminator, mode)
+            networks.add(self.discriminator)
+        for network in networks:
+            _compile(network, mode)
 
     def by_optimizer(self) -> list[list[nn.Parameter]]:
         """Weights of each optimizer: E's categories on real data, (E, G) in the game, and D."""
@@ -72,15 +72,14 @@ class Players(nn.Module):
 
 
 def _compile(network: nn.Module, mode: str | None) -> None:
-    leave_to_compiler(network)
     forward = network.forward
 
     def run(*inputs: Tensor) -> Tensor:
         output: Tensor = forward(*inputs)
         return output
 
-    # `Module.compile` leaves a `Sequential` of PyTorch's own layers as it is. Code of its own: the
-    # compiler counts graphs by code, and gives up after eight.
+    # `Module.compile` leaves a `Sequential` of PyTorch's own layers as it is. Dynamo counts graphs
+    # by code object and gives up after eight, silently: each network gets its own.
     run.__code__ = run.__code__.replace()
     network.forward = torch.compile(run, mode=mode)
 

@@ -26,7 +26,7 @@ LAYERS = [
     ["_architectures"],
     ["_networks", "_losses", "_augmentation", "_rows", "_aggregate", "_drawing"],
     ["_layout"],
-    ["_codes", "_convolutions"],
+    ["_codes"],
     ["datasets", "metrics", "_container", "_threads"],
     ["_celeba", "_photos", "_shapes", "_svhn"],
     ["_files"],
