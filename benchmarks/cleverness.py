@@ -13,7 +13,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -27,7 +27,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sklearn_binfogan import AffineMove, BInfoGANTransformer, _convolutions, _losses, _players
+from sklearn_binfogan import AffineMove, BInfoGANTransformer, _losses
+from sklearn_binfogan._networks import ConvGenerator, ConvStack, FoldedTransposed
 from sklearn_binfogan._rows import Batches
 from sklearn_binfogan._training import CONSISTENCY, GAME, AdversarialNet
 from sklearn_binfogan.datasets import load_mnist
@@ -40,11 +41,10 @@ Around = Callable[[], AbstractContextManager[Any]]
 
 @dataclass(frozen=True)
 class Variant:
-    """A net, changed after it was built; `building` and `stepping` lie around these."""
+    """A net, changed after it was built; `stepping` lies around each step."""
 
     name: str
     change: Callable[[AdversarialNet], None] = lambda net: None
-    building: Around = nullcontext
     stepping: Around = nullcontext
     cases: tuple[tuple[str, str], ...] = ((IMAGE, CONSISTENCY), (IMAGE, GAME))
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -64,93 +64,17 @@ def judge_twice(net: AdversarialNet) -> None:
     net.module_.discriminator_couples_rows = True
 
 
-class NotLaidOut(_convolutions.Convolution):
-    """Take images as they lie in memory."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.in_channels > 1 or not x.requires_grad:
-            return nn.Conv2d.forward(self, x)
-        shape = (self.stride[0], int(self.padding[0]))
-        return _convolutions._OfOneChannel.apply(x, self.weight, self.bias, *shape)
-
-
-class NotByHand(_convolutions.Convolution):
-    """Take torch's gradient by an image of one channel."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.in_channels <= _convolutions.FEW_CHANNELS:
-            x = _convolutions._laid_out(x, self.channels_last)
-        return nn.Conv2d.forward(self, x)
-
-
-PLAIN = {
-    _convolutions.Convolution: nn.Conv2d,
-    _convolutions.ToMaps: nn.Unflatten,
-    _convolutions.Flatten: nn.Flatten,
-    _convolutions.FoldedTransposed: nn.ConvTranspose2d,
-}
-
-
-def swap(classes: dict[type, type], net: AdversarialNet) -> None:
-    """Give layers of some classes other ones."""
+def transpose(net: AdversarialNet) -> None:
+    """Make G's last layer torch's own."""
     for module in net.module_.modules():
-        module.__class__ = classes.get(type(module), type(module))
+        if isinstance(module, FoldedTransposed):
+            module.__class__ = nn.ConvTranspose2d
 
 
-def swapped(*classes: type) -> Callable[[AdversarialNet], None]:
-    return partial(swap, {each: PLAIN[each] for each in classes})
-
-
-def lay_out_all(net: AdversarialNet) -> None:
-    """All plain, and all networks with channels last."""
-    swap(PLAIN, net)
-    net.module_.to(memory_format=torch.channels_last)
-    net.module_.link()
-
-
-def lay_out_images(net: AdversarialNet) -> None:
-    """All plain; images lie in memory as suits the norm of the convolutions that take them."""
-    swap(PLAIN, net)
-    for stack in net.module_.modules():
-        if isinstance(stack, nn.Sequential) and isinstance(stack[0], nn.Conv2d):
-            grouped = any(isinstance(layer, nn.GroupNorm) for layer in stack)
-            order = torch.contiguous_format if grouped else torch.channels_last
-            stack.register_forward_pre_hook(partial(laid_out, order))
-
-
-def laid_out(order: torch.memory_format, stack: nn.Module, inputs: tuple[Tensor]) -> Tensor:
-    return inputs[0].to(memory_format=order)
-
-
-class Folded(nn.ConvTranspose2d):
-    """A transposed convolution as a product and torch's own sum of patches."""
-
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        size = [self.stride[0] * side for side in x.shape[2:]]
-        patches = self.weight.flatten(1).T @ x.flatten(2)
-        images = F.fold(patches, size, self.kernel_size, padding=self.padding, stride=self.stride)
-        return images + self.bias[:, None, None]
-
-
-def lay_out_maps(net: AdversarialNet) -> None:
-    """The same, and G's first maps lie with channels last."""
-    lay_out_images(net)
-    unflatten = net.module_.generator.project[1]
-    unflatten.register_forward_hook(
-        lambda _, inputs, maps: maps.contiguous(memory_format=torch.channels_last)
-    )
-
-
-def lay_out_and_fold(net: AdversarialNet) -> None:
-    """The same, and G's last layer as a product."""
-    lay_out_maps(net)
-    net.module_.generator.layers[-2].__class__ = Folded
-
-
-def lay_out_and_fold_by_hand(net: AdversarialNet) -> None:
-    """The same, its patches added up by ourselves."""
-    lay_out_maps(net)
-    net.module_.generator.layers[-2].__class__ = _convolutions.FoldedTransposed
+def plain_generate(generator: ConvGenerator, codes: Tensor) -> Tensor:
+    """Leave G's first maps as they lie."""
+    images = generator.layers(generator.project(codes))
+    return images[:, :, : generator.height, : generator.width]
 
 
 def keep_activations(net: AdversarialNet) -> None:
@@ -205,28 +129,17 @@ def replaced(target: Any, name: str, by: Any) -> Around:
     return lambda: mock.patch.object(target, name, by)
 
 
-def compile_plainly(network: nn.Module, mode: str | None) -> None:
-    _convolutions.leave_to_compiler(network)
-    network.forward = torch.compile(network.forward, mode=mode)
-
-
-COMPILED = {"compile": True}
 VARIANTS = [
     Variant("as it is", cases=EVERYWHERE),
     Variant("as it is, again", cases=EVERYWHERE),
     Variant("two passes back through D", judge_twice, cases=GAMES),
-    Variant("images as they lie", partial(swap, {_convolutions.Convolution: NotLaidOut})),
-    Variant("torch's gradient by the image", partial(swap, {_convolutions.Convolution: NotByHand})),
-    Variant("both (Conv2d)", swapped(_convolutions.Convolution)),
-    Variant("Unflatten", swapped(_convolutions.ToMaps), cases=((IMAGE, GAME),)),
-    Variant("Flatten", swapped(_convolutions.Flatten)),
-    Variant("ConvTranspose2d", swapped(_convolutions.FoldedTransposed), cases=((IMAGE, GAME),)),
-    Variant("all four plain", partial(swap, PLAIN)),
-    Variant("all plain, channels last", lay_out_all),
-    Variant("all plain, images laid out", lay_out_images),
-    Variant("the same, and G's maps", lay_out_maps, cases=((IMAGE, GAME),)),
-    Variant("the same, G's last layer by fold", lay_out_and_fold, cases=((IMAGE, GAME),)),
-    Variant("the same, not by fold", lay_out_and_fold_by_hand, cases=((IMAGE, GAME),)),
+    Variant("images as they lie", stepping=replaced(ConvStack, "forward", nn.Sequential.forward)),
+    Variant(
+        "G's maps as they lie",
+        stepping=replaced(ConvGenerator, "forward", plain_generate),
+        cases=((IMAGE, GAME),),
+    ),
+    Variant("ConvTranspose2d", transpose, cases=((IMAGE, GAME),)),
     Variant("Adam not fused (foreach)", partial(other_adam, foreach=True), cases=EVERYWHERE),
     Variant("Adam not fused (default)", other_adam, cases=EVERYWHERE),
     Variant("averages one by one", follow_one_by_one, cases=EVERYWHERE),
@@ -237,19 +150,7 @@ VARIANTS = [
         cases=CONSISTENCIES,
     ),
     Variant("T by affine_grid", stepping=replaced(AffineMove, "_grid", plain_grid)),
-    Variant("compiled", parameters=COMPILED, cases=((IMAGE, CONSISTENCY),)),
-    Variant(
-        "compiled, layers of ours",
-        building=replaced(_players, "leave_to_compiler", lambda network: None),
-        parameters=COMPILED,
-        cases=((IMAGE, CONSISTENCY),),
-    ),
-    Variant(
-        "compiled, no code of its own",
-        building=replaced(_players, "_compile", compile_plainly),
-        parameters=COMPILED,
-        cases=((IMAGE, CONSISTENCY),),
-    ),
+    Variant("compiled", parameters={"compile": True}, cases=((IMAGE, CONSISTENCY),)),
 ]
 
 
@@ -261,8 +162,7 @@ class Steps:
 
     def __init__(self, variant: Variant, phase: str, X: np.ndarray, parameters: Row) -> None:
         gan = BInfoGANTransformer(**parameters, **variant.parameters)
-        with variant.building():
-            net = AdversarialNet(gan._settings(X, seed=0)).initialize()
+        net = AdversarialNet(gan._settings(X, seed=0)).initialize()
         net.load_rows(X)
         variant.change(net)
         net.phase_, net.steps_[CONSISTENCY] = phase, int(phase == GAME)
@@ -330,8 +230,7 @@ def main() -> None:
     n_rounds = 1 if options.quick else options.rounds
     can_compile = shutil.which("g++") is not None and not options.quick
     rows: list[Row] = []
-    with ExitStack() as stack:
-        stack.enter_context(threadpool_limits(1))
+    with threadpool_limits(1):
         torch.set_num_threads(1)
         for case in [tuple(options.case)] if options.case else EVERYWHERE:
             chosen = [v for v in VARIANTS if case in v.cases and (can_compile or not v.parameters)]
