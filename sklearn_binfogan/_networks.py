@@ -8,10 +8,11 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ._codes import CodeSpec
-from ._convolutions import FEW_CHANNELS, Convolution, Flatten, FoldedTransposed, ToMaps
 
+FEW_CHANNELS = 3  # at most: those of an image
 OVERCLUSTERING_RATIO = 4
 IN_COLOUR = 3  # channels
 TINY = 1e-6
@@ -138,7 +139,7 @@ def conv_stack(
     padding: int = 1,
     noise: Sequence[float] = (),
     kernel: int = 3,
-) -> tuple[nn.Sequential, int]:
+) -> tuple[ConvStack, int]:
     """Square convolutions, flattened at the end.
 
     Parameters
@@ -157,7 +158,7 @@ def conv_stack(
 
     Returns
     -------
-    layers : Sequential
+    layers : ConvStack
     width : int
         Number of features of the flattened output.
 
@@ -169,9 +170,7 @@ def conv_stack(
     n_in, height, width = shape
     layers: list[nn.Module] = []
     for i, (n_out, stride) in enumerate(zip(channels, strides, strict=True)):
-        sizes = (n_in, n_out, kernel, stride, padding)
-        # With channels last group norm is slow, and all else fast.
-        layers += [Convolution(*sizes, bias=norm != "batch", channels_last=norm != "group")]
+        layers += [nn.Conv2d(n_in, n_out, kernel, stride, padding, bias=norm != "batch")]
         layers += [*_norm(norm, n_out), activation()]
         layers += [AdditiveNoise(noise[i])] if noise else []
         n_in = n_out
@@ -181,7 +180,20 @@ def conv_stack(
             f"Images of {shape[1]} x {shape[2]} pixels are too small for this architecture: its "
             "convolutions leave nothing of them. Use larger images, or architecture='conv'."
         )
-    return nn.Sequential(*layers, Flatten()), n_in * height * width
+    return ConvStack(*layers, nn.Flatten()), n_in * height * width
+
+
+class ConvStack(nn.Sequential):
+    """Layers for images, whose maps lie in memory as is fastest on the CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of images (n, C, H, W)."""
+        # Group norm is slow with channels last, and all else fast.
+        grouped = any(isinstance(layer, nn.GroupNorm) for layer in self)
+        order = torch.contiguous_format if grouped else torch.channels_last
+        # Not `contiguous`: it leaves images of one channel, which lie both ways, as they are.
+        output: Tensor = super().forward(x.to(memory_format=order))
+        return output
 
 
 def _norm(name: str, channels: int) -> list[nn.Module]:
@@ -416,7 +428,7 @@ class ConvGenerator(nn.Module):
         kernels = kernels or (4,) * len(channels)
         factor = math.prod(strides)
         base = (channels[0], math.ceil(self.height / factor), math.ceil(self.width / factor))
-        to_maps = (nn.Unflatten if norm == "group" else ToMaps)(1, base)
+        to_maps = nn.Unflatten(1, base)
         n_units = math.prod(base)
         self.project = nn.Sequential(
             nn.Linear(spec.width, n_units, bias=norm != "batch"),
@@ -436,7 +448,8 @@ class ConvGenerator(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Images (n, C, H, W) of codes (n, spec.width)."""
-        images = self.layers(self.project(codes))
+        maps = self.project(codes)
+        images = self.layers(maps.contiguous(memory_format=torch.channels_last))
         return images[:, :, : self.height, : self.width]
 
 
@@ -450,6 +463,19 @@ def _transposed(n_in: int, n_out: int, stride: int, kernel: int, bias: bool) -> 
     layer = FoldedTransposed if n_out <= FEW_CHANNELS else nn.ConvTranspose2d
     surplus = kernel % 2  # an odd kernel would end a pixel short
     return layer(n_in, n_out, kernel, stride, less, surplus, bias=bias)
+
+
+class FoldedTransposed(nn.ConvTranspose2d):
+    """Transposed convolution as a product and a sum: on the CPU faster for few output channels."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Images (n, n_out, stride * h, stride * w) of features (n, n_in, h, w)."""
+        size = (self.stride[0] * x.shape[2], self.stride[0] * x.shape[3])
+        patches = self.weight.flatten(1).T @ x.flatten(2)
+        images = F.fold(
+            patches, size, self.kernel_size, padding=int(self.padding[0]), stride=self.stride
+        )
+        return images if self.bias is None else images + self.bias[:, None, None]
 
 
 class Discriminator(nn.Module):

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from ._aggregate import AggregatePosterior
-from ._convolutions import leave_to_compiler
 from ._settings import Settings
 
 
@@ -67,15 +66,14 @@ class Players(nn.Module):
 
 
 def _compile(network: nn.Module, mode: str | None) -> None:
-    leave_to_compiler(network)
     forward = network.forward
 
     def run(*inputs: Tensor) -> Tensor:
         output: Tensor = forward(*inputs)
         return output
 
-    # `Module.compile` leaves a `Sequential` of PyTorch's own layers as it is. Code of its own: the
-    # compiler counts graphs by code, and gives up after eight.
+    # `Module.compile` leaves a `Sequential` of PyTorch's own layers as it is. Dynamo counts graphs
+    # by code object and gives up after eight, silently: each network gets its own.
     run.__code__ = run.__code__.replace()
     network.forward = torch.compile(run, mode=mode)
 

@@ -53,7 +53,6 @@ LAYERS = {
         "_presets",
         "_architectures",
         "_networks",
-        "_convolutions",
         "_losses",
         "_augmentation",
         "_aggregate",

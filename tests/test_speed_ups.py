@@ -9,13 +9,7 @@ from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer
 from sklearn_binfogan._base import fitted_model, new_training
-from sklearn_binfogan._convolutions import (
-    Convolution,
-    Flatten,
-    FoldedTransposed,
-    ToMaps,
-    leave_to_compiler,
-)
+from sklearn_binfogan._networks import FoldedTransposed, conv_stack
 from sklearn_binfogan._phases import backward
 from sklearn_binfogan._rows import Batches
 from sklearn_binfogan._trainer import Trainer
@@ -110,51 +104,23 @@ def test_folded_transposed_convolution(n_out, kernel):
     assert_same_function(fast, plain, draw(2, 5, 6, 7))
 
 
-@pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("n_in", [1, 3, 5])
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 1), (4, 2, 0), (3, 1, 0)])
-def test_convolution_of_images(channels_last, n_in, kernel, stride, padding):
-    sizes = (n_in, 4, kernel, stride, padding)
-    fast, plain = (
-        Convolution(*sizes, channels_last=channels_last).double(),
-        nn.Conv2d(*sizes).double(),
-    )
-    for height in (8, 9):
-        assert_same_function(fast, plain, draw(2, n_in, height, 7))
-
-
-@pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("requires_grad", [False, True])
+@pytest.mark.parametrize(
+    ("norm", "order"),
+    [
+        ("batch", torch.channels_last),
+        ("none", torch.channels_last),
+        ("group", torch.contiguous_format),
+    ],
+)
 @pytest.mark.parametrize("n_in", [1, 3])
-def test_memory_of_a_convolution_of_images(channels_last, requires_grad, n_in):
+def test_memory_of_maps(norm, order, n_in):
     # Real rows come as (n, H, W, C), fakes and moved rows as (n, C, H, W).
-    layer = Convolution(n_in, 4, 3, 2, 1, channels_last=channels_last)
-    order = torch.channels_last if channels_last else torch.contiguous_format
+    stack, _ = conv_stack((n_in, 8, 8), (4,), (2,), norm)
+    maps = []
+    stack[0].register_forward_hook(lambda _, inputs, output: maps.append(output))
     for x in (torch.rand(2, 8, 8, n_in).permute(0, 3, 1, 2), torch.rand(2, n_in, 8, 8)):
-        output = layer(x.requires_grad_(requires_grad))
-        assert output.is_contiguous(memory_format=order)
-        assert output._base is None  # activations in place are slow on views
-
-
-def test_the_compiler_gets_layers_of_pytorch():
-    layers = [Convolution(1, 4, 3, 2, 1), ToMaps(1, (4, 1, 1)), Flatten()]
-    leave_to_compiler(nn.ModuleList(layers))
-    assert [type(layer) for layer in layers] == [nn.Conv2d, nn.Unflatten, nn.Flatten]
-
-
-def test_rows_to_maps():
-    maps = ToMaps(1, (5, 2, 3))(draw(7, 30))
-    assert torch.equal(maps, draw(7, 30).view(7, 5, 2, 3))
-    assert maps.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_flattened_maps_get_their_gradient_in_their_own_order():
-    maps = draw(2, 5, 3, 4).contiguous(memory_format=torch.channels_last).requires_grad_()
-    rows, factors = Flatten()(maps), draw(2, 60)
-    assert torch.equal(rows, nn.Flatten()(maps))
-    (gradient,) = torch.autograd.grad((rows * factors).sum(), maps)
-    assert torch.equal(gradient, factors.view(maps.shape))
-    assert gradient.stride() == maps.stride()
+        stack(x)
+        assert maps.pop().is_contiguous(memory_format=order)
 
 
 def test_moves_are_affine_plus_a_bicubic_interpolation():
