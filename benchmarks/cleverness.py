@@ -23,13 +23,15 @@ import numpy as np
 import torch
 from _report import Row, environment, output_path, parser, print_table, write
 from sklearn.datasets import make_blobs
-from sklearn_binfogan._training import CONSISTENCY, GAME
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, _losses
+from sklearn_binfogan._base import new_training
 from sklearn_binfogan._networks import ConvGenerator, ConvStack, FoldedTransposed
+from sklearn_binfogan._phases import CONSISTENCY, GAME
+from sklearn_binfogan._trainer import Trainer
 from sklearn_binfogan.datasets import load_mnist
 
 N_ROWS, WARM_UP_STEPS = 4000, 3
