@@ -28,8 +28,9 @@ HEAD = """\
 # Compatibility
 
 Written by `.ci/compat`, which runs the tests in a fresh virtual environment: do not edit. "lowest"
-is what the lower bounds in `pyproject.toml` say, "newest" is what was out on that day; torch is the
-one of `constraints.txt` in both.
+is what the lower bounds in `pyproject.toml` say, "newest" is what was out on that day. A run may
+have kept the torch of `constraints.txt`, since another is a large download: the second table says
+what torch each run had.
 """
 
 

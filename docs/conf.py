@@ -45,8 +45,8 @@ myst_heading_anchors = 4
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    # The others take more than a minute: they are shown with committed pictures, and not run.
-    "filename_pattern": "plot_digits",
+    # The others take minutes: they are shown with committed pictures, and not run.
+    "filename_pattern": "plot_(digits|table|memory_map)",
     "image_scrapers": ("matplotlib",),
     "notebook_images": True,  # committed pictures travel within a notebook
     "download_all_examples": False,

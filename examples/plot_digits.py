@@ -105,7 +105,8 @@ display.ax_.set_title(f"Digits above their reconstructions, R2 = {display.r2:.2f
 # %%
 # How many digits each cluster holds, and how sure the model is of them.
 
-CodeUsageDisplay.from_estimator(gan, X)
+display = CodeUsageDisplay.from_estimator(gan, X)
+display.ax_.set_title("Digits in each cluster")
 
 # %%
 # Losses by epoch, which is 50 steps, and the label-free score on rows held out. ``train_loss`` is

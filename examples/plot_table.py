@@ -1,0 +1,84 @@
+"""
+===============================================
+A table, and how to choose a number of clusters
+===============================================
+
+The chemical analysis of 178 Italian wines has 13 columns of different units. A fit standardises
+them, and generated wines come back in the table's own units. The number of clusters has to be
+given, so several are compared without labels first.
+"""
+
+import os
+
+import matplotlib.pyplot as plt
+from sklearn.datasets import load_wine
+from sklearn.metrics import adjusted_rand_score
+
+from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan.inspection import CodeUsageDisplay, ExtremesDisplay
+
+QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"  # a few steps, to try the page out
+BUDGET = {"warmup_iter": 5, "max_iter": 5} if QUICK else {}
+NUMBERS = [2, 3, 4, 5]
+
+X, y = load_wine(return_X_y=True, as_frame=True)
+
+# %%
+# Compare numbers of clusters
+# ---------------------------
+# The score needs no labels. The adjusted Rand index does, and is shown only to see what the score
+# is worth here: there are three cultivars.
+
+models = {
+    n_clusters: BInfoGANTransformer(n_clusters=n_clusters, random_state=0, **BUDGET).fit(X)
+    for n_clusters in NUMBERS
+}
+scores = [gan.score(X) for gan in models.values()]
+agreement = [adjusted_rand_score(y, gan.labels_) for gan in models.values()]
+
+figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+ax.plot(NUMBERS, scores, "o-", label="score, without labels")
+ax.plot(NUMBERS, agreement, "s--", label="adjusted Rand index, with the cultivars")
+ax.set_xticks(NUMBERS)
+ax.set_xlabel("number of clusters")
+ax.set_ylabel("score, adjusted Rand index")
+ax.set_title("Wines: which number of clusters?")
+ax.legend()
+
+# %%
+# Look at the findings as well: they name clusters that are empty, or that hold one kind of row.
+
+for n_clusters, model in models.items():
+    print(f"{n_clusters} clusters: {model.diagnostics_['findings'] or 'no findings'}")
+
+# %%
+# Read the clusters
+# -----------------
+# How many wines each of three clusters holds, and how sure the model is of them.
+
+gan = models[3]
+display = CodeUsageDisplay.from_estimator(gan, X)
+display.ax_.set_title("Wines in each cluster")
+print(X.groupby(gan.labels_)[["alcohol", "color_intensity", "proline"]].mean().round(1))
+
+# %%
+# Which columns a continuous code goes with: those that differ most between its ends.
+
+display = ExtremesDisplay.from_estimator(gan, X, code=0)
+display.ax_.set_title("Wines by continuous code 0")
+
+# %%
+# Draw new wines
+# --------------
+
+drawn, cluster = gan.sample(300, random_state=0)
+columns = list(gan.feature_names_in_)
+first, second = columns.index("color_intensity"), columns.index("proline")
+figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharex=True, sharey=True, layout="constrained")
+axes[0].scatter(X["color_intensity"], X["proline"], c=gan.labels_, cmap="viridis", s=15)
+axes[1].scatter(drawn[:, first], drawn[:, second], c=cluster, cmap="viridis", s=15)
+for ax, title in zip(axes, ["Real wines by cluster", "Generated wines by cluster"], strict=True):
+    ax.set_title(title)
+    ax.set_xlabel("colour intensity")
+axes[0].set_ylabel("proline, mg per litre")
+plt.show()
