@@ -1,6 +1,7 @@
 """What users hand over: tensors, read-only arrays, far values, and mistakes with a clear answer."""
 
 import warnings
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -21,6 +22,7 @@ from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, load, save
 from sklearn_binfogan._arrays import as_tensor
 from sklearn_binfogan._input import hint_at_images
 from sklearn_binfogan._layout import Layout, outside
+from sklearn_binfogan._portable import decode_settings, encode
 from sklearn_binfogan._rows import Rows
 from sklearn_binfogan.exceptions import ImageShapeWarning, ScaleWarning
 
@@ -571,7 +573,7 @@ def test_sorted_rows_with_whole_blocks_of_far_values(dtype):
 
 def test_bytes_are_treated_like_floats():
     data = RNG.integers(0, 9, (60, 3)).astype(np.uint8)
-    data[::10, 1] = 255
+    data[::15, 1] = 255
     layout = Layout.table(data)
 
     batch = Rows(data, layout, "cpu").take(torch.arange(60)).numpy()
@@ -616,6 +618,24 @@ def test_a_model_with_far_values_is_saved_and_pickled(tmp_path):
 
     for again in (load(tmp_path / "model"), joblib.load(tmp_path / "pickle")):
         np.testing.assert_array_equal(again.transform(data), gan.transform(data))
+
+
+@pytest.mark.parametrize(
+    ("limits", "stand_in"),
+    [
+        (np.zeros((3, 4)), np.zeros((2, 4))),
+        (np.zeros((2, 4)), np.zeros((2, 4), np.float32)),
+        (np.zeros((2, 4)), None),
+    ],
+)
+def test_limits_that_no_fit_gives_are_refused_in_a_file(fitted, limits, stand_in):
+    settings = fitted._net.settings
+    layout = replace(settings.layout, limits=limits, stand_in=stand_in)
+    arrays = {}
+    document = encode(replace(settings, layout=layout), "settings", arrays)
+
+    with pytest.raises(ValueError, match="limits"):
+        decode_settings(document, arrays)
 
 
 # -- a later piece outside the scale ---------------------------------------------------------------
