@@ -373,7 +373,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         -------
         score : float
         """
-        return self._model.evaluate(subsample(self._checked(X), MAX_SCORED))["score"]
+        rows = subsample(self._checked(X), MAX_SCORED)
+        return self._model.evaluate(rows)["score"]
 
     def _chosen_clusters(self, cluster: Any) -> Sequence[int | None]:
         categories = self._model.spec.categories
