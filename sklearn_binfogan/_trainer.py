@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from skorch.callbacks import Callback
 from skorch.history import History
@@ -347,28 +346,6 @@ class Trainer:
             if name in ours and callback.lower_is_better:
                 seen = [epoch[name] for epoch in self.net.history if name in epoch]
                 callback.best_score_ = min(seen, default=math.inf)
-
-    def check_progress(self, state: TrainingState) -> Progress:
-        """Raise ValueError unless this training can go on from a state with the same rows."""
-        progress = state.progress
-        assert progress is not None
-        assert self.rows is not None
-        rows = np.sort(self.rows.train_index.cpu().numpy())
-        if not np.array_equal(np.sort(progress.order), rows):
-            raise ValueError("The checkpoint deals out other rows than those to train on.")
-        if len(state.rng) != len(self.common.rng.get_state()):
-            raise ValueError("The checkpoint holds the random state of another kind of device.")
-        if progress.assignment is not None:
-            self._check_assignment(progress.assignment)
-        return progress
-
-    def _check_assignment(self, assignment: np.ndarray) -> None:
-        supervision, spec = self.common.supervision, self.settings.spec
-        n_classes = 0 if supervision is None else supervision.labels.n_classes
-        fits = assignment.shape == (self.players.encoder.n_heads, n_classes)
-        fits = fits and assignment.min() >= 0 and assignment.max() < spec.categories[0]
-        if not fits or any(len(set(row)) < n_classes for row in assignment.tolist()):
-            raise ValueError("The checkpoint binds its categories to other classes.")
 
 
 class _AfterEpoch(Callback):
