@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 from skorch.callbacks import Callback
-from skorch.history import History
 from torch import Tensor
 
 from ._arrays import as_tensor
 from ._codes import Prior
-from ._net import AdversarialNet, divergence
+from ._net import AdversarialNet, divergence, go_on_from
 from ._networks import AdditiveNoise
 from ._phases import CONSISTENCY, GAME, Common, ConsistencyPhase, GamePhase, Phase
 from ._players import Players
@@ -336,16 +335,7 @@ class Trainer:
         if state.progress is not None:
             self.phase = self.phases[state.progress.phase]
         self.common.prior = state.prior
-        self.net.history_ = History(state.history)
-        self._remember_best()
-
-    def _remember_best(self) -> None:
-        """Go on comparing losses with the best of the restored history."""
-        ours = {name for name, _ in self.net._default_callbacks}
-        for name, callback in self.net.callbacks_:
-            if name in ours and callback.lower_is_better:
-                seen = [epoch[name] for epoch in self.net.history if name in epoch]
-                callback.best_score_ = min(seen, default=math.inf)
+        go_on_from(self.net, state.history)
 
 
 class _AfterEpoch(Callback):
