@@ -253,7 +253,7 @@ def test_free_categories_follow_the_classes_by_falling_size():
 
 def test_probabilities_where_free_categories_leave_nothing(model, monkeypatch):
     nothing = np.zeros((2, 4), dtype=np.float32)
-    monkeypatch.setattr(model, "_posterior", lambda X: nothing)
+    monkeypatch.setattr(fitted_model(model), "posterior", lambda X: nothing)
 
     np.testing.assert_allclose(model.predict_proba(X), np.full((2, 3), 1 / 3), rtol=1e-6)
 
