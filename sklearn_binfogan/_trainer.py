@@ -310,12 +310,12 @@ class Trainer:
         if broken is not None:
             raise divergence(broken, "NaN or infinite", "the end of an epoch")
         supervision = self.common.supervision
-        bound = None if supervision is None else supervision.assignment
+        assignment = None if supervision is None else supervision.assignment
         progress = Progress(
             self.phase.name,
             self.batches.index.cpu().numpy().copy(),
             self.batches.position,
-            None if bound is None else bound.cpu().numpy().copy(),
+            None if assignment is None else assignment.cpu().numpy().copy(),
         )
         return state.copied().in_phase(progress)
 
@@ -368,7 +368,7 @@ class Trainer:
         fits = assignment.shape == (self.players.encoder.n_heads, n_classes)
         fits = fits and assignment.min() >= 0 and assignment.max() < spec.categories[0]
         if not fits or any(len(set(row)) < n_classes for row in assignment.tolist()):
-            raise ValueError("The checkpoint binds its categories to other classes.")
+            raise ValueError("The checkpoint assigns its categories to other classes.")
 
 
 class _AfterEpoch(Callback):
