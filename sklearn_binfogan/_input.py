@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -202,13 +203,10 @@ def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
     columns = layout.cut_columns
     low = layout.center[columns] + layout.limits[0, columns] * layout.scale[columns]
     high = layout.center[columns] + layout.limits[1, columns] * layout.scale[columns]
-    found: list[dict[float, int]] = [{} for _ in columns]
+    found: list[Counter[float]] = [Counter() for _ in columns]
     for block in row_blocks(X):
-        values = block[:, columns]
-        for i in range(len(columns)):
-            far = values[(values[:, i] < low[i]) | (values[:, i] > high[i]), i]
-            for value, n in zip(*np.unique(far, return_counts=True), strict=True):
-                found[i][float(value)] = found[i].get(float(value), 0) + int(n)
+        for i, values in enumerate(block[:, columns].T):
+            found[i].update(values[(values < low[i]) | (values > high[i])].tolist())
     texts = [
         f"{name} holds {_values_and_counts(counts)}"
         for name, counts in zip(_names(estimator, columns), found, strict=True)
@@ -246,9 +244,9 @@ def warn_if_outside(estimator: Any, layout: Layout, X: Any) -> None:
     )
 
 
-def _values_and_counts(counts: dict[float, int]) -> str:
+def _values_and_counts(counts: Counter[float]) -> str:
     """List values and their counts, the most frequent first."""
-    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    ranked = counts.most_common()
     return _listed([f"{value:g} in {n} row{'s' * (n > 1)}" for value, n in ranked], ", ")
 
 

@@ -112,7 +112,8 @@ def _legacy_state(generator: np.random.RandomState, where: str) -> dict[str, Any
     state = generator.get_state(legacy=False)
     if state["bit_generator"] != "MT19937":
         raise ValueError(
-            f"{where} is a RandomState of {state['bit_generator']}; only MT19937 is allowed. Use an int."
+            f"{where} is a RandomState of {state['bit_generator']}; only MT19937 can be stored. "
+            "Use an int."
         )
     # 32-bit words are exact in float64, which `encode` takes.
     key = state["state"]["key"].astype(np.float64)
