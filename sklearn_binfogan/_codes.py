@@ -1,4 +1,4 @@
-"""The code Z = (c, z): which columns hold what, how it is drawn, what its columns are called."""
+"""The code Z = (c, z): which columns hold what, and how it is drawn."""
 
 from __future__ import annotations
 

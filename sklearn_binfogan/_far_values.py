@@ -64,9 +64,8 @@ class NearValues(NamedTuple):
             near.add(np.where(is_far[0] | is_far[1], np.nan, values))
         edges, mean, scale = near.edges, near.mean, near.deviation
         gaps = far[0].distance(edges[0]), far[1].distance(edges[1])
-        apart = np.minimum(*gaps) > GAP * (
-            edges[1] - edges[0]
-        )  # of all rows; the fences come from a sample
+        # The fences come from a sample of rows: look at the gaps in all rows.
+        apart = np.minimum(*gaps) > GAP * (edges[1] - edges[0])
         spoilt = apart & (scale > 0) & (deviation[columns] >= SPOILT * scale)
         beside = edges + MARGIN * np.stack([-scale, scale])
         repeated = np.stack([side.repeat() for side in far])

@@ -297,7 +297,7 @@ def test_channels_left_out():
         BInfoGANTransformer(**BUDGET, image_shape=(8, 8)),
         lambda e: e.fit(np.zeros((9, 192))),
         ValueError,
-        r"64 pixels, but X has 192 features. If a pixel has 3 channels, pass image_shape=\(8, 8, 3\)",
+        r"X has 192 features. If a pixel has 3 channels, pass image_shape=\(8, 8, 3\)",
     )
 
 
