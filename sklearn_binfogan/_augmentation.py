@@ -274,18 +274,13 @@ def resolve_augmentation(
         return identity
     if callable(augmentation):
         return augmentation
-    name = _automatic(shape) if augmentation == "auto" else augmentation
+    is_image, is_colour = len(shape) == 3, is_colour_image(shape)
+    name = augmentation
+    if augmentation == "auto":
+        name = "colour" if is_colour else "affine" if is_image else "noise"
     if name == "noise":
         return GaussianNoise.from_neighbours(scaled)
-    if len(shape) != 3:
+    if not is_image:
         raise ValueError(f"augmentation={name!r} needs images: set image_shape, or use 'noise'.")
-    warp = 0.12 if is_large_image(shape) else 0.0
-    move = AffineMove(warp=warp, reflect=is_colour_image(shape))
+    move = AffineMove(warp=0.12 if is_large_image(shape) else 0.0, reflect=is_colour)
     return move if name == "affine" else ColourMove(move)
-
-
-def _automatic(shape: tuple[int, ...]) -> str:
-    """Resolve "auto" by the shape of the data."""
-    if len(shape) != 3:
-        return "noise"
-    return "colour" if is_colour_image(shape) else "affine"

@@ -227,21 +227,16 @@ class FileKeeper(Keeper):
         n_steps = sum(self.state.steps.values())
         if n_steps - self.written_at < self.every and trainer.batches.remaining > 0:
             return
-        document, arrays = encoded(self.state)
+        assert self.state.progress is not None
+        arrays = Arrays()
+        document = self.head | encode_state(self.state.as_arrays(), arrays)
+        document |= encode_progress(self.state.progress, arrays)
         try:
-            container.write(str(self.path), FORMAT_VERSION, self.head | document, arrays)
+            container.write(str(self.path), FORMAT_VERSION, document, arrays)
         except OSError as error:
             error.add_note(f"{self.path} could not be written; the checkpoint before it is whole.")
             raise
         self.written_at = n_steps
-
-
-def encoded(state: TrainingState) -> tuple[dict[str, Any], Arrays]:
-    """Turn a state between two epochs into values of JSON and arrays."""
-    arrays = Arrays()
-    assert state.progress is not None
-    document = encode_state(state.as_arrays(), arrays)
-    return document | encode_progress(state.progress, arrays), arrays
 
 
 def read(path: Path) -> tuple[dict[str, Any], Arrays]:
@@ -254,11 +249,11 @@ def read(path: Path) -> tuple[dict[str, Any], Arrays]:
     """
     try:
         _, document, arrays = container.read(str(path), [FORMAT_VERSION])
-        require(isinstance(document, dict) and document.keys() == KEYS, "it is no checkpoint")
-        require(isinstance(document["description"], dict), "its description is not valid")
+        require(isinstance(document, dict) and document.keys() == KEYS, "it is not a checkpoint")
+        require(isinstance(document["description"], dict), "its description is not a dict")
         seeds = document["seeds"]
         fits = isinstance(seeds, list) and all(type(s) is int and 0 <= s < 2**31 for s in seeds)
-        require(fits and seeds, "its seeds are not valid")
+        require(fits and seeds, "its seeds are not a list of ints")
         return document, arrays
     except OSError:
         raise

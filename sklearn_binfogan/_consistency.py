@@ -78,7 +78,7 @@ class Consistency:
         loss = loss + losses.code_overlap(self.spec, logits).sum()
         return loss + self._overclustering_loss(encoder, both)
 
-    def _terms(self, logits: Tensor, augmented_logits: Tensor) -> list[losses.Consistency]:
+    def _terms(self, logits: Tensor, augmented_logits: Tensor) -> list[losses.ConsistencyTerms]:
         """Terms of each categorical code."""
         pairs = zip(self.spec.split(logits), self.spec.split(augmented_logits), strict=True)
         return [losses.consistency_terms(*pair) for pair in pairs]

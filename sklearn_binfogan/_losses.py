@@ -141,7 +141,7 @@ def code_overlap(spec: CodeSpec, logits: Tensor) -> Tensor:
     return torch.stack([mutual_information(p.detach(), q) for p, q in pairs]).sum(dim=0)
 
 
-class Consistency(NamedTuple):
+class ConsistencyTerms(NamedTuple):
     """Terms of the consistency loss per sub-head, each of shape (n_heads,)."""
 
     mean: Tensor  # mean posterior, (n_heads, K)
@@ -149,14 +149,14 @@ class Consistency(NamedTuple):
     agreement: Tensor  # CE(stopgrad q(x), q(T x)), averaged over rows
 
 
-def consistency_terms(logits: Tensor, augmented_logits: Tensor) -> Consistency:
+def consistency_terms(logits: Tensor, augmented_logits: Tensor) -> ConsistencyTerms:
     """Compare q(x) with q(T x), from logits of shape (n_heads, n, K)."""
     # Rows last: a softmax over a short last axis is far slower.
     log_q, log_augmented = (
         each.transpose(1, 2).contiguous().log_softmax(dim=1) for each in (logits, augmented_logits)
     )
     q = log_q.exp()
-    return Consistency(
+    return ConsistencyTerms(
         q.mean(dim=2),
         -(q * log_q).sum(dim=1).mean(dim=1),
         -(q.detach() * log_augmented).sum(dim=1).mean(dim=1),

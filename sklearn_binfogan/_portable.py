@@ -277,7 +277,7 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
         If not.
     """
     settings = decode(value, arrays)
-    require(isinstance(settings, Settings), "the settings are not valid")
+    require(isinstance(settings, Settings), "the settings are of another kind")
     spec, layout, recipe = settings.spec, settings.layout, settings.recipe
     require(spec.categories and min(spec.categories) >= 1, "a code has no categories")
     is_image = len(layout.shape) == 3
@@ -291,6 +291,7 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
         fits = far is None or (far.dtype == np.float64 and far.shape == (2, *layout.shape))
         require(fits, "the limits of columns do not fit the shape of rows")
     require((layout.limits is None) == (layout.stand_in is None), "a part of the limits is missing")
+    require(layout.row_dtype in ("float32", "float64"), "the dtype of rows is unknown")
     augment = settings.augment
     fits = isinstance(augment, GaussianNoise) or augment is identity
     fits = fits or (is_image and isinstance(augment, AffineMove | ColourMove))
@@ -332,7 +333,8 @@ def decode_state(values: dict[str, Any], settings: Settings, arrays: Arrays) -> 
     players = _outline(settings)
     steps, prior, history = (decode(values[k], arrays) for k in ("steps", "prior", "history"))
     fits = isinstance(steps, dict) and steps.keys() == set(PHASES)
-    require(fits and all(_fits(n, int) for n in steps.values()), "the steps are not valid")
+    fits = fits and all(_fits(n, int) for n in steps.values())
+    require(fits, "the steps are not a count per phase")
     if prior is not None:
         check_prior(prior, settings.spec)
     _check_history(history)
@@ -407,7 +409,7 @@ def _check_history(history: Any) -> None:
         and all(isinstance(batch, dict) for batch in epoch["batches"])
         for epoch in history
     )
-    require(fits, "the history is not valid")
+    require(fits, "the history is not a list of epochs with a phase and batches")
 
 
 def _dtype(tensor: torch.Tensor) -> str:

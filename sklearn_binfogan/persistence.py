@@ -252,7 +252,8 @@ def _checked_labels(settings: Settings, arrays: Arrays) -> np.ndarray:
     labels = take(arrays, "labels", "int64")
     categories = settings.spec.categories
     columns = labels[:, None] if len(categories) == 1 else labels
-    require(columns.ndim == 2 and columns.shape[1] == len(categories), "the labels are not valid")
+    fits = columns.ndim == 2 and columns.shape[1] == len(categories)
+    require(fits, "the labels are not one per row and code")
     fits = ((columns >= 0) & (columns < np.array(categories))).all()
     require(fits and len(columns) > 0, "a label is not a cluster")
     return labels

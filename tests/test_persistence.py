@@ -607,6 +607,7 @@ EDITS = {
     "shape of rows": (in_settings("layout Layout", "shape", {"tuple": [2, 2]}), "shape"),
     "no columns": (in_settings("layout Layout", "shape", {"tuple": [0]}), "shape"),
     "more columns": (in_settings("layout Layout", "shape", {"tuple": [5]}), "scaling"),
+    "dtype of rows": (in_settings("layout Layout", "row_dtype", "auto"), "dtype"),
     "order": (setting("column_order", [0, 0, 1]), "order"),
     "order's length": (setting("column_order", [0, 1]), "order"),
     "order's type": (setting("column_order", [0, 1, "2"]), "order"),
