@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,77 +56,64 @@ class NearValues(NamedTuple):
         fences = fences[:, columns]
         if len(columns) == 0:
             return cls(columns, fences[0], fences[0], fences, fences)
-        near = _Near(len(columns))
-        far = _Far(len(columns)), _Far(len(columns))
-        for block in row_blocks(X):
-            values = block[:, columns].astype(np.float64)
-            is_far = values < fences[0], values > fences[1]
-            for side, where in zip(far, is_far, strict=True):
-                side.add(values, where)
-            near.add(np.where(is_far[0] | is_far[1], np.nan, values))
-        edges, mean, scale = near.edges, near.mean, near.deviation
-        gaps = far[0].distance(edges[0]), far[1].distance(edges[1])
+        edges, mean, scale = _statistics(X, columns, fences)
+        nowhere = np.full(len(columns), np.inf)
+        far = (
+            far_values(X, columns, fences[0], nowhere),
+            far_values(X, columns, -nowhere, fences[1]),
+        )
+        gaps = [_distances(*pair) for pair in zip(far, edges, strict=True)]
         # The fences come from a sample of rows: look at the gaps in all rows.
         apart = np.minimum(*gaps) > GAP * (edges[1] - edges[0])
         spoilt = apart & (scale > 0) & (deviation[columns] >= SPOILT * scale)
         beside = edges + MARGIN * np.stack([-scale, scale])
-        repeated = np.stack([side.repeat() for side in far])
+        repeated = np.array(
+            [[2 * len(counts) <= counts.total() for counts in side] for side in far]
+        )
         limits = np.where(np.isinf(fences) | repeated, fences, beside)
         stand_in = np.where(np.isinf(fences), fences, np.where(repeated, mean, beside))
         return cls(*(part[..., spoilt] for part in (columns, mean, scale, limits, stand_in)))
 
 
-class _Near:
-    """Range, mean and deviation of some columns, block by block; NaN is ignored.
+def far_values(
+    X: Any, columns: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> list[Counter[float]]:
+    """Count the values of some columns below `low` or above `high`, by column."""
+    found: list[Counter[float]] = [Counter() for _ in columns]
+    for block in row_blocks(X):
+        for i, values in enumerate(block[:, columns].T):
+            found[i].update(values[(values < low[i]) | (values > high[i])].tolist())
+    return found
 
-    `StandardScaler` can't do this: it fails if a column's first block is all NaN.
+
+def _distances(far: Sequence[Counter[float]], edges: np.ndarray) -> np.ndarray:
+    """Distance from the edge of each column's near values to the nearest far one."""
+    pairs = zip(far, edges.tolist(), strict=True)
+    return np.array(
+        [min((abs(v - edge) for v in values), default=np.inf) for values, edge in pairs]
+    )
+
+
+def _statistics(
+    X: Any, columns: np.ndarray, fences: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Range, (2, n_columns), mean and deviation of the near values of some columns.
+
+    `StandardScaler` can't do this: it fails if a column's first block has no near value.
     """
 
-    def __init__(self, n_columns: int) -> None:
-        self.edges = np.stack([np.full(n_columns, np.inf), np.full(n_columns, -np.inf)])
-        self.counts = np.zeros(n_columns)
-        self.sums, self.squares, self.origin = np.zeros((3, n_columns))
+    def near() -> Iterator[np.ndarray]:
+        for block in row_blocks(X):
+            values = block[:, columns].astype(np.float64)
+            yield np.where((values < fences[0]) | (values > fences[1]), np.nan, values)
 
-    def add(self, values: np.ndarray) -> None:
-        self.edges[0] = np.fmin(self.edges[0], np.fmin.reduce(values))
-        self.edges[1] = np.fmax(self.edges[1], np.fmax.reduce(values))
-        # Sums are relative to one value of the column: squares of large values would lose digits.
-        first = (self.counts == 0) & np.isfinite(self.edges[0])
-        self.origin = np.where(first, self.edges[0], self.origin)
-        self.counts += np.isfinite(values).sum(axis=0)
-        self.sums += np.nansum(values - self.origin, axis=0)
-        self.squares += np.nansum((values - self.origin) ** 2, axis=0)
-
-    @property
-    def mean(self) -> np.ndarray:
-        return self.origin + self.sums / self.counts
-
-    @property
-    def deviation(self) -> np.ndarray:
-        variance = self.squares / self.counts - (self.sums / self.counts) ** 2
-        return np.sqrt(np.maximum(variance, 0))
-
-
-class _Far:
-    """Far values of some columns on one side, collected block by block."""
-
-    def __init__(self, n_columns: int) -> None:
-        self.kinds: list[set[float]] = [set() for _ in range(n_columns)]
-        self.counts = np.zeros(n_columns, np.int64)
-
-    def add(self, values: np.ndarray, is_far: np.ndarray) -> None:
-        self.counts += is_far.sum(axis=0)
-        for i in np.flatnonzero(is_far.any(axis=0)).tolist():
-            self.kinds[i].update(values[is_far[:, i], i].tolist())
-
-    def repeat(self) -> np.ndarray:
-        """Whether the far values of a column occur twice or more on average."""
-        return 2 * np.array([len(kinds) for kinds in self.kinds]) <= self.counts
-
-    def distance(self, edges: np.ndarray) -> np.ndarray:
-        """Distance from the edge of each column's near values to the nearest far one."""
-        pairs = zip(self.kinds, edges.tolist(), strict=True)
-        return np.array([min((abs(v - edge) for v in ks), default=np.inf) for ks, edge in pairs])
+    low = np.fmin.reduce([np.fmin.reduce(values) for values in near()])
+    high = np.fmax.reduce([np.fmax.reduce(values) for values in near()])
+    counts = sum(np.isfinite(values).sum(axis=0) for values in near())
+    # Relative to `low`: the squares of large values would lose digits.
+    mean = sum(np.nansum(values - low, axis=0) for values in near()) / counts
+    squares = sum(np.nansum((values - low - mean) ** 2, axis=0) for values in near())
+    return np.stack([low, high]), low + mean, np.sqrt(squares / counts)
 
 
 def _fences(X: Any) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from ._arrays import row_blocks, subsample
+from ._far_values import far_values
 from ._layout import Layout, outside
 from .exceptions import ImageShapeWarning, ScaleWarning
 
@@ -203,10 +204,7 @@ def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
     columns = layout.cut_columns
     low = layout.center[columns] + layout.limits[0, columns] * layout.scale[columns]
     high = layout.center[columns] + layout.limits[1, columns] * layout.scale[columns]
-    found: list[Counter[float]] = [Counter() for _ in columns]
-    for block in row_blocks(X):
-        for i, values in enumerate(block[:, columns].T):
-            found[i].update(values[(values < low[i]) | (values > high[i])].tolist())
+    found = far_values(X, columns, low, high)
     texts = [
         f"{name} holds {_values_and_counts(counts)}"
         for name, counts in zip(_names(estimator, columns), found, strict=True)
