@@ -49,8 +49,8 @@ class Consistency:
     ) -> Tensor:
         """Loss of all sub-heads: categories should be balanced, confident and equal for x and T(x).
 
-        Those of a labelled batch and its augmentation should also be right. The batch goes through
-        the trunk together with x, because its few rows alone are not enough for batch norm.
+        The categories of a labelled batch, and of its augmentation, should also match the labels.
+        This batch goes through the trunk together with x, because it is too small for batch norm.
         """
         n = len(x)
         if labelled is not None:

@@ -235,7 +235,7 @@ def warn_if_outside(estimator: Any, layout: Layout, X: Any) -> None:
     low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
     warn_user(
         "This piece lies far outside the scale that the first call of partial_fit learned: "
-        f"{subject} from {low:g} to {high:g} here, but was {before} there{more}. The networks "
+        f"{subject} from {low:g} to {high:g} here, compared to {before} there{more}. The networks "
         "can't tell such rows apart. Start again with a first piece that holds rows of all kinds, "
         "or scale all pieces first, for instance with a StandardScaler fitted on all of them.",
         ScaleWarning,

@@ -660,7 +660,9 @@ def test_a_piece_outside_the_scale_of_the_first():
 def test_a_piece_outside_the_scale_of_images():
     gan = BInfoGANTransformer(**BUDGET, image_shape=(8, 8)).partial_fit(DIGITS[:60] / 16)
 
-    with pytest.warns(ScaleWarning, match=r"pixels range from 0 to 16 here.*was 0 to 1 there\."):
+    with pytest.warns(
+        ScaleWarning, match=r"pixels range from 0 to 16 here.*compared to 0 to 1 there\."
+    ):
         gan.partial_fit(DIGITS[:60])
 
 
