@@ -101,10 +101,10 @@ def average_one_by_one(trainer: Trainer) -> None:
     players.update_ema = update_ema
 
 
-def plain_terms(logits: Tensor, augmented_logits: Tensor) -> _losses.Consistency:
+def plain_terms(logits: Tensor, augmented_logits: Tensor) -> _losses.ConsistencyTerms:
     log_q, log_augmented = (each.log_softmax(dim=2) for each in (logits, augmented_logits))
     q = log_q.exp()
-    return _losses.Consistency(
+    return _losses.ConsistencyTerms(
         q.mean(dim=1),
         -(q * log_q).sum(dim=2).mean(dim=1),
         -(q.detach() * log_augmented).sum(dim=2).mean(dim=1),

@@ -1,8 +1,8 @@
-"""The aggregate posterior: how E's continuous codes and noise lie on real data.
+"""The aggregate posterior: the distribution of E's continuous codes and z on real data.
 
-The game draws them from their prior, E never fills that prior evenly, and G has seen little of
-what lies between. Samples drawn where real data lies are better ones: density estimation after
-training, Ghosh et al. 2020 (https://arxiv.org/abs/1903.12436).
+The game draws codes from their prior, but E does not fill the prior evenly, and G learns little
+about the gaps. Samples are better when codes are drawn where real data lies. This is density
+estimation after training, as in Ghosh et al. 2020 (https://arxiv.org/abs/1903.12436).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ PRIOR_VARIANCE = 1 / 3  # of U[-1, 1]
 
 
 class AggregatePosterior(nn.Module):
-    """One Gaussian of the continuous codes and the noise per category; at first the prior's.
+    """A Gaussian of the continuous codes and z for each category.
 
-    With several categorical codes there are too many combinations: one Gaussian serves all.
+    Before `fit` it has the mean and the variance of the prior. Several categorical codes have too
+    many combinations of categories, so these share one Gaussian.
 
     Parameters
     ----------
@@ -40,8 +41,8 @@ class AggregatePosterior(nn.Module):
     def fit(self, codes: Tensor) -> None:
         """Estimate mean and covariance of each group from E(x), (n, spec.width).
 
-        The prior counts as as many rows as there are columns, so that a group of a few rows, or
-        of none, has a covariance of full rank.
+        The prior counts as many rows as there are columns. So a group of few rows, or of none, has
+        a covariance of full rank.
         """
         codes = codes.cpu()  # small matrices, and Apple's GPUs have no float64
         groups, style = self._groups(codes), codes[:, self.spec.n_categorical :].double()
@@ -57,7 +58,7 @@ class AggregatePosterior(nn.Module):
             self.root[group] = torch.linalg.cholesky(covariance)
 
     def draw(self, categories: Tensor, rng: torch.Generator) -> Tensor:
-        """Draw the other columns for given categories, one-hot (n, n_categorical).
+        """Draw continuous codes and z for given categories, one-hot (n, n_categorical).
 
         Returns
         -------

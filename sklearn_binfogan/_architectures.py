@@ -1,4 +1,4 @@
-"""Networks as data: what each architecture builds from sizes alone."""
+"""Architectures: plain data, mostly sizes, from which the networks are built."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Networks(NamedTuple):
 class Architecture(Protocol):
     """What `architecture` accepts besides a name: an object that builds the networks.
 
-    An object may also have `recipe(n_rows)`, a dict of values for parameters left at "auto"; what
-    it leaves out follows the built-in preset for the kind of data.
+    It may also have a method `recipe(n_rows)`, which gives values for parameters left at "auto" as
+    a dict. Missing ones follow the built-in preset for the kind of data.
     """
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
@@ -50,7 +50,7 @@ class Architecture(Protocol):
 
 @dataclass(frozen=True)
 class MLPArchitecture:
-    """Fully connected networks for tables (and, if asked for, flattened images)."""
+    """Fully connected networks for tables; they take flattened images, too."""
 
     category_hidden: tuple[int, ...] = (64, 64)
     style_hidden: tuple[int, ...] = (64,)
@@ -78,7 +78,7 @@ class MLPArchitecture:
 
 @dataclass(frozen=True)
 class ConvArchitecture:
-    """Small convolutional networks for images; by default for those under 16 pixels a side."""
+    """Small convolutional networks for images; by default for images below 16 pixels a side."""
 
     category_channels: tuple[int, ...] = (16, 32, 128)
     category_strides: tuple[int, ...] = (1, 2, 2)
@@ -92,7 +92,7 @@ class ConvArchitecture:
     n_heads: int = 6
     n_overclustering_heads: int = 2
     category_activation: Callable[[], nn.Module] = elu
-    local_contrast: bool = False  # whether that is what categories are read from
+    local_contrast: bool = False  # whether the category branch sees it instead of the pixels
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for images of shape (C, H, W)."""
@@ -128,12 +128,12 @@ class PaperArchitecture:
     """The paper's networks (Hinz & Wermter 2018, supplement); by default those for MNIST.
 
     Encoder and generator have one entry per convolution, as the supplement's tables do. Initial
-    weights, numbers of batch norm and the logarithms' epsilon are those of the reference's code.
+    weights and the numbers of batch norm are those of the reference code.
     """
 
     generator_channels: tuple[int, ...] = (64, 128, 64)
     generator_strides: tuple[int, ...] = (2, 1, 2)
-    generator_kernels: tuple[int, ...] = ()  # none: 4 each
+    generator_kernels: tuple[int, ...] = ()  # empty: all 4
     encoder_channels: tuple[int, ...] = (32, 64, 128)
     encoder_strides: tuple[int, ...] = (1, 2, 2)
     encoder_dense: int = 1024
@@ -200,7 +200,7 @@ class PaperArchitecture:
         )
 
     def _code_layers(self, sizes: Sequence[int]) -> nn.Module:
-        """1 x 1 convolutions on codes, then a dense layer."""
+        """Build 1 x 1 convolutions on codes, then a dense layer."""
         *channels, width = sizes
         as_map = (channels[0], 1, 1)
         strides = (1,) * (len(channels) - 1)

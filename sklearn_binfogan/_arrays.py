@@ -1,4 +1,4 @@
-"""Arrays by blocks of rows, and between NumPy and torch: tensors of users, read-only arrays."""
+"""Blocks of rows, and conversions between NumPy and torch."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ BLOCK = 1024  # rows
 
 
 def row_blocks(X: Any) -> Iterator[Any]:
-    """Slices of at most `BLOCK` rows, one after the other, of any array that can be sliced."""
+    """Slices of at most `BLOCK` rows, in their order, of any array that can be sliced."""
     return (X[rows] for rows in gen_batches(X.shape[0], BLOCK))
 
 
 def subsample(X: Any, n: int) -> Any:
-    """At most `n` of the rows: every second, third or so of any array that can be sliced."""
+    """At most `n` evenly spaced rows of any array that can be sliced."""
     return X[:: math.ceil(len(X) / n)]
 
 
 def as_numpy(values: Any) -> Any:
     """Turn a torch tensor, or a list of them, into a NumPy array; leave all else as it is.
 
-    The tensor may lie on any device and ask for a gradient. bfloat16, which NumPy lacks, becomes
+    The tensor may lie on any device and require a gradient. bfloat16, which NumPy lacks, becomes
     float32.
 
     Raises
@@ -51,13 +51,11 @@ def as_numpy(values: Any) -> Any:
 
 
 def as_tensor(values: np.ndarray | Tensor) -> Tensor:
-    """Copy an array or a tensor to a tensor of its own.
+    """Copy an array or a tensor to a new tensor.
 
-    torch warns of arrays that are read-only, such as memory maps and what joblib sends to other
-    processes, since it could write to them. It may write to a copy.
+    Without the copy torch would warn about read-only arrays, such as memory maps and what joblib
+    sends to other processes.
     """
-    return (
-        values.detach().clone()
-        if isinstance(values, Tensor)
-        else torch.from_numpy(np.array(values))
-    )
+    if isinstance(values, Tensor):
+        return values.detach().clone()
+    return torch.from_numpy(np.array(values))

@@ -1,4 +1,4 @@
-"""T(x) of the consistency term: small random changes that leave the meaning of a row alone."""
+"""Augmentations T(x): small random changes that keep the meaning of a row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._layout import is_colour_image, is_large_image
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
-WARP_CELLS = 5  # a side, for whole images
+WARP_CELLS = 5  # per side of the coarse grid
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,22 @@ class AffineMove:
     shift : float, default=0.16
         Largest shift, as a fraction of half the image's side.
     warp : float, default=0.0
-        Largest local shift, likewise; it is drawn on a coarse grid and smooth between, as in the
-        elastic distortions of Simard et al. 2003. 0 for none.
+        Largest local shift, as a fraction of half the image's side. Local shifts are drawn on a
+        coarse grid and interpolated smoothly, as in the elastic distortions of Simard et al. 2003.
+        0 for none.
     reflect : bool, default=False
-        Whether the mirrored image comes in from outside; else zeros do, which suit images on a
-        black ground. On a photograph they would be an edge that no photograph has.
+        Whether the mirrored image fills the pixels that come from outside. Otherwise they are
+        zeros, which suit images on a black background; in a photograph zeros make an edge.
 
     Examples
     --------
-    Let the clusters of digits ignore less of the slant:
+    Change the slant of digits less, so that clusters may depend on it:
 
     >>> from sklearn_binfogan import AffineMove, BInfoGANTransformer
     >>> gentle = AffineMove(rotation=0.1, shear=0.1)
     >>> gan = BInfoGANTransformer(image_shape=(8, 8), augmentation=gentle)
 
-    It moves batches of images, (n, C, H, W):
+    Augment a batch of images, (n, C, H, W):
 
     >>> import torch
     >>> gentle(torch.zeros(5, 1, 8, 8), torch.Generator().manual_seed(0)).shape
@@ -64,16 +65,16 @@ class AffineMove:
     reflect: bool = False
 
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
-        """Move images (n, C, H, W), drawing every parameter from `rng`."""
+        """Augment images (n, C, H, W); every parameter is drawn from `rng`."""
         padding = "reflection" if self.reflect else "zeros"
         grid = self._grid(x, rng)
         return F.grid_sample(x, grid, padding_mode=padding, align_corners=False)
 
     def _grid(self, x: Tensor, rng: torch.Generator) -> Tensor:
-        """Draw where each pixel comes from, (n, H, W, 2), as `grid_sample` wants it.
+        """Draw the sampling grid for `grid_sample`, (n, H, W, 2).
 
-        One product of all parameters with what each does to each pixel: far faster than
-        `affine_grid` and interpolation.
+        It is one matrix product, of the parameters and their effects on each pixel. This is far
+        faster than `affine_grid` and interpolation.
         """
         u = torch.rand((6, len(x)), generator=rng, device=x.device, dtype=x.dtype) * 2 - 1
         angle, shear = self.rotation * u[0], self.shear * u[1]
@@ -88,17 +89,17 @@ class AffineMove:
             u = torch.rand(shape, generator=rng, device=x.device, dtype=x.dtype) * 2 - 1
             parameters = torch.cat([parameters, self.warp * u], dim=2)
         effects = _effects(self.warp > 0, *x.shape[2:], x.dtype, x.device)
-        with torch.autocast(x.device.type, enabled=False):  # bfloat16 is too coarse for places
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 is too coarse
             grid = parameters.flatten(0, 1) @ effects
         return grid.view(len(x), 2, *x.shape[2:]).permute(0, 2, 3, 1)
 
 
 @lru_cache(maxsize=8)
 def _effects(warp: bool, height: int, width: int, dtype: torch.dtype, device: Any) -> Tensor:
-    """Tell what each parameter of a move does to each pixel, (n_parameters, H * W).
+    """Factor of each parameter in each pixel's source coordinate, (n_parameters, H * W).
 
-    The affine ones: coordinates x and y of a pixel's centre in an image from -1 to 1, and 1. With
-    warp the shifts of the coarse grid too.
+    For the affine parameters: the pixel's coordinates x and y, from -1 to 1, and 1. For the shifts
+    of the coarse grid: the weights of the bicubic interpolation.
     """
     y, x = ((2 * torch.arange(n, dtype=dtype, device=device) + 1) / n - 1 for n in (height, width))
     y, x = torch.meshgrid(y, x, indexing="ij")
@@ -110,7 +111,7 @@ def _effects(warp: bool, height: int, width: int, dtype: torch.dtype, device: An
 
 
 def _bicubic(size: int, like: Tensor) -> Tensor:
-    """Matrix (size, WARP_CELLS) of bicubic interpolation: far faster than to interpolate images."""
+    """Weights of bicubic interpolation, (size, WARP_CELLS)."""
     cells = torch.eye(WARP_CELLS, dtype=like.dtype, device=like.device)[None, :, None]
     smooth = F.interpolate(cells, (1, size), mode="bicubic", align_corners=True)
     return smooth[0, :, 0].T
@@ -120,8 +121,8 @@ def _bicubic(size: int, like: Tensor) -> Tensor:
 class ColourMove:
     """An affine move, then a random contrast, brightness and colour cast of each image of a batch.
 
-    What is left to tell categories by is the form of things, not their light. Values may leave
-    [0, 1]: cut off, they would say how bright an image was.
+    Categories then depend on the shape of things, not on their light. Values may leave [0, 1]:
+    clipping would reveal how bright an image was.
 
     Parameters
     ----------
@@ -129,28 +130,28 @@ class ColourMove:
     contrast : float, default=0.3
         Largest change of the logarithm of the contrast, around each channel's mean.
     brightness : float, default=0.2
-        Largest shift of all channels, where the whole range is 1.
+        Largest shift of all channels, as a fraction of the range of values.
     cast : float, default=0.1
-        Largest further change of each channel by itself, of either kind.
+        Largest further change of the contrast and the brightness of each channel alone.
     mirror : bool, default=False
-        Whether half of the images are turned left to right.
+        Whether half of the images are flipped left to right.
     invert : bool, default=False
         Whether half of the images become negatives.
     clutter : float, default=0.0
-        Largest share of another image of the batch that is added to each one, moved by about half
-        an image and its mean taken off: what lies in the middle of images then tells more than
-        what lies around it. 0 for none.
+        Largest weight of another image of the batch that is added to each one. The other image
+        is shifted by about half its side, and its mean is subtracted. The middle of an image then
+        says more than its surroundings. 0 for none.
 
     Examples
     --------
-    Faces look alike from both sides, and lie in the middle of their images:
+    Faces may be mirrored, and should be changed less than digits:
 
     >>> from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove
     >>> gentle = AffineMove(rotation=0.2, shear=0.15, shift=0.12, warp=0.06, reflect=True)
     >>> of_faces = ColourMove(gentle, mirror=True)
     >>> gan = BInfoGANTransformer(image_shape=(32, 32, 3), augmentation=of_faces)
 
-    It changes batches of images, (n, C, H, W):
+    Augment a batch of images, (n, C, H, W):
 
     >>> import torch
     >>> of_faces(torch.zeros(5, 3, 32, 32), torch.Generator().manual_seed(0)).shape
@@ -166,7 +167,7 @@ class ColourMove:
     clutter: float = 0.0
 
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
-        """Change images (n, C, H, W), drawing every parameter from `rng`."""
+        """Augment images (n, C, H, W); every parameter is drawn from `rng`."""
         ground = self._ground(x, rng) if self.clutter > 0 else 0.0
         x = self.move(x, rng) + ground
         shape = (2, len(x), 1 + x.shape[1])
@@ -182,9 +183,9 @@ class ColourMove:
         return mean + (x - mean) * gain[:, :, None, None] + lift[:, :, None, None]
 
     def _ground(self, x: Tensor, rng: torch.Generator) -> Tensor:
-        """Draw a share of another image for each, (n, C, H, W), of mean 0.
+        """Draw the clutter of each image, (n, C, H, W), of mean 0.
 
-        All are moved by the same distance, three to five eighths of an image each way.
+        The whole batch is shifted by the same distance: three to five eighths of each side.
         """
         device = x.device
         other = x[torch.randperm(len(x), generator=rng, device=device)]
@@ -202,14 +203,14 @@ class GaussianNoise:
     Parameters
     ----------
     deviation : float
-        Standard deviation, in units of each column's own.
+        Standard deviation, relative to that of each column.
 
     Examples
     --------
     >>> from sklearn_binfogan import BInfoGANTransformer, GaussianNoise
     >>> gan = BInfoGANTransformer(n_clusters=3, augmentation=GaussianNoise(0.2))
 
-    It moves batches of standardised rows, (n, n_features):
+    Augment a batch of standardised rows, (n, n_features):
 
     >>> import torch
     >>> GaussianNoise(0.2)(torch.zeros(5, 4), torch.Generator().manual_seed(0)).shape
@@ -220,12 +221,12 @@ class GaussianNoise:
 
     @classmethod
     def from_neighbours(cls, scaled: np.ndarray) -> GaussianNoise:
-        """Learn the size from the data: 1.5 times the median distance to the tenth neighbour.
+        """Take 1.5 times the median distance to the tenth neighbour, per root of the columns.
 
         Parameters
         ----------
         scaled : ndarray of shape (n, n_features)
-            Standardised rows; at most 2 000 of them are looked at.
+            Standardised rows; at most 2 000 of them are used.
 
         Returns
         -------
@@ -251,9 +252,6 @@ def identity(x: Tensor, rng: torch.Generator) -> Tensor:
     return x
 
 
-AUGMENTATIONS = ("affine", "colour", "noise")
-
-
 def resolve_augmentation(
     augmentation: Any, scaled: np.ndarray, shape: tuple[int, ...]
 ) -> Augmentation:
@@ -261,7 +259,7 @@ def resolve_augmentation(
 
     Parameters
     ----------
-    augmentation : str, callable or None
+    augmentation : {"auto", "affine", "colour", "noise"}, callable or None
     scaled : ndarray of shape (n, n_features)
         Some rows as the networks see them.
     shape : tuple of int
@@ -270,28 +268,19 @@ def resolve_augmentation(
     Raises
     ------
     ValueError
-        If the name is unknown, or one for images is asked of a table.
+        If a table is to get an augmentation of images.
     """
     if augmentation is None:
         return identity
     if callable(augmentation):
         return augmentation
-    is_image = len(shape) == 3
-    name = _automatic(shape) if augmentation == "auto" else augmentation
-    if name not in AUGMENTATIONS:
-        known = ", ".join(map(repr, ["auto", *AUGMENTATIONS]))
-        raise ValueError(f"Unknown augmentation {augmentation!r}: use {known}, a callable or None.")
+    is_image, is_colour = len(shape) == 3, is_colour_image(shape)
+    name = augmentation
+    if augmentation == "auto":
+        name = "colour" if is_colour else "affine" if is_image else "noise"
     if name == "noise":
         return GaussianNoise.from_neighbours(scaled)
     if not is_image:
         raise ValueError(f"augmentation={name!r} needs images: set image_shape, or use 'noise'.")
-    warp = 0.12 if is_large_image(shape) else 0.0
-    move = AffineMove(warp=warp, reflect=is_colour_image(shape))
+    move = AffineMove(warp=0.12 if is_large_image(shape) else 0.0, reflect=is_colour)
     return move if name == "affine" else ColourMove(move)
-
-
-def _automatic(shape: tuple[int, ...]) -> str:
-    """Name for "auto": what the data's shape suggests."""
-    if len(shape) != 3:
-        return "noise"
-    return "colour" if is_colour_image(shape) else "affine"

@@ -1,4 +1,4 @@
-"""Checkpoints of an unfinished fit: written every so often, and gone on from by an equal fit."""
+"""Checkpoints of an unfinished fit, from which a fit with equal data and parameters goes on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _container as container
-from ._layout import row_blocks
+from ._arrays import row_blocks
 from ._portable import (
     STATE_KEYS,
     Arrays,
@@ -30,7 +30,7 @@ from ._supervision import Labels
 from ._trainer import Trainer
 from ._upgrades import FORMAT_VERSION
 
-# Of an older version a fit can't be finished to the same result: such checkpoints are refused.
+# Checkpoints of older versions are refused: the fit could not end with the same result.
 KEYS = {"description", "seeds", "phase", "position", *STATE_KEYS}
 
 
@@ -42,11 +42,11 @@ class Start:
     ----------
     settings : Settings
     trainer : Trainer or None
-        Where it trained in this process; between processes its state travels instead.
+        Trains it in this process. Another process gets the state instead.
     cut_off : TrainingState or None
-        The state where there is no trainer; None: nothing trained yet.
+        The state if there is no trainer; None: nothing is trained yet.
     consistency, score : float
-        Label-free measures, by which starts are compared.
+        Label-free measures that compare starts.
     """
 
     settings: Settings
@@ -57,38 +57,38 @@ class Start:
 
     @property
     def state(self) -> TrainingState | None:
-        """What training has made of it; None: nothing yet."""
+        """State of the training; None: nothing is trained yet."""
         return self.cut_off if self.trainer is None else self.trainer.state().as_arrays()
 
     def __reduce__(self) -> Any:
-        """Travel as a state."""
+        """Pickle the state instead of the trainer."""
         parts = (self.settings, None, self.state, self.consistency, self.score)
         return type(self), parts
 
 
 class Checkpoints:
-    """Folder of the checkpoints of one fit, a file per start and phase.
+    """Folder with the checkpoints of one fit, a file per start and phase.
 
     Parameters
     ----------
     folder : str, path-like or None
-        Made if it is missing. None: nothing is written, states are only held in memory.
+        Created if it is missing. None: states stay in memory, nothing is written.
     every : int
-        Steps after which a checkpoint is due; it is written at the end of that epoch.
+        Steps between checkpoints; they are written at the end of an epoch.
 
     Raises
     ------
     ValueError
         If a checkpoint in the folder is damaged.
     OSError
-        If the folder can't be made or read.
+        If the folder can't be created or read.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, every: int) -> None:
         self.every = every
         self.folder = None if folder is None else Path(folder)
         self.starts: list[int] = []  # their seeds
-        self.keepers: dict[int, tuple[Settings, Keeper]] = {}  # by number of the start
+        self.keepers: dict[int, tuple[Settings, Keeper]] = {}  # by the number of the start
         self.description: dict[str, str] = {}
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -100,27 +100,27 @@ class Checkpoints:
         return [] if self.folder is None else sorted(self.folder.glob("checkpoint-*.safetensors"))
 
     def seeds(self, drawn: Sequence[int]) -> list[int]:
-        """Give the seeds of the unfinished fit; without one, those that were drawn."""
+        """Seeds of the unfinished fit; if there is none, those that were drawn."""
         found = self.found[0]["seeds"] if self.found else []
         return found if len(found) == len(drawn) else [int(seed) for seed in drawn]
 
     def open(
         self, settings: Sequence[Settings], X: Source, labels: Labels | None, device: str
     ) -> None:
-        """Make sure that the unfinished fit, if there is one, is the one that is asked for.
+        """Check that the unfinished fit, if there is one, has the same data and parameters.
 
         Raises
         ------
         ValueError
-            If data or parameters differ; it says which.
+            If not; the message says what differs.
         """
         self.starts = [one.seed for one in settings]
         if self.folder is None:
             return
         if SHARING.get().is_shared:
             raise ValueError(
-                "checkpoint_dir is not for a fit that several processes share: each has random "
-                f"numbers of its own. Give checkpoint_dir=None; got {str(self.folder)!r}."
+                "Several processes share this fit, so checkpoint_dir must be None; got "
+                f"{str(self.folder)!r}. Pass checkpoint_dir=None."
             )
         self.description = describe(settings, X, labels, device)
         for document in self.found:
@@ -133,13 +133,13 @@ class Checkpoints:
             ]
             if changes:
                 raise ValueError(
-                    f"checkpoint_dir={str(self.folder)!r} holds an unfinished fit, and this is "
-                    f"another: {'; '.join(changes)}. Fit with the same data and parameters to go "
-                    "on with it, or give another folder, or remove its checkpoint files."
+                    f"checkpoint_dir={str(self.folder)!r} holds an unfinished fit that differs "
+                    f"from this one: {'; '.join(changes)}. Fit with the same data and parameters "
+                    "to finish it, pass another folder, or remove its checkpoint files."
                 )
 
     def keeper(self, start: Start, phases: Sequence[str]) -> Keeper:
-        """Give what keeps one start while it trains some phases."""
+        """Create the keeper of one start while it trains some phases."""
         number = self.starts.index(start.settings.seed)
         keeper = Keeper(start.state)
         if self.folder is not None:
@@ -150,7 +150,7 @@ class Checkpoints:
         return keeper
 
     def last_good(self) -> Start | None:
-        """Give the start that stands best by its validation loss; None: none has begun."""
+        """Start with the smallest validation loss so far; None: none has begun."""
         states = [(one, keeper.state) for one, keeper in self.keepers.values()]
         held = [(one, state) for one, state in states if state is not None]
         if not held:
@@ -159,18 +159,18 @@ class Checkpoints:
         return Start(settings, cut_off=state)
 
     def remove(self) -> None:
-        """Forget a finished fit."""
+        """Remove the checkpoints of a finished fit."""
         for path in self._files():
             path.unlink(missing_ok=True)
 
 
 class Keeper:
-    """Hold the state of a training after its last whole epoch, for when it is cut off.
+    """Holds the state of a training after its last whole epoch, in case it is interrupted.
 
     Parameters
     ----------
     state : TrainingState or None
-        Where the training begins; None: afresh.
+        State at the beginning; None: nothing is trained yet.
     """
 
     def __init__(self, state: TrainingState | None = None) -> None:
@@ -181,21 +181,21 @@ class Keeper:
         self.state = trainer.snapshot()
 
     def unfinished(self, settings: Settings) -> TrainingState | None:
-        """State from which a training of these settings goes on; None: from the beginning."""
+        """State of an unfinished training with these settings; None: there is none."""
         return None
 
 
 class FileKeeper(Keeper):
-    """Write the state of one start into its file, at the end of an epoch.
+    """Also writes the state of one start to its file, at the end of an epoch.
 
     Parameters
     ----------
     state : TrainingState or None
     path : Path
     every : int
-        Steps; the last epoch of a phase is always written.
+        Steps between checkpoints; the last epoch of a phase is always written.
     head : dict
-        What else the file says.
+        Other entries of the document.
     """
 
     def __init__(
@@ -220,16 +220,19 @@ class FileKeeper(Keeper):
         return self.state
 
     def keep(self, trainer: Trainer) -> None:
-        """Write, if it is due; the last good state is in memory before."""
+        """Hold the state, and write it if a checkpoint is due."""
         super().keep(trainer)
         assert self.state is not None
         assert trainer.batches is not None
         n_steps = sum(self.state.steps.values())
         if n_steps - self.written_at < self.every and trainer.batches.remaining > 0:
             return
-        document, arrays = encoded(self.state)
+        assert self.state.progress is not None
+        arrays = Arrays()
+        document = self.head | encode_state(self.state.as_arrays(), arrays)
+        document |= encode_progress(self.state.progress, arrays)
         try:
-            container.write(str(self.path), FORMAT_VERSION, self.head | document, arrays)
+            container.write(str(self.path), FORMAT_VERSION, document, arrays)
         except OSError as error:
             error.add_note(f"{self.path} could not be written; the checkpoint before it is whole.")
             raise
@@ -274,35 +277,35 @@ def read(path: Path) -> tuple[dict[str, Any], Arrays]:
     Raises
     ------
     ValueError
-        If it is damaged, or no checkpoint of this version.
+        If it is damaged, or not a checkpoint of this version.
     """
     try:
         _, document, arrays = container.read(str(path), [FORMAT_VERSION])
-        require(isinstance(document, dict) and document.keys() == KEYS, "it is no checkpoint")
-        require(isinstance(document["description"], dict), "its description is not valid")
+        require(isinstance(document, dict) and document.keys() == KEYS, "it is not a checkpoint")
+        require(isinstance(document["description"], dict), "its description is not a dict")
         seeds = document["seeds"]
         fits = isinstance(seeds, list) and all(type(s) is int and 0 <= s < 2**31 for s in seeds)
-        require(fits and seeds, "its seeds are not valid")
+        require(fits and seeds, "its seeds are not a list of ints")
         return document, arrays
     except OSError:
         raise
-    except Exception as error:  # no list says what a damaged file makes decoders raise
+    except Exception as error:  # a damaged file may raise anything in the decoders
         raise damaged(path, error) from error
 
 
 def damaged(path: Path, error: Exception) -> ValueError:
-    """Error that says which checkpoint is of no use, and the remedy."""
+    """Error that names a checkpoint that can't be used, and the remedy."""
     return ValueError(
-        f"The checkpoint {str(path)!r} can't be used: {error}. Remove it to begin the fit anew."
+        f"The checkpoint {str(path)!r} can't be used: {error}. Remove it to start the fit again."
     )
 
 
 def describe(
     settings: Sequence[Settings], X: Source, labels: Labels | None, device: str
 ) -> dict[str, str]:
-    """Name and value of everything that the result of a fit depends on.
+    """Name and value, as text, of everything that the result of a fit depends on.
 
-    Of what is code only the name counts.
+    Code has its name as value.
     """
     first = settings[0]
     description = {
@@ -325,7 +328,7 @@ def describe(
 
 
 def described(value: Any) -> str:
-    """Text that is the same for equal values in every process."""
+    """Text of a value; equal values have the same text in every process."""
     if is_dataclass(value) and not isinstance(value, type):
         parts = [f"{field.name}={described(getattr(value, field.name))}" for field in fields(value)]
         return f"{type(value).__qualname__}({', '.join(parts)})"

@@ -1,4 +1,4 @@
-"""The code Z = (c, z): which columns hold what, how it is drawn, what its columns are called."""
+"""The code Z = (c, z): which columns hold what, and how it is drawn."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Prior = tuple[tuple[float, ...], ...]  # per categorical code, the probability o
 
 @lru_cache(maxsize=64)
 def on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Give numbers as a float32 tensor; sent but once, since to send them a GPU is waited for."""
+    """Numbers as a float32 tensor. Cached: each host-to-device copy would synchronise."""
     return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def is_count(value: Any, low: int, high: float = float("inf")) -> bool:
-    """Whether a value is an int (and no bool) from low to high."""
+    """Whether a value is an int from low to high; bools do not count."""
     integral = isinstance(value, Integral) and not isinstance(value, bool)
     return integral and low <= int(value) <= high
 
@@ -54,7 +54,7 @@ class CodeSpec:
         Raises
         ------
         ValueError
-            If `n_clusters` is no int >= 1 and no non-empty tuple of such ints.
+            If `n_clusters` is neither an int >= 1 nor a non-empty tuple of such ints.
         """
         categories = n_clusters if isinstance(n_clusters, tuple) else (n_clusters,)
         valid = [is_count(k, 1) for k in categories]
@@ -66,14 +66,14 @@ class CodeSpec:
         return cls(tuple(int(k) for k in categories), int(n_continuous), int(n_noise))
 
     def parse_prior(self, prior: Any) -> str | Prior:
-        """Read the estimator's `cluster_prior`: a name as it is, or one array per code.
+        """Read the estimator's `cluster_prior`: a name, returned as it is, or one array per code.
 
-        Each code's probabilities come out in falling order, as its categories are numbered.
+        Each code's probabilities are sorted in descending order: categories are numbered by size.
 
         Raises
         ------
         ValueError
-            If it is no name and not one positive probability per category, adding up to 1.
+            If it is neither a name nor one positive probability per category, adding up to 1.
         """
         if isinstance(prior, str):
             return prior
@@ -112,7 +112,7 @@ class CodeSpec:
 
     @property
     def invariant_codes(self) -> slice:
-        """Second half of the continuous codes, counted from the first of them."""
+        """Second half of the continuous codes; column 0 is the first continuous code."""
         return slice(self.n_continuous - self.n_continuous // 2, self.n_continuous)
 
     @property
@@ -172,12 +172,12 @@ class CodeSpec:
         return torch.cat([self.one_hot(torch.stack(labels, dim=1)), rest * 2 - 1], dim=1)
 
     def nested_mask(self, n: int, rng: torch.Generator) -> Tensor:
-        """Draw which columns of n codes to keep: 1, or 0 for what is set to its mean.
+        """Draw a mask for n codes: 1 keeps a column, 0 sets it to its mean.
 
-        Half of the rows keep all. The others lose z and all continuous codes after the first j,
-        j drawn from 1 to `n_continuous`: nested dropout (Rippel et al. 2014), by which the first
-        continuous code comes to hold what changes a row most, the second what is left, and z the
-        rest.
+        Half of the rows keep all columns. The others keep their categories and the first j
+        continuous codes; j is drawn from 1 to `n_continuous`. This is nested dropout (Rippel et
+        al. 2014): the first continuous code learns what changes a row most, the second what
+        remains, and z the rest.
 
         Returns
         -------

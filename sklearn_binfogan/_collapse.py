@@ -1,4 +1,4 @@
-"""Collapse, noticed without labels, in plain words with the remedy."""
+"""Signs of collapse, found without labels, each a sentence with a remedy."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from scipy.special import entr
 from ._codes import CodeSpec
 from .metrics import code_information
 
-DEAD = 0.1  # a category with less than this part of the rows that its prior promises
-MIN_EXPECTED = 10  # rows that the prior must promise before too few of them mean anything
-MERGED = 0.35  # share of two categories' rows that T moves from one into the other
-UNHEARD = 0.5  # share of a category's samples that E must name rightly
-ALIKE = 0.5  # information that two codes share, relative to the smaller entropy
-FLAT = 0.1  # R2 of a recovered continuous code, and variance of samples relative to that of rows
-HEARD, UNMATCHED = 0.9, 0.1  # share of samples named; information about rows that survives T
-SATURATED = 0.05  # a discriminator's loss relative to that of guessing
+DEAD = 0.1  # a category is dead below this share of the rows that its prior predicts
+MIN_EXPECTED = 10  # rows that the prior must predict before a category can count as dead
+MERGED = 0.35  # two categories are merged if T moves more than this share of their rows across
+IGNORED = 0.5  # G ignores a category if E recognises less than this share of its samples
+ALIKE = 0.5  # two codes are alike if they share more than this part of the smaller entropy
+FLAT = 0.1  # least R2 of a continuous code, and least variance of samples relative to rows
+RECOGNISED, UNMATCHED = 0.9, 0.1  # share of samples; information about rows that survives T
+SATURATED = 0.05  # the discriminator's loss relative to guessing
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Evidence:
     sizes : list of list of int
         Per categorical code the rows that each category holds, of all rows.
     rows, samples : ndarray of shape (n, n_features) and (m, n_features)
-        Scaled as the networks see them.
+        As network input.
     posterior, augmented_posterior : ndarray of shape (n, n_categorical)
         q(c | x) and q(c | T x) of the rows.
     drawn, found : ndarray of shape (m, width)
@@ -70,9 +70,9 @@ def findings(evidence: Evidence) -> list[str]:
     found += _merged_categories(evidence)
     found += _codes_alike(evidence)
     if not math.isnan(evidence.discriminator_loss):
-        # What is wrong with categories of rows by themselves says more, and has another remedy.
+        # Findings about the categories of rows are more specific, and their remedy comes first.
         found += [] if found else _unmatched_categories(evidence)
-        found += [*_unheard_categories(evidence), *_unheard_continuous(evidence)]
+        found += [*_ignored_categories(evidence), *_ignored_continuous(evidence)]
         found += [*_uniform_samples(evidence), *_saturated_discriminator(evidence)]
     return found
 
@@ -82,9 +82,9 @@ def _empty_categories(evidence: Evidence) -> Iterator[str]:
         empty = np.flatnonzero(sizes == 0)
         if len(empty):
             yield (
-                f"{_categories(evidence, code, empty).capitalize()} {_verb('hold', empty)} no row: "
-                f"of {len(sizes)} categories rows fill {len(sizes) - len(empty)}. Use fewer "
-                "n_clusters, or more warmup_iter."
+                f"{_categories(evidence, code, empty).capitalize()} {_verb('hold', empty)} no "
+                f"rows: only {len(sizes) - len(empty)} of {len(sizes)} categories have rows. Use "
+                "fewer n_clusters, or more warmup_iter."
             )
 
 
@@ -95,7 +95,7 @@ def _dead_categories(evidence: Evidence) -> Iterator[str]:
         if len(dead):
             yield (
                 f"{_categories(evidence, code, dead).capitalize()} {_verb('hold', dead)} almost no "
-                "row: use fewer n_clusters, cluster_prior='learned' if clusters differ much in "
+                "rows: use fewer n_clusters, cluster_prior='learned' if clusters differ much in "
                 "size, or more warmup_iter."
             )
 
@@ -118,56 +118,59 @@ def _codes_alike(evidence: Evidence) -> Iterator[str]:
     shared = code_information(np.stack(columns, axis=1))
     for i, j in zip(*np.nonzero(np.triu(shared > ALIKE, k=1)), strict=True):
         yield (
-            f"Codes {i} and {j} say much the same: they share {shared[i, j]:.0%} of what the "
-            "smaller tells. Use fewer categorical codes, or more warmup_iter."
+            f"Codes {i} and {j} are much alike: they share {shared[i, j]:.0%} of the information "
+            "of the smaller one. Use fewer categorical codes, or more warmup_iter."
         )
 
 
-def _unheard_categories(evidence: Evidence) -> Iterator[str]:
+def _ignored_categories(evidence: Evidence) -> Iterator[str]:
     for code, part in enumerate(evidence.spec.category_slices):
         drawn = evidence.drawn[:, part]
-        named = (drawn * _one_hot(evidence.found[:, part])).sum(axis=0)
-        unheard = np.flatnonzero(named < UNHEARD * drawn.sum(axis=0))
-        if len(unheard):
+        recognised = (drawn * _one_hot(evidence.found[:, part])).sum(axis=0)
+        ignored = np.flatnonzero(recognised < IGNORED * drawn.sum(axis=0))
+        if len(ignored):
             yield (
-                f"The generator ignores {_categories(evidence, code, unheard)}: the encoder names "
-                "less than half of their samples rightly. Use a larger mi_weight or max_iter."
+                f"The generator ignores {_categories(evidence, code, ignored)}: the encoder "
+                "recognises less than half of these samples. Use a larger mi_weight or max_iter."
             )
 
 
-def _unheard_continuous(evidence: Evidence) -> Iterator[str]:
+def _ignored_continuous(evidence: Evidence) -> Iterator[str]:
     columns = evidence.spec.continuous
     error = np.square(evidence.found - evidence.drawn)[:, columns].mean(axis=0)
     # The prior variance of a continuous code is 1/3.
-    unheard = np.flatnonzero(1 - 3 * error < FLAT)
-    if len(unheard):
-        names = ", ".join(f"continuous{i}" for i in unheard)
+    ignored = np.flatnonzero(1 - 3 * error < FLAT)
+    if len(ignored):
+        names = ", ".join(f"continuous{i}" for i in ignored)
         yield (
-            f"The generator ignores {names}: the encoder can't read it from samples. Use a "
+            f"The generator ignores {names}: the encoder can't recover it from samples. Use a "
             "larger mi_weight or max_iter, or fewer n_continuous."
         )
 
 
 def _unmatched_categories(evidence: Evidence) -> Iterator[str]:
-    """Categories that E and G agree on, while those of rows are arbitrary.
+    """Codes whose categories E and G agree on, although the categories of rows are arbitrary.
 
-    Without a consistency phase the game alone must carry them over, through D. It fails to where D
-    grows strong too early; E is then sure of categories that T turns into others.
+    Without a consistency phase only the game, through D, links the two. It fails if D becomes
+    strong too early. Then E is confident about categories that T changes into others.
     """
     for code, part in enumerate(evidence.spec.category_slices):
         q, augmented = evidence.posterior[:, part], evidence.augmented_posterior[:, part]
         n_categories = q.shape[1]
         if n_categories == 1:
             continue
-        named = (evidence.drawn[:, part] * _one_hot(evidence.found[:, part])).sum(axis=1).mean()
+        recognised = (
+            (evidence.drawn[:, part] * _one_hot(evidence.found[:, part])).sum(axis=1).mean()
+        )
         cross_entropy = -(q * np.log(np.maximum(augmented, 1e-6))).sum(axis=1).mean()
         survives = (entr(q.mean(axis=0)).sum() - cross_entropy) / math.log(n_categories)
-        if named >= HEARD and survives < UNMATCHED:
+        if recognised >= RECOGNISED and survives < UNMATCHED:
             every = _categories(evidence, code, range(n_categories)).capitalize()
             yield (
-                f"{every} do not match between samples and rows: the encoder names {named:.0%} of "
-                f"the samples rightly, but {max(survives, 0):.0%} of what it says of rows "
-                "survives the augmentation. Use a consistency phase (consistency_weight and "
+                f"{every} do not match between samples and rows: the encoder recognises "
+                f"{recognised:.0%} of the samples, but only {max(survives, 0):.0%} of its "
+                "information about rows survives the augmentation. Use a consistency phase "
+                "(consistency_weight and "
                 "warmup_iter above 0), a smaller discriminator_learning_rate, an architecture "
                 "with more noise in its discriminator, or more max_iter."
             )
@@ -176,7 +179,7 @@ def _unmatched_categories(evidence: Evidence) -> Iterator[str]:
 def _uniform_samples(evidence: Evidence) -> Iterator[str]:
     if evidence.samples.var(axis=0).sum() < FLAT * evidence.rows.var(axis=0).sum():
         yield (
-            "The generator's samples are almost all alike: use a smaller learning_rate, a larger "
+            "The generator's samples are almost equal: use a smaller learning_rate, a larger "
             "mi_weight, or more max_iter."
         )
 
@@ -184,8 +187,8 @@ def _uniform_samples(evidence: Evidence) -> Iterator[str]:
 def _saturated_discriminator(evidence: Evidence) -> Iterator[str]:
     if evidence.discriminator_loss < SATURATED:
         yield (
-            "The discriminator is saturated: it tells real pairs from generated ones without "
-            "effort, and the others learn little from it. Use a smaller "
+            "The discriminator is saturated: it tells real pairs from generated ones too easily, "
+            "and the other networks learn little from it. Use a smaller "
             "discriminator_learning_rate, or adversarial_loss='relativistic'."
         )
 

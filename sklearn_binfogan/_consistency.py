@@ -16,14 +16,14 @@ from ._settings import Settings
 from ._supervision import LabelledBatch, label_nll
 
 TINY = 1e-6
-# Heads can be equally consistent and still cluster differently. Rows that are close in X say more:
-# no head was trained on that.
+# Heads can be equally consistent and still cluster differently. Rows that are close in X tell more:
+# no head was trained on them.
 N_NEAREST, MAX_COMPARED = 16, 4_000
 WEIGHT_DECAY = 1e-4  # of the head that learns merged cells
 
 
 class Consistency:
-    """Losses and decisions of the phase; its only state is the running balance.
+    """Losses and decisions of the phase. Its only state is the running balance.
 
     Parameters
     ----------
@@ -53,10 +53,10 @@ class Consistency:
     def loss(
         self, encoder: Encoder, x: Tensor, step: int, labelled: LabelledBatch | None = None
     ) -> Tensor:
-        """Sum over sub-heads: balanced, confident, and the same for x and T(x).
+        """Loss of all sub-heads: categories should be balanced, confident and equal for x and T(x).
 
-        With labels also right on a labelled batch and T of it. It goes through the trunk together
-        with x: batch norm by a few rows alone would be another network.
+        The categories of a labelled batch, and of its augmentation, should also match the labels.
+        This batch goes through the trunk together with x, because it is too small for batch norm.
         """
         n = len(x)
         if labelled is not None:
@@ -82,30 +82,30 @@ class Consistency:
         loss = loss + losses.code_overlap(self.spec, logits).sum()
         return loss + self._overclustering_loss(encoder, both)
 
-    def _terms(self, logits: Tensor, augmented_logits: Tensor) -> list[losses.Consistency]:
+    def _terms(self, logits: Tensor, augmented_logits: Tensor) -> list[losses.ConsistencyTerms]:
         """Terms of each categorical code."""
         pairs = zip(self.spec.split(logits), self.spec.split(augmented_logits), strict=True)
         return [losses.consistency_terms(*pair) for pair in pairs]
 
     def _overclustering_loss(self, encoder: Encoder, both: Tensor) -> Tensor:
-        """Sum the same terms over the auxiliary heads, which shape the trunk alone."""
+        """Sum the same terms over the over-clustering heads, which only train the trunk."""
         if not encoder.n_overclustering_heads:
             return both.new_zeros(())
-        fine = losses.consistency_terms(*encoder.overclustering_logits(both).chunk(2, dim=1))
-        loss = (fine.agreement + self.confidence_weight * fine.uncertainty).sum()
-        return loss + self.recipe.mi_weight * losses.imbalance(fine.mean, 0.0).sum()
+        terms = losses.consistency_terms(*encoder.overclustering_logits(both).chunk(2, dim=1))
+        loss = (terms.agreement + self.confidence_weight * terms.uncertainty).sum()
+        return loss + self.recipe.mi_weight * losses.imbalance(terms.mean, 0.0).sum()
 
     def _imbalance(self, mean: Tensor, step: int, first_slack: float) -> Tensor:
-        """Balance of each code's categories: of the batch at first, of a running mean later.
+        """Imbalance of each code's categories: first in the batch, later in a running mean.
 
-        The first code's may be off by `first_slack` more.
+        `first_slack` is added to the slack of the first code.
         """
         before = mean.detach() if self.balance is None else self.balance
         self.balance = before.lerp(mean.detach(), self.recipe.balance_momentum)
         slack = 0.0
         if step >= self.recipe.batch_balance_share * self.recipe.warmup_iter:
             slack = self.recipe.balance_slack
-            # The running mean's value with the batch mean's whole gradient.
+            # The value of the running mean, with the gradient of the batch mean.
             mean = self.balance + mean - mean.detach()
         slacks = [slack + first_slack, *[slack] * (len(self.spec.categories) - 1)]
         parts = zip(self.spec.split(mean), slacks, self._given_prior(mean), strict=True)
@@ -113,23 +113,24 @@ class Consistency:
         return self.balance_weight * imbalance.sum()
 
     def _given_prior(self, like: Tensor) -> list[Tensor | None]:
-        """Per categorical code the user's prior, or None for a uniform one."""
+        """Prior of each categorical code from the user; None: uniform."""
         given = self.recipe.cluster_prior
         if isinstance(given, str):
             return [None] * len(self.spec.categories)
-        # Those of classes come in the order of the classes.
+        # A prior of classes is in the order of the classes, not sorted.
         return [on_device(tuple(sorted(p, reverse=True)), like.device) for p in given]
 
     @torch.no_grad()
     def settle(
         self, encoder: Encoder, blocks: Sequence[Tensor], penalty: Tensor | float = 0.0
     ) -> None:
-        """Fix the head that gives the categories from now on, judged on blocks of real rows.
+        """Choose the head that gives the categories from now on, by blocks of real rows.
 
-        It is the best of the sub-heads, whose losses get a penalty of shape (n_heads,) first.
-        Where sizes are to be learned it is a new one that names groups of the auxiliary heads'
-        cells: the balance that keeps sub-heads from collapse also draws their sizes together,
-        while a large cluster just fills more cells.
+        It is the sub-head with the smallest sum of loss and penalty, of shape (n_heads,). If sizes
+        are to be learned, it is a new head, whose categories are groups of cells; cells are the
+        categories of the over-clustering heads. The balance term, which keeps sub-heads from
+        collapsing, makes their categories more equal in size, but a large cluster just fills more
+        cells.
         """
         learned = self.recipe.cluster_prior == "learned"
         if learned and encoder.n_overclustering_heads and len(self.spec.categories) == 1:
@@ -143,33 +144,31 @@ class Consistency:
 
     def _head_losses(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Tensor:
         """Loss of each sub-head on T(x) and on the rows nearest to x, (n_heads,)."""
-        logits = _sub_head_logits(encoder, blocks)
+        logits = encoder.sub_head_logits_of(blocks)
         loss = self.recipe.head_draws * losses.code_overlap(self.spec, logits)
         for _ in range(self.recipe.head_draws):
-            augmented = _sub_head_logits(encoder, self._augmented(blocks))
+            augmented = encoder.sub_head_logits_of(self._augmented(blocks))
             for terms in self._terms(logits, augmented):
                 loss = loss + terms.agreement + self.confidence_weight * terms.uncertainty
                 loss = loss - self.balance_weight * losses.entropy(terms.mean)
         return loss / self.recipe.head_draws + self._disagreement_of_neighbours(blocks, logits)
 
     def _disagreement_of_neighbours(self, blocks: Sequence[Tensor], logits: Tensor) -> Tensor:
-        """Cross-entropy of a row's posterior and the mean around it, over rows, (n_heads,)."""
+        """Cross-entropy of a row's posterior and its neighbours' mean, over rows, (n_heads,)."""
         rows = torch.cat([x.flatten(1) for x in blocks])[:MAX_COMPARED]
         logits = logits[:, : len(rows)]
-        around = self.spec.posterior(logits)[:, nearest(rows, N_NEAREST)].mean(dim=2)
-        terms = self._terms(logits, around.clamp_min(TINY).log())
+        mean = self.spec.posterior(logits)[:, nearest(rows, N_NEAREST)].mean(dim=2)
+        terms = self._terms(logits, mean.clamp_min(TINY).log())
         return torch.stack([t.agreement for t in terms]).sum(dim=0)
 
     def _merged_cells(self, encoder: Encoder, features: Tensor, blocks: Sequence[Tensor]) -> Tensor:
-        """q(c | x) of the rows, (n, K), by the auxiliary head whose grouped cells are best."""
+        """q(c | x) of the rows, (n, K), by the over-clustering head with the best groups."""
         cells = encoder.overclustering_logits(features).softmax(dim=-1)
         augmented = torch.zeros_like(cells)
         for _ in range(self.recipe.head_draws):
-            features_augmented = [encoder.category_trunk(x) for x in self._augmented(blocks)]
-            augmented += (
-                encoder.overclustering_logits(torch.cat(features_augmented)).softmax(dim=-1)
-                / self.recipe.head_draws
-            )
+            drawn = torch.cat([encoder.category_trunk(x) for x in self._augmented(blocks)])
+            q = encoder.overclustering_logits(drawn).softmax(dim=-1)
+            augmented += q / self.recipe.head_draws
         pairs = zip(cells, augmented, strict=True)
         groups = torch.stack([group_cells(*pair, self.spec.n_categorical) for pair in pairs])
         q, q_augmented = cells @ groups, augmented @ groups
@@ -191,8 +190,8 @@ class Consistency:
     def prior(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Prior | None:
         """Probability of each category in the game; None: uniform.
 
-        Learned, it is the sizes on blocks of real rows; one given by the user is matched with
-        them by size.
+        A learned prior is the sizes of the categories on blocks of real rows. A prior from the
+        user is matched with these sizes.
         """
         given = self.recipe.cluster_prior
         if given == "uniform":
@@ -210,21 +209,16 @@ class Consistency:
         return tuple(tuple(part.mean(dim=0).tolist()) for part in self.spec.split(posterior))
 
 
-def _sub_head_logits(encoder: Encoder, blocks: Iterable[Tensor]) -> Tensor:
-    """Logits of all sub-heads, (n_heads, n, n_categorical)."""
-    return torch.cat([encoder.sub_head_logits(encoder.category_trunk(x)) for x in blocks], dim=1)
-
-
 def nearest(rows: Tensor, n: int) -> Tensor:
-    """Numbers of the n rows nearest to each row, itself included; of all where there are fewer."""
+    """Numbers of the n rows nearest to each row, itself included; of all if there are fewer."""
     n = min(n, len(rows))
-    # By torch: scikit-learn's search would take rows off the device, and threads of its own.
+    # scikit-learn's search would copy rows from the device and start threads.
     near = [torch.cdist(some, rows).topk(n, largest=False).indices for some in rows.split(1000)]
     return torch.cat(near)
 
 
 def group_cells(cells: Tensor, augmented: Tensor, n_groups: int) -> Tensor:
-    """Group cells that T moves rows between, by average linkage.
+    """Group cells between which T moves many rows, by average linkage.
 
     Parameters
     ----------

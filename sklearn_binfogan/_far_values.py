@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._arrays import row_blocks
+from ._arrays import row_blocks, subsample
 
-SAMPLE = 2000  # rows that show how far the values of a column lie apart
-GAP = 5.0  # times the width of all nearer values: a wider gap sets apart what lies beyond
-SPOILT = 3.0  # times the deviation of the others: from there on far values spoil a scale
-FEW, RARE = 10, 0.1  # levels of a column, beside which far values must be no larger a share
-MARGIN = 1.0  # deviations beyond the others, for far values that differ from each other
+SAMPLE = 2000  # rows in which gaps are searched for
+GAP = 5.0  # values are far beyond a gap this many times as wide as the range of nearer values
+SPOILT = 3.0  # far values count if they make the deviation at least this many times as large
+FEW, RARE = 10, 0.1  # if fewer than 10 distinct values are near, at most a tenth of rows are far
+MARGIN = 1.0  # far values are clipped this many deviations beyond the others
 
 
 class NearValues(NamedTuple):
-    """What columns hold without the values far from all others.
+    """Statistics of columns without the values far from all others.
 
     Parameters
     ----------
@@ -25,9 +27,9 @@ class NearValues(NamedTuple):
     mean, deviation : ndarray of float64, shape (n_columns,)
         Of all other values.
     limits : ndarray of float64, shape (2, n_columns)
-        What is below the first or above the second is far; infinite where nothing is.
+        Values below the first or above the second are far; infinite if none are.
     stand_in : ndarray of float64, shape (2, n_columns)
-        What to take for what is below, and above.
+        Values that replace far ones, below and above.
     """
 
     columns: np.ndarray
@@ -38,109 +40,97 @@ class NearValues(NamedTuple):
 
     @classmethod
     def of(cls, X: Any, deviation: np.ndarray) -> NearValues:
-        """Find the columns that far values spoil, and look at them without.
+        """Find the columns whose scale far values spoil, and measure their other values.
 
-        Far values that repeat each other, such as -999, stand for "missing": the mean takes their
-        place. Others are cut off beside the nearest value.
+        Far values that repeat, such as -999, stand for "missing" and are replaced by the mean.
+        Others are clipped, a little beyond the nearest value.
 
         Parameters
         ----------
         X : array that can be sliced, shape (n_samples, n_features)
         deviation : ndarray of float64, shape (n_features,)
-            Of all values.
+            Of all values, far ones included.
         """
         fences = _fences(X)
         columns = np.flatnonzero(np.isfinite(fences).any(axis=0))
         fences = fences[:, columns]
         if len(columns) == 0:
             return cls(columns, fences[0], fences[0], fences, fences)
-        near = _Near(len(columns))
-        far = _Far(len(columns)), _Far(len(columns))
-        for block in row_blocks(X):
-            values = block[:, columns].astype(np.float64)
-            is_far = values < fences[0], values > fences[1]
-            for side, where in zip(far, is_far, strict=True):
-                side.add(values, where)
-            near.add(np.where(is_far[0] | is_far[1], np.nan, values))
-        edges, mean, scale = near.edges, near.mean, near.deviation
-        gaps = far[0].distance(edges[0]), far[1].distance(edges[1])
-        apart = np.minimum(*gaps) > GAP * (edges[1] - edges[0])  # of all rows, not of the sample
+        edges, mean, scale = _statistics(X, columns, fences)
+        nowhere = np.full(len(columns), np.inf)
+        far = (
+            far_values(X, columns, fences[0], nowhere),
+            far_values(X, columns, -nowhere, fences[1]),
+        )
+        gaps = [_distances(*pair) for pair in zip(far, edges, strict=True)]
+        # The fences come from a sample of rows: look at the gaps in all rows.
+        apart = np.minimum(*gaps) > GAP * (edges[1] - edges[0])
         spoilt = apart & (scale > 0) & (deviation[columns] >= SPOILT * scale)
         beside = edges + MARGIN * np.stack([-scale, scale])
-        repeated = np.stack([side.repeat() for side in far])
+        repeated = np.array(
+            [[2 * len(counts) <= counts.total() for counts in side] for side in far]
+        )
         limits = np.where(np.isinf(fences) | repeated, fences, beside)
         stand_in = np.where(np.isinf(fences), fences, np.where(repeated, mean, beside))
         return cls(*(part[..., spoilt] for part in (columns, mean, scale, limits, stand_in)))
 
 
-class _Near:
-    """Range, mean and deviation of some columns, block by block; NaN is passed over.
+def far_values(
+    X: Any, columns: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> list[Counter[float]]:
+    """Count the values of some columns below `low` or above `high`, by column."""
+    found: list[Counter[float]] = [Counter() for _ in columns]
+    for block in row_blocks(X):
+        for i, values in enumerate(block[:, columns].T):
+            found[i].update(values[(values < low[i]) | (values > high[i])].tolist())
+    return found
 
-    `StandardScaler` does not forgive a first block without any value of a column.
+
+def _distances(far: Sequence[Counter[float]], edges: np.ndarray) -> np.ndarray:
+    """Distance from the edge of each column's near values to the nearest far one."""
+    pairs = zip(far, edges.tolist(), strict=True)
+    return np.array(
+        [min((abs(v - edge) for v in values), default=np.inf) for values, edge in pairs]
+    )
+
+
+def _statistics(
+    X: Any, columns: np.ndarray, fences: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Range, (2, n_columns), mean and deviation of the near values of some columns.
+
+    `StandardScaler` can't do this: it fails if a column's first block has no near value.
     """
 
-    def __init__(self, n_columns: int) -> None:
-        self.edges = np.stack([np.full(n_columns, np.inf), np.full(n_columns, -np.inf)])
-        self.counts = np.zeros(n_columns)
-        self.sums, self.squares, self.origin = np.zeros((3, n_columns))
+    def near() -> Iterator[np.ndarray]:
+        for block in row_blocks(X):
+            values = block[:, columns].astype(np.float64)
+            yield np.where((values < fences[0]) | (values > fences[1]), np.nan, values)
 
-    def add(self, values: np.ndarray) -> None:
-        self.edges[0] = np.fmin(self.edges[0], np.fmin.reduce(values))
-        self.edges[1] = np.fmax(self.edges[1], np.fmax.reduce(values))
-        # Sums from a value of the column on: of large values the squares would lose the rest.
-        first = (self.counts == 0) & np.isfinite(self.edges[0])
-        self.origin = np.where(first, self.edges[0], self.origin)
-        self.counts += np.isfinite(values).sum(axis=0)
-        self.sums += np.nansum(values - self.origin, axis=0)
-        self.squares += np.nansum((values - self.origin) ** 2, axis=0)
-
-    @property
-    def mean(self) -> np.ndarray:
-        return self.origin + self.sums / self.counts
-
-    @property
-    def deviation(self) -> np.ndarray:
-        variance = self.squares / self.counts - (self.sums / self.counts) ** 2
-        return np.sqrt(np.maximum(variance, 0))
-
-
-class _Far:
-    """Far values of some columns on one side, block by block: which, and how many."""
-
-    def __init__(self, n_columns: int) -> None:
-        self.kinds: list[set[float]] = [set() for _ in range(n_columns)]
-        self.counts = np.zeros(n_columns, np.int64)
-
-    def add(self, values: np.ndarray, is_far: np.ndarray) -> None:
-        self.counts += is_far.sum(axis=0)
-        for i in np.flatnonzero(is_far.any(axis=0)).tolist():
-            self.kinds[i].update(values[is_far[:, i], i].tolist())
-
-    def repeat(self) -> np.ndarray:
-        """Whether, on average, each value of a column comes twice."""
-        return 2 * np.array([len(kinds) for kinds in self.kinds]) <= self.counts
-
-    def distance(self, edges: np.ndarray) -> np.ndarray:
-        """From the edge of the near values of each column to the nearest far one."""
-        pairs = zip(self.kinds, edges.tolist(), strict=True)
-        return np.array([min((abs(v - edge) for v in ks), default=np.inf) for ks, edge in pairs])
+    low = np.fmin.reduce([np.fmin.reduce(values) for values in near()])
+    high = np.fmax.reduce([np.fmax.reduce(values) for values in near()])
+    counts = sum(np.isfinite(values).sum(axis=0) for values in near())
+    # Relative to `low`: the squares of large values would lose digits.
+    mean = sum(np.nansum(values - low, axis=0) for values in near()) / counts
+    squares = sum(np.nansum((values - low - mean) ** 2, axis=0) for values in near())
+    return np.stack([low, high]), low + mean, np.sqrt(squares / counts)
 
 
 def _fences(X: Any) -> np.ndarray:
-    """Where far values begin below and above, (2, n_features); infinity where none are."""
+    """Where far values begin below and above, (2, n_features); infinite if there are none."""
     extremes = [(block.min(axis=0), block.max(axis=0)) for block in row_blocks(X)]
     least = np.min([low for low, _ in extremes], axis=0)
     largest = np.max([high for _, high in extremes], axis=0)
-    rows = X[:: -(-X.shape[0] // SAMPLE)]
-    values = np.concatenate([rows, least[None], largest[None]]).astype(np.float64)
+    rows = [subsample(X, SAMPLE), least[None], largest[None]]
+    values = np.concatenate(rows).astype(np.float64)
     fences = [_fences_of_column(*np.unique(column, return_counts=True)) for column in values.T]
     return np.array(fences).T
 
 
 def _fences_of_column(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
-    """Go outwards from the middle of distinct sorted values up to the first gap too wide."""
+    """Go from the middle of the distinct, sorted values outwards to the first gap too wide."""
     nowhere = -np.inf, np.inf
-    # Inwards of the quantiles: of few values too, the first and the last are not in the middle.
+    # Rounded inwards: with few values, too, the middle leaves out the extremes.
     low = np.quantile(values, 0.1, method="higher")
     high = np.quantile(values, 0.9, method="lower")
     if low >= high:  # three values or fewer: nothing tells near from far
@@ -151,6 +141,6 @@ def _fences_of_column(values: np.ndarray, counts: np.ndarray) -> tuple[float, fl
     low, high = below[down[0] if len(down) else -1], above[up[0] if len(up) else -1]
     is_near = (values >= low) & (values <= high)
     if is_near.sum() < FEW and counts[~is_near].sum() > RARE * counts.sum():
-        return nowhere  # 1, 10, 100 and 1000 may be as they should
+        return nowhere  # a column of 1, 10, 100 and 1000 may be sound
     reach = GAP * (high - low)
     return low - reach if len(down) else -np.inf, high + reach if len(up) else np.inf

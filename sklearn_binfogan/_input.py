@@ -1,24 +1,26 @@
-"""What users get wrong in X: errors that say what to do, and warnings at the user's own line."""
+"""Mistakes in X: errors that say what to do, and warnings that show the user's own line."""
 
 from __future__ import annotations
 
 import math
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from ._arrays import row_blocks
+from ._arrays import row_blocks, subsample
+from ._far_values import far_values
 from ._layout import Layout, outside
 from .exceptions import ImageShapeWarning, ScaleWarning
 
 DTYPES = [np.float64, np.float32, np.uint8]
 SMALLEST_SIDE = 8  # pixels of an image
-MOST_LOOKED_AT = 1000  # rows
-LIKENESS = 0.15  # by which pixels side by side are more correlated than those half a row apart
+MOST_EXAMINED = 1000  # rows
+LIKENESS = 0.15  # adjacent pixels' correlation, minus that of pixels half a row apart
 MOST_NAMED = 5  # columns, or values, in a message
 OURS = ("sklearn_binfogan", "sklearn", "joblib")
 
@@ -29,8 +31,8 @@ def validated(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     Raises
     ------
     ValueError, TypeError
-        If X is not finite, empty, not two-dimensional, holds what is no number, or has other
-        columns than in `fit`.
+        If X is not finite, empty, not two-dimensional, not numeric, or has other columns than in
+        `fit`.
     """
     check_flat(X)
     try:
@@ -58,7 +60,7 @@ def check_flat(X: Any) -> None:
 
 
 def _shape_of(nested: Any) -> tuple[int, ...]:
-    """Shape of a list of lists; none where their lengths differ."""
+    """Shape of a list of lists; () if their lengths differ."""
     try:
         return np.shape(nested)
     except ValueError:
@@ -72,17 +74,17 @@ def _no_numbers(X: Any) -> str | None:
         return None
     names, value = _listed(list(found), ", "), next(iter(found.values()))
     if _is_missing(value):
-        remedy = "fill in missing values before, for instance by SimpleImputer"
+        remedy = "fill in missing values first, for instance with SimpleImputer"
     else:
         remedy = (
-            "turn the column into numbers before, for instance by OneHotEncoder("
+            "turn the column into numbers first, for instance with OneHotEncoder("
             "sparse_output=False) in a make_column_transformer, or leave it out"
         )
-    return f"X holds {value!r}, which is no number, in {names}: {remedy}."
+    return f"X holds {value!r}, which is not a number, in {names}: {remedy}."
 
 
 def _columns(X: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Columns of a table of pandas, polars or pyarrow, or of an array, with what to call them."""
+    """Name and values of each column of a pandas, polars or pyarrow table, or of an array."""
     if hasattr(X, "iloc"):
         for i, name in enumerate(X.columns):
             yield f"column {name!r}", np.asarray(X.iloc[:, i])
@@ -99,7 +101,7 @@ def _columns(X: Any) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _no_number(values: np.ndarray) -> list[Any]:
-    """List the first text, date or NA of a column, if there is one."""
+    """First text, date or missing value of a column, in a list; an empty list if there is none."""
     if values.dtype.kind in "biufc":
         return []
     if values.dtype.kind in "mM":
@@ -121,7 +123,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def missing_labels(y: Any) -> tuple[list[int], Any] | None:
-    """Rows where a target is None, NaN or NA, and the first such value; None if there are none."""
+    """Rows whose target is None, NaN or NA, and the first such value; None if there are none."""
     values = np.asarray(y, dtype=None if isinstance(y, np.ndarray) else object).ravel()
     if values.dtype.kind in "biuSU":
         return None
@@ -133,36 +135,36 @@ def missing_labels(y: Any) -> tuple[list[int], Any] | None:
 
 
 def hint_at_images(estimator: Any, X: Any) -> None:
-    """Warn if rows to be taken as a table look like flattened square images.
+    """Warn if rows that are used as a table look like flattened square images.
 
-    All values must lie in a range of pixels, and pixels side by side and one below the other must
-    be more alike than those half a row apart: in a table the order of columns says no such thing.
+    They do if all values lie in a range of pixels, and if adjacent pixels, both in a row and in a
+    column, are more correlated than pixels half a row apart. Columns of a table have no such order.
 
     Parameters
     ----------
     estimator : estimator
-        An architecture that was chosen by name is not questioned.
+        If its `architecture` is not "auto", the user has decided: there is no warning.
     X : ndarray or StoredRows, shape (n_samples, n_features)
     """
     is_chosen = not isinstance(estimator.architecture, str) or estimator.architecture != "auto"
     shape = _square(X.shape[1])
     if estimator.image_shape is not None or is_chosen or shape is None:
         return
-    rows = np.asarray(X[:: -(-X.shape[0] // MOST_LOOKED_AT)], dtype=np.float64)
+    rows = np.asarray(subsample(X, MOST_EXAMINED), dtype=np.float64)
     if not (_are_pixels(rows) and _neighbours_are_alike(rows, shape)):
         return
     order = " (channels last)" if len(shape) == 3 else ""
     warn_user(
         f"The {X.shape[1]} columns of X look like the pixels of images, from {rows.min():g} to "
-        f"{rows.max():g}, but are taken as a table: image_shape is None. Pass image_shape={shape}"
-        f"{order} for networks that know which pixels lie side by side. If the rows are no "
-        "images, pass architecture='mlp'.",
+        f"{rows.max():g}, but are used as a table: image_shape is None. Pass image_shape={shape}"
+        f"{order} for convolutional networks. If the rows are not images, pass "
+        "architecture='mlp'.",
         ImageShapeWarning,
     )
 
 
 def _square(n_columns: int) -> tuple[int, ...] | None:
-    """Shape of square images, grey or of three channels, with so many values."""
+    """Shape of square images, grey or with three channels, of this many values."""
     for channels in (1, 3):
         side = math.isqrt(n_columns // channels)
         if side >= SMALLEST_SIDE and side * side * channels == n_columns:
@@ -179,7 +181,7 @@ def _are_pixels(rows: np.ndarray) -> bool:
 
 
 def _neighbours_are_alike(rows: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Whether pixels are more correlated with the next ones than with those half a row away."""
+    """Whether pixels are more correlated with adjacent ones than with those half a row apart."""
     width, step = shape[1], math.prod(shape[2:])
     deviation = rows.std(axis=0)
     varies = deviation > 1e-9 * max(rows.max(), 1)
@@ -196,58 +198,53 @@ def _neighbours_are_alike(rows: np.ndarray, shape: tuple[int, ...]) -> bool:
 
 
 def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
-    """Warn if a layout was learned without some values far from all others."""
+    """Warn if a layout leaves out values far from all others."""
     if layout.limits is None:
         return
     columns = layout.cut_columns
     low = layout.center[columns] + layout.limits[0, columns] * layout.scale[columns]
     high = layout.center[columns] + layout.limits[1, columns] * layout.scale[columns]
-    found: list[dict[float, int]] = [{} for _ in columns]
-    for block in row_blocks(X):
-        values = block[:, columns]
-        for i in range(len(columns)):
-            far = values[(values[:, i] < low[i]) | (values[:, i] > high[i]), i]
-            for value, n in zip(*np.unique(far, return_counts=True), strict=True):
-                found[i][float(value)] = found[i].get(float(value), 0) + int(n)
+    found = far_values(X, columns, low, high)
     texts = [
         f"{name} holds {_values_and_counts(counts)}"
         for name, counts in zip(_names(estimator, columns), found, strict=True)
     ]
     warn_user(
         f"Some values lie far from all others of their column: {_listed(texts, '; ')}. The scale "
-        "is learned without them. Where such a value comes again and again the networks see the "
-        "column's mean in its place, else one just beyond the others. If it stands for a missing "
-        "value, fill it in before, for instance by SimpleImputer(missing_values=...).",
+        "is learned without them. The networks see the column's mean in place of far values that "
+        "repeat; other far values are clipped. If they stand for missing values, fill them in "
+        "first, for instance with SimpleImputer(missing_values=...).",
         ScaleWarning,
     )
 
 
 def warn_if_outside(estimator: Any, layout: Layout, X: Any) -> None:
-    """Warn if a later piece of `partial_fit` lies far outside the scale that the first one gave."""
+    """Warn if a later piece of `partial_fit` lies far outside the scale of the first one."""
     columns = outside(layout, X)
     if len(columns) == 0:
         return
     if layout.is_image:
-        worst, name, more = slice(None), "pixels go", ""
+        worst, subject, more = slice(None), "pixels range", ""
         before = f"{layout.center:g} to {layout.center + layout.scale:g}"
     else:
         worst, names = columns[0], _names(estimator, columns)
-        name, more = f"{names[0]} goes", f"; so do {_listed(names[1:], ', ')}" * (len(names) > 1)
-        before = f"{layout.center[worst]:g} give or take {layout.scale[worst]:g}"
+        subject = f"{names[0]} ranges"
+        more = f"; so do {_listed(names[1:], ', ')}" * (len(names) > 1)
+        before = f"{layout.center[worst]:g} +- {layout.scale[worst]:g}"
     extremes = [(block[:, worst].min(), block[:, worst].max()) for block in row_blocks(X)]
     low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
     warn_user(
         "This piece lies far outside the scale that the first call of partial_fit learned: "
-        f"{name} from {low:g} to {high:g} here, where that piece had {before}{more}. The networks "
-        "can't tell such rows apart. Begin anew with a first piece that holds rows of all kinds, "
-        "or scale all pieces before, for instance by a StandardScaler that has seen them all.",
+        f"{subject} from {low:g} to {high:g} here, compared to {before} there{more}. The networks "
+        "can't tell such rows apart. Start again with a first piece that holds rows of all kinds, "
+        "or scale all pieces first, for instance with a StandardScaler fitted on all of them.",
         ScaleWarning,
     )
 
 
-def _values_and_counts(counts: dict[float, int]) -> str:
-    """Most frequent values first."""
-    ranked = sorted(counts.items(), key=lambda item: -item[1])
+def _values_and_counts(counts: Counter[float]) -> str:
+    """List values and their counts, the most frequent first."""
+    ranked = counts.most_common()
     return _listed([f"{value:g} in {n} row{'s' * (n > 1)}" for value, n in ranked], ", ")
 
 
@@ -257,7 +254,7 @@ def _listed(texts: list[str], separator: str) -> str:
 
 
 def _names(estimator: Any, columns: Iterable[int]) -> list[str]:
-    """Call columns by their names, if X had names in `fit`."""
+    """Name columns as X did in `fit`, or by their numbers."""
     names = getattr(estimator, "feature_names_in_", None)
     return [_named(i) if names is None else f"column {names[i]!r}" for i in columns]
 
@@ -267,7 +264,7 @@ def _named(number: int) -> str:
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
-    """Warn at the line of the user, through all calls of this package and scikit-learn."""
+    """Warn at the line of the user: skip all calls of this package, scikit-learn and joblib."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_globals["__name__"].split(".")[0] in OURS:
         frame, level = frame.f_back, level + 1

@@ -16,10 +16,10 @@ from ._far_values import NearValues
 
 LARGE_SIDE = 16  # pixels
 LARGEST = 1e37  # of X: generated rows are float32, and may go beyond the range of X
-FARTHEST = 1e6  # of network input: no z-score is beyond the root of the number of rows
-# Root mean square of network input; in the rows that gave the scale it is 1, and below for images.
+FARTHEST = 1e6  # of network input: no z-score exceeds the root of the number of rows
+# Largest root mean square of network input. That of a table in `fit` is 1, of images at most 1.
 OUTSIDE, OUTSIDE_IMAGE = 10.0, 2.0
-ROUNDING = 1e-8  # of the mean of a constant column: far above float64's, far below a sample's
+ROUNDING = 1e-8  # relative to the mean of a constant column; far above float64's rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +33,10 @@ class Layout:
     center, scale : ndarray of float64, shape (n_features,) for tables, () for images
         Network input is (x - center) / scale.
     limits, stand_in : ndarray of float64, shape (2, n_features), or None
-        Least and largest network input of each column, and what the networks see in place of what
-        lies below and above; None: as it is. Only `table` gives them, and only where a column
-        has values far from all others.
+        Range of each column's network input, and what replaces inputs below and above it. None:
+        nothing is replaced. Only `table` sets them, if a column has values far from all others.
     row_dtype : str
-        Of the rows that the model gives: "float64" where `fit` got float64, else "float32".
+        Dtype of the rows that the model returns: "float64" if `fit` got float64, else "float32".
     """
 
     shape: tuple[int, ...]
@@ -51,8 +50,8 @@ class Layout:
     def table(cls, X: Any) -> Layout:
         """Standardise columns; a constant column is centred only.
 
-        A -999 that stands for "missing", or any value as far from all others, would leave the
-        others no room. Where there are such values the scale is that of the others.
+        A value far from all others, such as -999 for "missing", would shrink the others to almost
+        nothing. If a column has such values, the others alone set its scale.
 
         Raises
         ------
@@ -62,10 +61,10 @@ class Layout:
         scaler = StandardScaler()
         for block in row_blocks(X):
             check_magnitude(block)
-            # Sums depend in their last bit on the order in memory.
+            # The last bit of a sum depends on the order in memory.
             scaler.partial_fit(np.ascontiguousarray(block))
         constant = (scaler.scale_ == 1) & (scaler.var_ != 1)
-        # What rounding leaves of a large constant is not to look like a value.
+        # Rounding errors of a large constant must not be scaled up.
         least = np.where(constant, ROUNDING * np.abs(scaler.mean_), 0)
         scale = np.maximum(scaler.scale_, least)
         layout = cls((X.shape[1],), scaler.mean_, scale, row_dtype=_row_dtype(X))
@@ -78,7 +77,7 @@ class Layout:
         Raises
         ------
         ValueError
-            If `image_shape` is not one of X, or a value is beyond `LARGEST`.
+            If `image_shape` does not fit X, or a value is beyond `LARGEST`.
         """
         height, width, channels = parse_image_shape(image_shape, X.shape[1])
         ranges = np.array([(float(b.min()), float(b.max())) for b in row_blocks(X)])
@@ -89,7 +88,7 @@ class Layout:
         return cls(shape, np.asarray(low), np.asarray(span), row_dtype=_row_dtype(X))
 
     def _fitted_to(self, near: NearValues) -> Layout:
-        """Scale some columns anew, by their near values."""
+        """Rescale some columns by their near values."""
         columns = near.columns
         if len(columns) == 0:
             return self
@@ -120,12 +119,12 @@ class Layout:
         return math.prod(self.shape)
 
     def scaled(self, X: np.ndarray, dtype: Any) -> np.ndarray:
-        """Scale rows; always a new array, so that read-only input stays untouched.
+        """Scale rows into a new array.
 
-        The subtraction runs in float64: a float32 one would lose columns with a large mean.
-        Rows that lie absurdly far from those of `fit` are moved closer: they would overflow.
+        The subtraction runs in float64, because float32 would lose columns with a large mean.
+        Values absurdly far from those of `fit` are clipped, because they would overflow.
         """
-        with np.errstate(over="ignore"):  # infinity is moved closer too
+        with np.errstate(over="ignore"):  # infinity is clipped
             scaled = np.subtract(X, self.center, order="C") / self.scale
         if self.limits is not None and self.stand_in is not None:
             is_far = scaled < self.limits[0], scaled > self.limits[1]
@@ -134,7 +133,7 @@ class Layout:
         return np.clip(scaled, -FARTHEST, FARTHEST, out=scaled).astype(dtype, copy=False)
 
     def to_network(self, rows: Tensor) -> Tensor:
-        """Scaled rows (n, n_features) to network input: (n, n_features) or (n, C, H, W)."""
+        """Reshape scaled rows (n, n_features) to network input: as they are, or (n, C, H, W)."""
         if not self.is_image:
             return rows
         channels, height, width = self.shape
@@ -143,7 +142,7 @@ class Layout:
     def to_rows(self, output: np.ndarray) -> np.ndarray:
         """Turn generator output into rows (n, n_features) in the units and the dtype of X.
 
-        The addition runs in float64: a float32 one would lose columns with a large mean.
+        The addition runs in float64, because float32 would lose columns with a large mean.
         """
         rows = self.flattened(output).astype(np.float64) * self.scale + self.center
         return rows.astype(self.row_dtype, copy=False)
@@ -158,7 +157,7 @@ def _row_dtype(X: Any) -> str:
 
 
 def outside(layout: Layout, X: Any) -> np.ndarray:
-    """Columns of X that lie far outside the scale of a layout; all or none of an image.
+    """Columns of X that lie far outside the scale of a layout; for images all or none.
 
     Parameters
     ----------
@@ -168,7 +167,7 @@ def outside(layout: Layout, X: Any) -> np.ndarray:
     Returns
     -------
     columns : ndarray of int64
-        Those whose network input has too large a root mean square, the worst first.
+        Columns whose network input has too large a root mean square, the largest first.
     """
     blocks = (layout.scaled(block, np.float64) for block in row_blocks(X))
     mean_square = sum(np.square(block).sum(axis=0) for block in blocks) / X.shape[0]
@@ -180,7 +179,7 @@ def outside(layout: Layout, X: Any) -> np.ndarray:
 
 
 def check_magnitude(X: np.ndarray) -> None:
-    """Raise ValueError if a value is beyond what samples can hold."""
+    """Raise ValueError if a value is too large for samples in float32."""
     largest = max(float(X.max()), -float(X.min()))
     if largest > LARGEST:
         raise ValueError(
@@ -190,12 +189,12 @@ def check_magnitude(X: np.ndarray) -> None:
 
 
 def is_large_image(shape: tuple[int, ...]) -> bool:
-    """Whether an image (C, H, W) has parts that are larger than a pixel: 16 or more a side."""
+    """Whether a shape is (C, H, W) with at least 16 pixels a side."""
     return len(shape) == 3 and min(shape[1:]) >= LARGE_SIDE
 
 
 def is_colour_image(shape: tuple[int, ...]) -> bool:
-    """Whether (C, H, W) has the three channels of a colour image."""
+    """Whether a shape is (C, H, W) with three channels."""
     return len(shape) == 3 and shape[0] == 3
 
 
@@ -216,7 +215,7 @@ def parse_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]
         channels, height, width = sizes
         raise ValueError(
             f"image_shape must be (H, W, C), channels last; got {image_shape!r}. Pass "
-            f"image_shape={(height, width, channels)!r} and order the rows so: `X.reshape(-1, "
+            f"image_shape={(height, width, channels)!r} and reorder the rows: `X.reshape(-1, "
             f"{channels}, {height}, {width}).transpose(0, 2, 3, 1).reshape(len(X), -1)`."
         )
     if min(sizes[:2]) < 8:
@@ -234,8 +233,8 @@ def parse_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]
 
 
 def _remedy(sizes: tuple[int, ...], n_features: int) -> str:
-    """Say what to pass where the channels were left out."""
+    """Say what to pass if the channels were left out."""
     channels, rest = divmod(n_features, math.prod(sizes))
     if len(sizes) == 3 or rest or channels not in (2, 3, 4):
         return ""
-    return f" For {channels} channels a pixel pass image_shape={(*sizes, channels)!r}."
+    return f" If a pixel has {channels} channels, pass image_shape={(*sizes, channels)!r}."

@@ -1,6 +1,6 @@
-"""The objective's terms as short pure functions; each returns a scalar unless it says otherwise.
+"""The loss terms as short pure functions. Each returns a scalar unless it says otherwise.
 
-V(D, G, E) and L_I(G, E) are the paper's (section 2); the consistency, relativistic and cycle
+V(D, G, E) and L_I(G, E) are the paper's (section 2). The consistency, relativistic and cycle
 terms are this library's.
 """
 
@@ -88,7 +88,7 @@ def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
 def relative_change(change: Tensor, codes: Tensor) -> Tensor:
     """Mean squared change of each code relative to its variance, summed over codes.
 
-    Relative, so that codes can't escape it by shrinking.
+    Otherwise the model could cheat by shrinking the codes.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ def relative_change(change: Tensor, codes: Tensor) -> Tensor:
 def prior_mismatch(codes: Tensor, categories: Tensor) -> Tensor:
     """Squared Wasserstein distance of each code's values from U[-1, 1] within each category.
 
-    Averaged over rows, summed over codes. In one dimension the best transport pairs values and
-    quantiles in their order.
+    Averaged over rows, summed over codes. In one dimension the optimal transport pairs sorted
+    values with sorted quantiles.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def prior_mismatch(codes: Tensor, categories: Tensor) -> Tensor:
     categories : Tensor of shape (n, n_categorical), one-hot per categorical code
     """
     agreeing = categories @ categories.T
-    same = agreeing == agreeing.diagonal()  # rows of one category, or one combination of them
+    same = agreeing == agreeing.diagonal()  # the same category of every code
     below = (codes.detach()[:, None] > codes.detach()) & same[:, :, None]
     share = (below.sum(dim=1) + 0.5) / same.sum(dim=1, keepdim=True)
     return (codes - (2 * share - 1)).square().mean(dim=0).sum()
@@ -123,7 +123,7 @@ def entropy(probabilities: Tensor) -> Tensor:
 
 def mutual_information(p: Tensor, q: Tensor) -> Tensor:
     """Mutual information in nats of two codes with posteriors p (..., n, K) and q (..., n, L)."""
-    with torch.autocast(p.device.type, enabled=False):  # bfloat16 is coarser than what it finds
+    with torch.autocast(p.device.type, enabled=False):  # bfloat16 is too coarse
         joint = p.transpose(-1, -2) @ q / p.shape[-2]
     marginals = entropy(p.mean(dim=-2)) + entropy(q.mean(dim=-2))
     return marginals - entropy(joint.flatten(-2))
@@ -132,8 +132,8 @@ def mutual_information(p: Tensor, q: Tensor) -> Tensor:
 def code_overlap(spec: CodeSpec, logits: Tensor) -> Tensor:
     """Sum over pairs of categorical codes of their mutual information, shape (...,).
 
-    Keeps several codes from learning the same partition. Of a pair the later code's logits alone
-    get a gradient: else the first one too would make way for what the others found.
+    Keeps several codes from learning the same partition. In each pair only the later code gets a
+    gradient. Otherwise the first code would give way to the others.
     """
     if len(spec.categories) == 1:
         return logits.new_zeros(())
@@ -141,7 +141,7 @@ def code_overlap(spec: CodeSpec, logits: Tensor) -> Tensor:
     return torch.stack([mutual_information(p.detach(), q) for p, q in pairs]).sum(dim=0)
 
 
-class Consistency(NamedTuple):
+class ConsistencyTerms(NamedTuple):
     """Terms of the consistency loss per sub-head, each of shape (n_heads,)."""
 
     mean: Tensor  # mean posterior, (n_heads, K)
@@ -149,14 +149,14 @@ class Consistency(NamedTuple):
     agreement: Tensor  # CE(stopgrad q(x), q(T x)), averaged over rows
 
 
-def consistency_terms(logits: Tensor, augmented_logits: Tensor) -> Consistency:
+def consistency_terms(logits: Tensor, augmented_logits: Tensor) -> ConsistencyTerms:
     """Compare q(x) with q(T x), from logits of shape (n_heads, n, K)."""
-    # Rows last: softmax is far slower over a few categories side by side.
+    # Rows last: a softmax over a short last axis is far slower.
     log_q, log_augmented = (
         each.transpose(1, 2).contiguous().log_softmax(dim=1) for each in (logits, augmented_logits)
     )
     q = log_q.exp()
-    return Consistency(
+    return ConsistencyTerms(
         q.mean(dim=2),
         -(q * log_q).sum(dim=1).mean(dim=1),
         -(q.detach() * log_augmented).sum(dim=1).mean(dim=1),
@@ -164,15 +164,15 @@ def consistency_terms(logits: Tensor, augmented_logits: Tensor) -> Consistency:
 
 
 def imbalance(mean: Tensor, slack: float, prior: Tensor | None = None) -> Tensor:
-    """KL(mean || prior) in nats beyond a slack, at least 0; shape (n_heads,).
+    """KL(mean || prior) in nats, minus a slack and at least 0; shape (n_heads,).
 
     Parameters
     ----------
     mean : Tensor of shape (n_heads, K)
         Mean posterior.
     slack : float
-    prior : Tensor of shape (K,), falling, or None for a uniform one
-        Categories are matched with it by size: which is which is not known.
+    prior : Tensor of shape (K,) in descending order, or None for the uniform one
+        Categories are matched with it by size, since nothing else says which is which.
     """
     if prior is None:
         divergence = math.log(mean.shape[-1]) - entropy(mean)

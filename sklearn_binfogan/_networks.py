@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from ._codes import CodeSpec
 
-FEW_CHANNELS = 3  # at most: those of an image
-OVERCLUSTERING_RATIO = 4
+FEW_CHANNELS = 3  # of an image
+OVERCLUSTERING_RATIO = 4  # categories of an over-clustering head, per category
 IN_COLOUR = 3  # channels
 TINY = 1e-6
 DenseLayers = Callable[[Sequence[int]], nn.Module]
@@ -21,11 +21,12 @@ DenseLayers = Callable[[Sequence[int]], nn.Module]
 
 def elu() -> nn.Module:
     """Activation of encoder and generator, as in the paper."""
-    return nn.ELU(inplace=True)  # what it is given is the output of a layer that needs it no more
+    # In-place is safe: the previous layer's backward does not need its output.
+    return nn.ELU(inplace=True)
 
 
 def relu() -> nn.Module:
-    """Activation of the category branch for images from 16 pixels a side on."""
+    """Activation of the category branch for images of at least 16 pixels a side."""
     return nn.ReLU(inplace=True)
 
 
@@ -46,7 +47,7 @@ class AdditiveNoise(nn.Module):
     def __init__(self, deviation: float) -> None:
         super().__init__()
         self.deviation = deviation
-        # Set by whoever trains: torch's own generator is not ours to draw from.
+        # Set by `Trainer`: the user's code owns torch's global generator.
         self.rng: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,56 +79,48 @@ def leaky_stack(sizes: Sequence[int]) -> nn.Module:
     return dense_stack(sizes, leaky_relu)
 
 
-def initialise_truncated(network: nn.Module, deviation: float = 0.02) -> nn.Module:
-    """Draw truncated normal weights; biases are zero (the paper's initialisation of G)."""
+def _weighted_layers(network: nn.Module) -> Iterator[nn.Linear | nn.Conv2d | nn.ConvTranspose2d]:
+    """Dense and convolutional layers of a network, with their biases set to 0."""
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            # Cut at two deviations, as TensorFlow's initialiser of this name does.
-            nn.init.trunc_normal_(module.weight, 0.0, deviation, -2 * deviation, 2 * deviation)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    return network
-
-
-def initialise_by_first_axis(network: nn.Module) -> nn.Module:
-    """He-normal weights whose fan-in is the first axis of TensorFlow's; biases are zero.
-
-    That axis is the input's width for a dense layer, but only the kernel's height for a
-    convolution (the reference's initialisation of D and E).
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Linear):
-            fan_in = module.in_features
-        elif isinstance(module, nn.Conv2d):
-            fan_in = module.kernel_size[0]
-        else:
-            continue
-        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_in))
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    return network
-
-
-def set_batch_norm(network: nn.Module, epsilon: float, momentum: float) -> nn.Module:
-    """Set the numbers of every batch norm; the running statistics decay by 1 - momentum."""
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eps, module.momentum = epsilon, momentum
-    return network
+            yield module
 
 
 def initialise(network: nn.Module) -> nn.Module:
-    """He-normal weights and zero biases."""
-    for module in network.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight)
-        elif isinstance(module, nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, std=0.05)
+    """Draw He-normal weights, and normal ones for transposed convolutions; biases are 0."""
+    for layer in _weighted_layers(network):
+        if isinstance(layer, nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, std=0.05)
         else:
-            continue
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+            nn.init.kaiming_normal_(layer.weight)
     return network
+
+
+def initialise_truncated(network: nn.Module, deviation: float) -> None:
+    """Draw truncated normal weights, as the paper does for G; biases are 0."""
+    for layer in _weighted_layers(network):
+        # Truncated at two deviations, like TensorFlow's initialiser of this name.
+        nn.init.trunc_normal_(layer.weight, 0.0, deviation, -2 * deviation, 2 * deviation)
+
+
+def initialise_by_first_axis(network: nn.Module) -> None:
+    """Draw He-normal weights with the first axis of TensorFlow's as fan-in; biases are 0.
+
+    This axis is the width of the input for a dense layer, but only the height of the kernel for a
+    convolution. The reference initialises D and E in this way.
+    """
+    for layer in _weighted_layers(network):
+        fan_in = layer.in_features if isinstance(layer, nn.Linear) else layer.kernel_size[0]
+        nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_in))
+
+
+def set_batch_norm(network: nn.Module, epsilon: float, momentum: float) -> None:
+    """Set epsilon and momentum of every batch norm; running statistics decay by 1 - momentum."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eps, module.momentum = epsilon, momentum
 
 
 def conv_stack(
@@ -165,7 +158,7 @@ def conv_stack(
     Raises
     ------
     ValueError
-        If the images are so small that nothing is left of them.
+        If the convolutions leave nothing of the images.
     """
     n_in, height, width = shape
     layers: list[nn.Module] = []
@@ -184,14 +177,14 @@ def conv_stack(
 
 
 class ConvStack(nn.Sequential):
-    """Layers for images, whose maps lie in memory as is fastest on the CPU."""
+    """Layers for images, in the memory format that is fastest on the CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of images (n, C, H, W)."""
-        # Group norm is slow with channels last, and all else fast.
+        # All layers but group norm are faster with channels last.
         grouped = any(isinstance(layer, nn.GroupNorm) for layer in self)
         order = torch.contiguous_format if grouped else torch.channels_last
-        # Not `contiguous`: it leaves images of one channel, which lie both ways, as they are.
+        # `contiguous` would not change images of one channel, which have both formats at once.
         output: Tensor = super().forward(x.to(memory_format=order))
         return output
 
@@ -203,22 +196,21 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
 
 
 class LocalContrast(nn.Module):
-    """How far each pixel lies from its neighbourhood's mean, whichever way.
+    """Distance of each pixel from the mean of its neighbourhood.
 
-    Of images in red, green and blue only the differences between channels count: what lies on a
-    busy ground is often told from it by its colour, while the ground's own pattern is mostly one of
-    all channels alike, which can't be seen. Distances are taken relative to their root mean
-    square over the image, up to a limit. A local contrast normalisation as in Jarrett et al. 2009,
-    rectified.
+    In colour images only differences between channels count. An object on a cluttered background
+    often differs from it in colour, while the pattern of the background is mostly equal in all
+    channels. Distances are divided by their root mean square over the image, and clipped. This is
+    a rectified local contrast normalisation, as in Jarrett et al. 2009.
 
     Parameters
     ----------
     side : int
         Side of the neighbourhood, in pixels; odd.
     floor : float
-        Added to that root mean square, so that an even surface's noise isn't blown up.
+        Added to the root mean square, so that the noise of an even surface isn't amplified.
     limit : float
-        Largest distance, so that a few glaring pixels don't outdo all others.
+        Largest distance, so that a few extreme pixels don't outweigh all others.
     """
 
     def __init__(self, side: int = 17, floor: float = 0.02, limit: float = 2.0) -> None:
@@ -232,51 +224,51 @@ class LocalContrast(nn.Module):
 
     def _contrast(self, x: Tensor) -> Tensor:
         rows, columns = (_window_means(size, self.side, like=x) for size in x.shape[2:])
-        # As two matrix products: faster by far than pooling over a window of this size.
+        # Two matrix products are far faster than pooling over a window of this size.
         difference = x - torch.einsum("hi,ncij,wj->nchw", rows, x, columns)
         if x.shape[1] == IN_COLOUR:
             difference = difference - difference.mean(dim=1, keepdim=True)
         squares = difference.square().sum(dim=1, keepdim=True)
         usual = (squares.mean(dim=(2, 3), keepdim=True) + TINY).sqrt() + self.floor
-        # The root of 0 would have no finite gradient.
+        # The root of 0 has no finite gradient.
         return (squares / usual.square() + TINY).sqrt().clamp_max(self.limit)
 
 
 def _window_means(size: int, side: int, like: Tensor) -> Tensor:
-    """Matrix (size, size) that takes the mean of what lies in the window around each place."""
+    """Matrix (size, size) that takes the mean over the window around each place."""
     place = torch.arange(size, device=like.device)
     inside = ((place[:, None] - place).abs() <= side // 2).to(like.dtype)
     return inside / inside.sum(dim=1, keepdim=True)
 
 
 class NoOutput(nn.Module):
-    """Stands for a linear layer with no output."""
+    """Replaces a linear layer of width 0."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give (n, 0)."""
+        """Return no columns, (n, 0)."""
         return x[:, :0]
 
 
 class Encoder(nn.Module):
     """E(x) = (q(c | x), mean of the continuous codes, z).
 
-    A category branch and a style branch, so that the game can shape the style codes while the
-    categories stay as the consistency phase left them.
+    The categories and the style codes have a branch each. So the game can train the style codes
+    while the categories stay as the consistency phase left them.
 
     Parameters
     ----------
     spec : CodeSpec
     category_trunk, style_trunk : Module
-        Network input -> (n, width) features; the same module may serve as both.
+        Network input -> (n, width) features; both may be the same module.
     category_width, style_width : int
         Widths of those features.
     n_heads : int
-        Sub-heads on the one trunk; the consistency phase keeps the best.
+        Number of sub-heads on the category trunk; the consistency phase keeps the best.
     style_reads_categories : bool
         Whether the style codes depend on the most likely category. In the paper they do not.
     n_overclustering_heads : int
-        Auxiliary heads with `OVERCLUSTERING_RATIO` times as many categories: they shape the trunk
-        alone.
+        Number of auxiliary heads with `OVERCLUSTERING_RATIO` times as many categories, which only
+        train the trunk.
     """
 
     head: Tensor
@@ -297,8 +289,8 @@ class Encoder(nn.Module):
         self.n_heads, self.n_overclustering_heads = n_heads, n_overclustering_heads
         self.category_trunk = category_trunk
         self.category_head = nn.Linear(category_width, n_heads * spec.n_categorical)
-        n_fine = n_overclustering_heads * OVERCLUSTERING_RATIO * max(spec.categories)
-        self.overclustering_head = nn.Linear(category_width, n_fine) if n_fine else nn.Identity()
+        n_cells = n_overclustering_heads * OVERCLUSTERING_RATIO * max(spec.categories)
+        self.overclustering_head = nn.Linear(category_width, n_cells) if n_cells else nn.Identity()
         self.style_trunk = style_trunk
         n_style = spec.n_continuous + spec.n_noise
         self.style_reads_categories = style_reads_categories
@@ -307,22 +299,25 @@ class Encoder(nn.Module):
         self.register_buffer("head", torch.tensor(0))
         initialise(self)
         nn.init.normal_(self.category_head.weight, std=category_width**-0.5)
-        for weight in self.style_head.parameters():
-            if weight.dim() == 2:
-                nn.init.normal_(weight, std=0.05)
+        if isinstance(self.style_head, nn.Linear):
+            nn.init.normal_(self.style_head.weight, std=0.05)
 
     def sub_head_logits(self, features: Tensor) -> Tensor:
-        """Logits of every sub-head, (n_heads, n, n_categorical), from trunk features."""
+        """Logits of all sub-heads, (n_heads, n, n_categorical), of features of the trunk."""
         logits = self._head_output(self.category_head, features)
         return logits.unflatten(1, (self.n_heads, -1)).transpose(0, 1)
 
+    def sub_head_logits_of(self, blocks: Iterable[Tensor]) -> Tensor:
+        """Logits of all sub-heads, (n_heads, n, n_categorical), of blocks of network input."""
+        return torch.cat([self.sub_head_logits(self.category_trunk(x)) for x in blocks], dim=1)
+
     def overclustering_logits(self, features: Tensor) -> Tensor:
-        """Logits of the auxiliary heads with finer categories, (n_overclustering_heads, n, K)."""
+        """Logits of the over-clustering heads, (n_overclustering_heads, n, K)."""
         logits = self._head_output(self.overclustering_head, features)
         return logits.unflatten(1, (self.n_overclustering_heads, -1)).transpose(0, 1)
 
     def _head_output(self, head: nn.Module, features: Tensor) -> Tensor:
-        """Output in the dtype of the weights, which is wider than that of an autocast."""
+        """Output of a head, in the dtype of its weights under autocast, too."""
         output: Tensor = head(features)
         return output.to(self.category_head.weight.dtype)
 
@@ -331,7 +326,7 @@ class Encoder(nn.Module):
         return self._kept(self.sub_head_logits(self.category_trunk(x)))
 
     def _kept(self, logits: Tensor) -> Tensor:
-        """Logits of the kept head; its number never leaves the device."""
+        """Logits of the kept head, without copying its number from the device."""
         return logits.index_select(0, self.head.view(1)).squeeze(0)
 
     def posterior(self, x: Tensor) -> Tensor:
@@ -351,7 +346,7 @@ class Encoder(nn.Module):
 
     @property
     def has_one_trunk(self) -> bool:
-        """Whether categories and style share all but their heads, as in the paper."""
+        """Whether both branches share their trunk, as in the paper."""
         return self.style_trunk is self.category_trunk
 
     def _style(self, features: Tensor, categories: Tensor) -> Tensor:
@@ -409,7 +404,7 @@ class ConvGenerator(nn.Module):
     kernels : sequence of int or None
         Side of each layer's kernel, at least 2; None: all 4.
     norm_by_unit : bool
-        Whether the dense layer has a batch norm by unit, not by channel of its maps.
+        Whether the batch norm of the dense layer is per unit instead of per channel.
     """
 
     def __init__(
@@ -457,8 +452,8 @@ def _transposed(n_in: int, n_out: int, stride: int, kernel: int, bias: bool) -> 
     """Square transposed convolution whose output is `stride` times as large; stride 1 or 2."""
     less, more = (kernel - 1) // 2, kernel // 2
     if stride == 1:
-        # With stride 1 it is a convolution with the kernel turned round, which can pad unevenly.
-        padding = nn.ZeroPad2d((more, less, more, less))  # as TensorFlow's "same" does
+        # With stride 1 this is a convolution, which can pad unevenly as TensorFlow's "same" does.
+        padding = nn.ZeroPad2d((more, less, more, less))
         return nn.Sequential(padding, nn.Conv2d(n_in, n_out, kernel, bias=bias))
     layer = FoldedTransposed if n_out <= FEW_CHANNELS else nn.ConvTranspose2d
     surplus = kernel % 2  # an odd kernel would end a pixel short
@@ -466,7 +461,7 @@ def _transposed(n_in: int, n_out: int, stride: int, kernel: int, bias: bool) -> 
 
 
 class FoldedTransposed(nn.ConvTranspose2d):
-    """Transposed convolution as a product and a sum: on the CPU faster for few output channels."""
+    """Transposed convolution by `fold`: faster on the CPU for few output channels."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Images (n, n_out, stride * h, stride * w) of features (n, n_in, h, w)."""
@@ -489,11 +484,11 @@ class Discriminator(nn.Module):
     code_width : int
         Width of Z.
     code_hidden : sequence of int
-        Layers of Z alone; empty to join Z as it is.
+        Layers of Z alone; empty: Z is joined as it is.
     joint_hidden : sequence of int
         Layers of the joined features, before the logit.
     code_layers, joint_layers : callable
-        Make those layers from their sizes; by default leaky ReLUs without norm.
+        Build these layers from their sizes; by default with leaky ReLUs and without norm.
     """
 
     def __init__(
@@ -520,4 +515,4 @@ class Discriminator(nn.Module):
         """Logits (n,) of pairs of network input and codes (n, width)."""
         features = torch.cat([self.data_trunk(x), self.code_trunk(codes)], dim=1)
         logits: Tensor = self.output(self.joint(features)).squeeze(1)
-        return logits.to(self.output.weight.dtype)  # wider than that of an autocast
+        return logits.to(self.output.weight.dtype)  # under autocast, too

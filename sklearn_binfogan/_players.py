@@ -1,4 +1,4 @@
-"""The networks of one model: the players, and what users see of them."""
+"""The networks of one model: the players, and the running averages that users see."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ._settings import Settings
 
 
 class Players(nn.Module):
-    """Encoder, generator, discriminator, the running averages that users see, where E(x) lies."""
+    """Encoder, generator, discriminator, running averages of the first two, aggregate posterior."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Players(nn.Module):
         self.aggregate = AggregatePosterior(settings.spec)
 
     def train(self, mode: bool = True) -> Players:
-        """Set the mode of the players; the averages are only ever evaluated."""
+        """Set the mode of the players; the averages stay in evaluation mode."""
         super().train(mode)
         self.averaged_encoder.eval()
         self.averaged_generator.eval()
@@ -32,14 +32,15 @@ class Players(nn.Module):
     def compile_players(self, mode: str | None) -> None:
         """Compile E and G, by a mode of `torch.compile`; None: its default.
 
-        D stays as it is: two gradients of one graph, its own and that of G and E, do not compile.
+        D is left out: its graph is differentiated twice, for itself and for G and E, which compiled
+        code does not allow.
         """
         encoder = self.encoder
         for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
             _compile(network, mode)
 
     def by_optimizer(self) -> list[list[nn.Parameter]]:
-        """Weights of each optimizer: E's categories on real data, (E, G) in the game, and D."""
+        """Weights of each optimizer: the category branch in its phase, (E, G) in the game, D."""
         return [
             list(self.encoder.category_parameters()),
             [*self.encoder.parameters(), *self.generator.parameters()],
@@ -52,7 +53,7 @@ class Players(nn.Module):
             torch._foreach_lerp_(self._averages, self._sources, 1 - decay)
 
     def link(self) -> None:
-        """Pair every weight and statistic with its average; call after moving devices."""
+        """Pair every weight and statistic with its average; call it after a change of device."""
         pairs = [
             (average, source)
             for averaged, player in (
@@ -72,8 +73,8 @@ def _compile(network: nn.Module, mode: str | None) -> None:
         output: Tensor = forward(*inputs)
         return output
 
-    # `Module.compile` leaves a `Sequential` of PyTorch's own layers as it is. Dynamo counts graphs
-    # by code object and gives up after eight, silently: each network gets its own.
+    # `Module.compile` does not compile a `Sequential` of PyTorch's own layers. Dynamo silently
+    # gives up after eight graphs of one code object: each network gets a code object of its own.
     run.__code__ = run.__code__.replace()
     network.forward = torch.compile(run, mode=mode)
 

@@ -1,7 +1,7 @@
-"""Models and parameters as JSON values and arrays, and back again with every value checked.
+"""Models and parameters as JSON values and arrays, and back, with every value checked.
 
-Whoever wrote a file may have meant harm: nothing is built before all is checked, and only the
-classes and functions listed here are ever called.
+A file may have been forged: all values are checked before anything is built, and only the classes
+and functions in `RECORDS` and `FUNCTIONS` are ever called.
 """
 
 from __future__ import annotations
@@ -30,32 +30,18 @@ from ._state import Progress, TrainingState
 
 Arrays = dict[str, np.ndarray]
 
-ARCHITECTURES = (MLPArchitecture, ConvArchitecture, PaperArchitecture)
 RECORDS = {
     cls.__name__: cls
     for cls in (
-        *ARCHITECTURES,
-        AffineMove,
-        Budget,
-        ColourMove,
-        GaussianNoise,
-        CodeSpec,
-        Layout,
-        Preset,
-        Recipe,
-        Settings,
+        *(MLPArchitecture, ConvArchitecture, PaperArchitecture, Preset, Budget, Recipe),
+        *(AffineMove, ColourMove, GaussianNoise, CodeSpec, Layout, Settings),
     )
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "identity": identity,
-    "elu": elu,
-    "relu": relu,
-    "leaky_relu": leaky_relu,
-    "ReLU": nn.ReLU,
-    "Tanh": nn.Tanh,
+    function.__name__: function for function in (identity, elu, relu, leaky_relu, nn.ReLU, nn.Tanh)
 }
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam, per weight
-TWISTER = 624  # words of the state of MT19937, NumPy's and torch's generator
+TWISTER = 624  # words of the state of MT19937, the generator of NumPy and of torch
+NEVER_NEGATIVE = ("running_var", "exp_avg_sq", "step", "encoder.head")  # ends of arrays' names
 MAX_ITEMS = 1000  # of a tuple in a record, such as the layers of a network
 
 
@@ -69,20 +55,19 @@ def require(condition: Any, message: str) -> None:
 
 
 def encode(value: Any, where: str, arrays: Arrays) -> Any:
-    """Turn a value into what JSON holds; its arrays are added to `arrays`.
+    """Turn a value into values of JSON; its arrays are added to `arrays`.
 
     Parameters
     ----------
     value : object
     where : str
-        What the value is, such as "parameters.random_state": names its arrays, and the value in
-        errors.
+        Name of the value, such as "random_state", for its arrays and for errors.
     arrays : dict of ndarray
 
     Raises
     ------
     ValueError
-        If the value is of a kind that a file can't hold.
+        If a file can't hold the value.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -107,9 +92,9 @@ def encode(value: Any, where: str, arrays: Arrays) -> Any:
         if value is function:
             return {"function": name}
     raise ValueError(
-        f"{where} is or holds {_kind(value)}, which a file can't hold: it would take code to bring "
-        "it back. Use a name such as 'auto' or a class of this package instead, or store the "
-        "model with joblib or pickle."
+        f"{where} is or holds {_kind(value)}. A file can't hold it, since only code can build it "
+        "again. Use a name such as 'auto' or a class of this package instead, or store the model "
+        "with joblib or pickle."
     )
 
 
@@ -126,7 +111,10 @@ def _kind(value: Any) -> str:
 def _legacy_state(generator: np.random.RandomState, where: str) -> dict[str, Any]:
     state = generator.get_state(legacy=False)
     if state["bit_generator"] != "MT19937":
-        raise ValueError(f"{where} is a RandomState of another kind than MT19937: use an int.")
+        raise ValueError(
+            f"{where} is a RandomState of {state['bit_generator']}; only MT19937 can be stored. "
+            "Use an int."
+        )
     # 32-bit words are exact in float64, which `encode` takes.
     key = state["state"]["key"].astype(np.float64)
     rest = {name: state[name] for name in ("has_gauss", "gauss")}
@@ -134,18 +122,18 @@ def _legacy_state(generator: np.random.RandomState, where: str) -> dict[str, Any
 
 
 def decode(value: Any, arrays: Arrays) -> Any:
-    """Turn what `encode` gave back into the value; its arrays are taken out of `arrays`.
+    """Invert `encode`; arrays are taken out of `arrays`.
 
     Raises
     ------
     ValueError
-        If it is nothing that `encode` gives.
+        If `encode` can't have returned the value.
     """
     if isinstance(value, list):
         return [decode(item, arrays) for item in value]
     if not isinstance(value, dict):
         return value
-    require(len(value) == 1, "a value has no kind, or two")
+    require(len(value) == 1, "a value has no kind, or several")
     ((kind, content),) = value.items()
     if kind == "float" and content in ("nan", "inf", "-inf"):
         return float(content)
@@ -166,18 +154,15 @@ def decode(value: Any, arrays: Arrays) -> Any:
 
 
 def _random_state(key: Any, pos: Any, has_gauss: Any, gauss: Any) -> np.random.RandomState:
-    """NumPy takes any `pos` and then reads beyond its state."""
-    fits = isinstance(key, np.ndarray) and key.shape == (TWISTER,)
-    fits = fits and bool(np.all((key >= 0) & (key < 2**32)))
-    fits = fits and _fits(pos, int) and pos <= TWISTER and has_gauss in (0, 1)
-    require(fits and _fits(gauss, float), "the state of a RandomState is not valid")
+    """Check `pos`, because NumPy does not and would read beyond the state."""
+    require(_fits(pos, int) and pos <= TWISTER, "the position of a RandomState is out of range")
     generator = np.random.RandomState()
     generator.set_state(("MT19937", key.astype(np.uint32), pos, has_gauss, gauss))
     return generator
 
 
 def _record(cls: type, items: dict[str, Any]) -> Any:
-    """Build a dataclass; a field that an older version did not know keeps its default."""
+    """Build a dataclass; a missing field, of an older version, keeps its default."""
     hints = get_type_hints(cls)
     unknown = sorted(items.keys() - hints.keys())
     require(not unknown, f"{cls.__name__} has unknown fields: {unknown!r:.200}")
@@ -192,7 +177,7 @@ def _record(cls: type, items: dict[str, Any]) -> Any:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of the type of a record's field; ints are counts, floats are finite."""
+    """Whether a value has the type of a field; ints must not be negative, floats be finite."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return any(_fits(value, option) for option in inner)
@@ -213,13 +198,14 @@ def _fits(value: Any, hint: Any) -> bool:
 def take(
     arrays: Arrays, name: str, dtype: str | None = None, shape: tuple[int, ...] | None = None
 ) -> np.ndarray:
-    """Take an array out of `arrays`: a copy of finite values, writable.
+    """Take an array out of `arrays`, as a writable copy.
 
     Parameters
     ----------
     arrays : dict of ndarray
     name : str
     dtype : str or None
+        None: any.
     shape : tuple of int or None
         None: any.
 
@@ -248,19 +234,13 @@ STATE_KEYS = ("steps", "prior", "history")
 
 
 def encode_state(state: TrainingState, arrays: Arrays) -> dict[str, Any]:
-    """Turn a state of NumPy arrays into JSON values; its arrays go to `arrays`."""
-    arrays |= {f"module.{name}": array for name, array in state.module.items()}
-    for number, optimizer in enumerate(state.optimizers):
-        for index, moments in optimizer.items():
-            arrays |= {f"optimizers.{number}.{index}.{m}": moments[m] for m in MOMENTS}
-    arrays["rng"] = state.rng
-    if state.balance is not None:
-        arrays["balance"] = state.balance
+    """Turn a state of NumPy arrays into values of JSON; its arrays are added to `arrays`."""
+    arrays |= dict(state.named_arrays())
     return {key: encode(getattr(state, key), key, arrays) for key in STATE_KEYS}
 
 
 def encode_progress(progress: Progress, arrays: Arrays) -> dict[str, Any]:
-    """Turn the place of a training in a phase into JSON values; its arrays go to `arrays`."""
+    """Turn the progress of a phase into values of JSON; its arrays are added to `arrays`."""
     arrays["order"] = progress.order
     if progress.assignment is not None:
         arrays["assignment"] = progress.assignment
@@ -270,40 +250,39 @@ def encode_progress(progress: Progress, arrays: Arrays) -> dict[str, Any]:
 def decode_progress(
     document: dict[str, Any], state: TrainingState, settings: Settings, arrays: Arrays
 ) -> TrainingState:
-    """Give a state that says where its phase stands.
+    """Add the progress of its phase to a state.
 
     Raises
     ------
     ValueError
-        If a training of these settings can't stand there.
+        If a training with these settings can't have this progress.
     """
     order = take(arrays, "order", "int64")
     assignment = take(arrays, "assignment", "int64") if "assignment" in arrays else None
     phase, position = document["phase"], document["position"]
-    require(phase in PHASES, "its phase is unknown")
+    require(phase in PHASES, f"its phase is {phase!r:.40}; it must be one of {PHASES}")
     budget = [settings.recipe.warmup_iter, settings.recipe.max_iter][PHASES.index(phase)]
     require(state.steps[phase] <= budget, "it has taken too many steps")
-    require(order.ndim == 1, "its order of rows is not valid")
-    fits = type(position) is int and 0 <= position <= len(order)
-    require(fits, "its place among the rows is not valid")
+    fits = order.ndim == 1 and type(position) is int and 0 <= position <= len(order)
+    require(fits, "its position in the order of rows is not valid")
     return state.in_phase(Progress(phase, order, position, assignment))
 
 
 def decode_settings(value: Any, arrays: Arrays) -> Settings:
-    """Bring back encoded settings, as `fit` might have made them.
+    """Decode settings, and check that `fit` could have made them.
 
     Raises
     ------
     ValueError
-        If `fit` could not have made them.
+        If not.
     """
     settings = decode(value, arrays)
-    require(isinstance(settings, Settings), "the settings are not valid")
+    require(isinstance(settings, Settings), "the settings are of another kind")
     spec, layout, recipe = settings.spec, settings.layout, settings.recipe
     require(spec.categories and min(spec.categories) >= 1, "a code has no categories")
     is_image = len(layout.shape) == 3
-    require(is_image or len(layout.shape) == 1, f"the shape of rows is {layout.shape!r:.80}")
-    require(min(layout.shape) >= 1, f"the shape of rows is {layout.shape!r:.80}")
+    fits = len(layout.shape) in (1, 3) and min(layout.shape) >= 1
+    require(fits, f"the shape of rows is {layout.shape!r:.80}; it must be (n,) or (C, H, W)")
     for array in (layout.center, layout.scale):
         fits = array.dtype == np.float64 and array.shape == (() if is_image else layout.shape)
         require(fits, "the scaling of rows does not fit their shape")
@@ -312,20 +291,18 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
         fits = far is None or (far.dtype == np.float64 and far.shape == (2, *layout.shape))
         require(fits, "the limits of columns do not fit the shape of rows")
     require((layout.limits is None) == (layout.stand_in is None), "a part of the limits is missing")
-    require(type(settings.architecture) in ARCHITECTURES, "the architecture is not valid")
+    require(layout.row_dtype in ("float32", "float64"), "the dtype of rows is unknown")
     augment = settings.augment
     fits = isinstance(augment, GaussianNoise) or augment is identity
-    require(
-        fits or (isinstance(augment, AffineMove | ColourMove) and is_image),
-        "the augmentation is not valid",
-    )
-    require(recipe.adversarial_loss in ADVERSARIAL_LOSSES, "the adversarial loss is not valid")
+    fits = fits or (is_image and isinstance(augment, AffineMove | ColourMove))
+    require(fits, "the augmentation does not suit the data")
+    require(recipe.adversarial_loss in ADVERSARIAL_LOSSES, "the adversarial loss is unknown")
     require(recipe.batch_size >= 1, "the batch size is 0")
-    require(recipe.precision in PRECISIONS, "the precision is not valid")
-    require(recipe.compile in (False, True, CUDA_GRAPHS), "the mode of compilation is not valid")
+    require(recipe.precision in PRECISIONS, "the precision is unknown")
+    require(recipe.compile in (False, True, CUDA_GRAPHS), "the mode of compilation is unknown")
     prior = recipe.cluster_prior
     if isinstance(prior, str):
-        require(prior in ("uniform", "learned"), "the prior is not valid")
+        require(prior in ("uniform", "learned"), "the prior is unknown")
     else:
         check_prior(prior, spec)
     return settings
@@ -339,92 +316,88 @@ def check_prior(prior: Any, spec: CodeSpec) -> None:
 
 
 def decode_state(values: dict[str, Any], settings: Settings, arrays: Arrays) -> TrainingState:
-    """Bring back what `encode_state` was given.
+    """Decode a state, and check that a training with these settings could have made it.
 
     Parameters
     ----------
     values : dict
-        With the keys `STATE_KEYS`, at least.
+        Has the keys `STATE_KEYS`, and perhaps others.
     settings : Settings
     arrays : dict of ndarray
 
     Raises
     ------
     ValueError
-        If it is not the state of a training of these settings.
+        If not.
     """
     players = _outline(settings)
     steps, prior, history = (decode(values[k], arrays) for k in ("steps", "prior", "history"))
     fits = isinstance(steps, dict) and steps.keys() == set(PHASES)
-    require(fits and all(_fits(n, int) for n in steps.values()), "the steps are not valid")
+    fits = fits and all(_fits(n, int) for n in steps.values())
+    require(fits, "the steps are not a count per phase")
     if prior is not None:
         check_prior(prior, settings.spec)
     _check_history(history)
-    shape = (players.encoder.n_heads, settings.spec.n_categorical)
-    has_balance = "balance" in arrays
-    balance = take(arrays, "balance", "float32", shape) if has_balance else None
-    rng, module = _take_generator(arrays), _take_module(players, arrays)
-    optimizers = [
-        _take_moments(weights, f"optimizers.{number}", arrays)
-        for number, weights in enumerate(players.by_optimizer())
-    ]
-    return TrainingState(module, optimizers, rng, balance, steps, prior, history)
+    balance_shape = (players.encoder.n_heads, settings.spec.n_categorical)
+    state = TrainingState(
+        module={
+            name: take(arrays, f"module.{name}", _dtype(tensor), tuple(tensor.shape))
+            for name, tensor in players.state_dict().items()
+        },
+        optimizers=[
+            _take_moments(weights, f"optimizers.{number}", arrays)
+            for number, weights in enumerate(players.by_optimizer())
+        ],
+        rng=_take_generator(arrays),
+        balance=take(arrays, "balance", "float32", balance_shape) if "balance" in arrays else None,
+        steps=steps,
+        prior=prior,
+        history=history,
+    )
+    for name, array in state.named_arrays():
+        require(not name.endswith(NEVER_NEGATIVE) or (array >= 0).all(), f"{name} is below 0")
+        exists = not name.endswith("encoder.head") or array < players.encoder.n_heads
+        require(exists, f"{name} is {array}, but there are {players.encoder.n_heads} heads")
+    return state
 
 
 def _outline(settings: Settings) -> Players:
-    """Networks without memory for their weights, whatever sizes the settings ask for."""
+    """Build the networks without memory for their weights: the settings may ask for any size."""
     try:
         with torch.device("meta"):
             players = Players(settings).float()
             rows = players.generator(torch.empty(2, settings.spec.width))
-    except Exception as error:  # sizes that make no network: torch and Python raise many kinds
+    except Exception as error:  # impossible sizes raise errors of many kinds
         raise ValueError(f"the architecture does not suit the data: {error}") from error
     require(rows.shape[1:] == settings.layout.shape, "the generator's rows have a wrong shape")
     return players
 
 
-def _take_module(players: Players, arrays: Arrays) -> dict[str, np.ndarray]:
-    module = {
-        name: take(arrays, f"module.{name}", _dtype(tensor), tuple(tensor.shape))
-        for name, tensor in players.state_dict().items()
-    }
-    for name, array in module.items():
-        is_head = name.endswith("encoder.head")
-        require(not is_head or 0 <= array < players.encoder.n_heads, "the head does not exist")
-        require("running_var" not in name or (array >= 0).all(), "a variance is below 0")
-    return module
-
-
 def _take_moments(
     weights: list[nn.Parameter], name: str, arrays: Arrays
 ) -> dict[int, dict[str, np.ndarray]]:
-    """Adam's state by number of the weight; one that was never trained has none."""
-    moments = {}
+    """Adam's state by number of the weight; a weight that was never trained has none."""
+    found = {}
     for i, weight in enumerate(weights):
         if f"{name}.{i}.step" in arrays:
-            shape = tuple(weight.shape)
-            moments[i] = {
-                moment: take(
-                    arrays, f"{name}.{i}.{moment}", "float32", () if moment == "step" else shape
-                )
-                for moment in MOMENTS
+            shapes = {"step": (), "exp_avg": weight.shape, "exp_avg_sq": weight.shape}
+            found[i] = {
+                moment: take(arrays, f"{name}.{i}.{moment}", "float32", tuple(shape))
+                for moment, shape in shapes.items()
             }
-            require((moments[i]["step"] >= 0).all(), "a number of steps is below 0")
-            require((moments[i]["exp_avg_sq"] >= 0).all(), "a second moment is below 0")
-    return moments
+    return found
 
 
 def _take_generator(arrays: Arrays) -> np.ndarray:
-    """Take the state of torch's generator; a GPU's is shorter and serves no CPU."""
+    """Take the state of torch's generator; that of a GPU has another length."""
     state = take(arrays, "rng", "uint8")
-    longest = torch.Generator().get_state().numel()
-    require(state.ndim == 1 and state.size <= longest, "the state of the generator is not valid")
-    if state.size == longest:
-        # torch trusts that no more than `left` - 1 words are read from position `position` on.
+    require(state.ndim == 1, "the state of the generator is not one-dimensional")
+    if state.size == torch.Generator().get_state().numel():
+        # torch does not check that the `left` - 1 words from `position` on end within the state.
         left, seeded = state[8:16].view(np.int32).tolist()
         position = int(state[16:24].view(np.uint64)[0])
         fits = seeded == 1 and 1 <= left <= TWISTER and position + left <= TWISTER + 1
-        require(fits, "the state of the generator is not valid")
+        require(fits, "the state of the generator is out of range")
     return state
 
 
@@ -436,7 +409,7 @@ def _check_history(history: Any) -> None:
         and all(isinstance(batch, dict) for batch in epoch["batches"])
         for epoch in history
     )
-    require(fits, "the history is not valid")
+    require(fits, "the history is not a list of epochs with a phase and batches")
 
 
 def _dtype(tensor: torch.Tensor) -> str:

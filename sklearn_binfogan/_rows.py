@@ -1,4 +1,4 @@
-"""Where the rows of X lie, memory or not, and the batches that are drawn from them."""
+"""The rows of X, in memory or not, and the batches that are drawn from them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ._input import check_flat, hint_at_images, validated
 from ._layout import Layout
 
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
-MAX_JUDGED, BLOCK_OF_JUDGED = 10_000, 1000
+MAX_DECIDING, DECIDING_BLOCK = 10_000, 1000  # rows
 
 
 class StoredRows:
-    """A two-dimensional array outside memory, such as zarr's or h5py's, read piece by piece.
+    """A two-dimensional array outside memory, such as one of zarr or h5py, read in pieces.
 
     Parameters
     ----------
     source : array-like
-        Has `shape` and gives the rows of a slice; by rising row numbers too it is faster.
+        Has `shape` and can be sliced. It is faster if sorted row numbers can index it, too.
     dtype : dtype
-        Of what is read: float64, float32 or uint8.
+        Of the rows that are read: float64, float32 or uint8.
     """
 
     def __init__(self, source: Any, dtype: Any) -> None:
@@ -39,10 +39,10 @@ class StoredRows:
         return self.shape[0]
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        """Read the rows of a slice, or those with some numbers, in their order."""
+        """Read a slice of rows, or the rows with some numbers, in the order of the numbers."""
         if isinstance(rows, slice):
             return np.asarray(self.source[rows], dtype=self.dtype)
-        # h5py wants each row once, and in the order of the file.
+        # h5py takes only sorted numbers, each once.
         numbers, place = np.unique(rows, return_inverse=True)
         try:
             found = self.source[numbers]
@@ -55,27 +55,27 @@ Source = np.ndarray | StoredRows
 
 
 def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
-    """Validate X as scikit-learn does; what lies outside memory is read and checked in blocks.
+    """Validate X as scikit-learn does; an array outside memory is read and checked in blocks.
 
     Parameters
     ----------
     estimator : estimator
-        Gets `n_features_in_` and `feature_names_in_` if `reset`, else X is checked against them.
+        If `reset`, gets `n_features_in_` and `feature_names_in_`. Otherwise X must agree with them.
     X : array-like of shape (n_samples, n_features)
         Memory maps and arrays that can be sliced (zarr, h5py, Dask) stay where they are.
-        Torch tensors are taken like NumPy arrays.
+        Torch tensors are treated like NumPy arrays.
     reset : bool
 
     Raises
     ------
     ValueError
-        If X is not finite, empty, not two-dimensional, holds what is no number, or has other
-        columns than in `fit`.
+        If X is not finite, empty, not two-dimensional, not numeric, or has other columns than in
+        `fit`.
 
     Warns
     -----
     ImageShapeWarning
-        If `reset`, and the rows look like images that are taken as a table.
+        If `reset`, and the rows look like images but are used as a table.
     """
     X = as_numpy(X)
     check_flat(X)
@@ -93,7 +93,7 @@ def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
 
 
 def _is_stored(X: Any) -> bool:
-    """Whether X is a memory map, or an array that can be sliced and is none of those in memory."""
+    """Whether X is a memory map, or an array of another library that lies outside memory."""
     if isinstance(X, np.ndarray):
         return isinstance(X, np.memmap)
     is_array = all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__"))
@@ -102,9 +102,9 @@ def _is_stored(X: Any) -> bool:
 
 
 class Rows:
-    """Training rows: left where they are, but copied to a GPU that has room for them.
+    """Training rows. A GPU with room for them gets a copy; otherwise they stay where they are.
 
-    There uint8 is as given, and floats are scaled.
+    The copy holds uint8 unscaled and floats scaled.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class Rows:
     def __init__(self, X: Source, layout: Layout, device: str) -> None:
         self.X, self.layout, self.device = X, layout, torch.device(device)
         self.resident = self._copied() if _has_room(self.device, X) else None
-        # For bytes, which are scaled where they are used.
+        # uint8 rows are scaled on the device.
         self.center, self.scale, *self.far = (
             as_tensor(values).float().to(self.device)
             for values in (layout.center, layout.scale, layout.limits, layout.stand_in)
@@ -150,13 +150,13 @@ class Rows:
         return resident
 
     def _unscaled_bytes(self, rows: np.ndarray) -> np.ndarray:
-        """Floats scaled to float32; bytes as they are: on the device they take less room."""
+        """Scale floats, to float32; leave uint8, which takes less memory on the device."""
         return np.array(rows) if rows.dtype == np.uint8 else self.layout.scaled(rows, np.float32)
 
 
 def _has_room(device: torch.device, X: Source) -> bool:
-    """Whether a device other than the CPU can hold all rows and still train on them."""
-    if device.type != "cuda":  # Apple's GPUs have the CPU's memory
+    """Whether the device is a GPU that can hold all rows and still train on them."""
+    if device.type != "cuda":  # Apple's GPUs share the CPU's memory
         return device.type != "cpu"
     n_bytes = math.prod(X.shape) * (1 if X.dtype == np.uint8 else 4)
     free, _ = torch.cuda.mem_get_info(device)
@@ -165,9 +165,10 @@ def _has_room(device: torch.device, X: Source) -> bool:
 
 
 class TrainingRows:
-    """Rows to train on; a tenth is held out for validation, where there are enough.
+    """Rows to train on and validation rows.
 
-    Labelled rows that are held out still count as labelled.
+    A tenth of the rows is held out for validation, if there are 500 or more. A held-out row keeps
+    its label: it is still used as a labelled row.
 
     Parameters
     ----------
@@ -175,13 +176,13 @@ class TrainingRows:
     layout : Layout
     device : str
     seed : int
-        A training that goes on with the same rows holds out the same ones.
+        Equal rows and an equal seed give the same validation rows.
 
     Attributes
     ----------
     train_index, valid_index : Tensor of int64
-        Numbers of the rows to train on, and of those to validate by: all of them where they are
-        few.
+        Numbers of the rows to train on and of the validation rows. With fewer than 500 rows both
+        hold all of them.
     """
 
     def __init__(self, X: Source, layout: Layout, device: str, seed: int) -> None:
@@ -194,16 +195,16 @@ class TrainingRows:
         self.valid_index = order[:n_valid] if n_valid else order
 
     def validation(self, at_most: int | None = None) -> Tensor:
-        """Network input of the rows to validate by."""
+        """Network input of the validation rows."""
         return self.rows.take(self.valid_index[:at_most])
 
     def deciding_blocks(self) -> list[Tensor]:
-        """Network input of up to 10 000 training rows, in blocks, to decide on heads and priors."""
-        return [self.rows.take(i) for i in self.train_index[:MAX_JUDGED].split(BLOCK_OF_JUDGED)]
+        """Network input of up to 10 000 training rows, in blocks; heads and priors depend on it."""
+        return [self.rows.take(i) for i in self.train_index[:MAX_DECIDING].split(DECIDING_BLOCK)]
 
 
 class Share(NamedTuple):
-    """The part of everything drawn for a step that one of several processes takes."""
+    """The part of a step's draws that one of several processes takes."""
 
     rank: int = 0
     n_processes: int = 1
@@ -214,7 +215,7 @@ class Share(NamedTuple):
 
 
 class Batches:
-    """Shuffled batches, dealt out in epochs until the steps end.
+    """Shuffled batches for a number of steps, split into epochs.
 
     Parameters
     ----------
@@ -224,10 +225,10 @@ class Batches:
     batch_size, n_steps, steps_per_epoch : int
     rng : torch.Generator
     share : Share
-        Of several processes each draws the same rows, `batch_size` for every one of them, and
-        takes its own.
+        Each of several processes draws the same rows, `batch_size` per process, and takes its
+        share.
     position : int or None
-        Where in `index` the next batch begins; None: shuffle first.
+        Place in `index` where the next batch begins. None: shuffle first.
     """
 
     def __init__(
@@ -263,5 +264,5 @@ class Batches:
             self.index, self.position = self.index[order], 0
         batch = self.share.of(self.index[self.position : self.position + self.batch_size])
         self.position += self.batch_size
-        # Batch norm needs two rows: a batch of one row holds it twice.
+        # Batch norm needs two rows.
         return batch if len(batch) > 1 else batch.repeat(2)

@@ -54,8 +54,11 @@ class TrainingState:
 
     def first_not_finite(self) -> str | None:
         """Name an array that holds NaN or infinity; None if there is none."""
-        leaves = (leaf for name in ARRAYS for leaf in _leaves(getattr(self, name), name))
-        return next((name for name, array in leaves if not _is_finite(array)), None)
+        return next((name for name, array in self.named_arrays() if not _is_finite(array)), None)
+
+    def named_arrays(self) -> Iterator[tuple[str, Array]]:
+        """All arrays with dotted names, such as "module.encoder.head"."""
+        return (leaf for name in ARRAYS for leaf in _leaves(getattr(self, name), name))
 
     def _mapped(self, convert: Callable[[Array], Array]) -> TrainingState:
         return replace(self, **{name: _mapped(getattr(self, name), convert) for name in ARRAYS})

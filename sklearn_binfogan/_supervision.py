@@ -1,4 +1,4 @@
-"""Labels of some rows: batches of them, and the categories that come to stand for their classes."""
+"""Labels of some rows: batches of labelled rows, and which category stands for which class."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._settings import Settings
 MAX_ASSIGNING = 10_000  # labelled rows that decide which category a class gets
 BLOCK = 1000
 TINY = 1e-6
-WRONG_SHARE = 0.1  # of the labels, as taken for granted
+WRONG_SHARE = 0.1  # of the labels, as the loss assumes
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Labels:
         return spec.categories[0] > self.n_classes
 
     def thinned(self) -> Labels:
-        """Keep the first labels of each class, at most `MAX_ASSIGNING` together."""
+        """Keep the first labels of each class, at most `MAX_ASSIGNING` in all."""
         most = max(MAX_ASSIGNING // self.n_classes, 1)
         of_class = [np.flatnonzero(self.classes == c)[:most] for c in range(self.n_classes)]
         kept = np.concatenate(of_class)
@@ -57,7 +57,7 @@ class Labels:
 
 
 def assigned_categories(posterior: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Give each class a category of its own, so that its rows agree most with it.
+    """Assign each class a category of its own, so that posteriors agree most with the labels.
 
     Parameters
     ----------
@@ -75,21 +75,21 @@ def assigned_categories(posterior: np.ndarray, classes: np.ndarray) -> np.ndarra
 
 
 class LabelledBatch(NamedTuple):
-    """Labelled rows, and where each sub-head should put them."""
+    """Labelled rows, and the category that each sub-head should give them."""
 
     x: Tensor  # network input
     categories: Tensor  # of the first code, (n_heads, n)
     log_prior: Tensor  # of the categories of the first code, (n_heads, K)
-    slack: float = 0.0  # nats by which the sizes of those may be further from the prior
+    slack: float = 0.0  # nats by which the sizes of these may be further from the prior
 
 
 def label_nll(spec: CodeSpec, logits: Tensor, labelled: LabelledBatch) -> Tensor:
     """-E[log((1 - e) q(c | x) + e / K)] of labelled rows in the first code, summed over heads.
 
-    With e, `WRONG_SHARE`, of the labels taken to be wrong, a label against which all other rows
-    speak is let go (forward correction, Patrini et al. 2017). Rows drawn evenly over classes are
-    to teach the posterior under the classes' own frequencies: logits enter without the log of
-    those (logit adjustment, Menon et al. 2021).
+    The loss assumes that a share e, `WRONG_SHARE`, of the labels is wrong. So a label that
+    contradicts all other rows has little weight (forward correction, Patrini et al. 2017). Batches
+    hold each class equally often, but the posterior should know the classes' own frequencies.
+    Therefore their logarithm is subtracted from the logits (logit adjustment, Menon et al. 2021).
 
     Parameters
     ----------
@@ -104,17 +104,17 @@ def label_nll(spec: CodeSpec, logits: Tensor, labelled: LabelledBatch) -> Tensor
 
 
 class Supervision:
-    """Draws labelled rows evenly over their classes, and binds categories to classes.
+    """Draws labelled rows evenly over their classes, and assigns categories to classes.
 
-    Only the first categorical code is bound; further codes, and categories beyond the number of
-    classes, stay free.
+    Only categories of the first code are assigned. Further codes, and categories beyond the number
+    of classes, stay free.
 
     Parameters
     ----------
     labels : Labels
     rows : Rows
     settings : Settings
-        A `cluster_prior` given as numbers is by class.
+        If `cluster_prior` holds numbers, they are the probabilities of the classes.
     rng : torch.Generator
 
     Attributes
@@ -140,25 +140,26 @@ class Supervision:
         self._starts = torch.from_numpy(np.cumsum(counts) - counts).to(rng.device)
 
     def assign(self, encoder: Encoder, learned: bool) -> None:
-        """Settle which category of each sub-head stands for which class.
+        """Decide which category of each sub-head stands for which class.
 
-        Where the encoder has `learned` some, labelled rows decide; else classes take the first.
+        If the encoder has `learned` categories, labelled rows decide. Otherwise classes take the
+        first categories.
         """
-        found = np.tile(np.arange(self.labels.n_classes), (encoder.n_heads, 1))
+        assignment = np.tile(np.arange(self.labels.n_classes), (encoder.n_heads, 1))
         if learned:
-            labels, posteriors = self._judged(encoder)
-            found = np.stack([assigned_categories(p, labels.classes) for p in posteriors])
-        self.assign_as(found)
+            labels, posteriors = self._labelled_posteriors(encoder)
+            assignment = np.stack([assigned_categories(p, labels.classes) for p in posteriors])
+        self.assign_as(assignment)
 
-    def assign_as(self, found: np.ndarray) -> None:
-        """Take over a assignment, (n_heads, n_classes)."""
+    def assign_as(self, assignment: np.ndarray) -> None:
+        """Use an assignment that was found before, (n_heads, n_classes)."""
         by_class = self.class_prior[0] if self.class_prior else [1.0] * self.spec.categories[0]
-        prior = [self._by_category(bound, by_class) for bound in found.tolist()]
-        self.assignment = torch.from_numpy(found).to(self.rng.device)
+        prior = [self._by_category(assigned, by_class) for assigned in assignment.tolist()]
+        self.assignment = torch.from_numpy(assignment).to(self.rng.device)
         self.log_prior = torch.tensor(prior, device=self.rng.device).log()
 
     def draw(self) -> LabelledBatch:
-        """Draw a batch with equally many rows of each class, or nearly so; `assign` comes first."""
+        """Draw a batch with nearly equal numbers of rows of each class; needs an assignment."""
         assert self.assignment is not None
         n_classes, rng = len(self._counts), self.rng
         first = torch.randint(n_classes, (1,), generator=rng, device=rng.device)
@@ -170,17 +171,17 @@ class Supervision:
         return LabelledBatch(x, self.assignment[:, classes], self.log_prior, self._slack())
 
     def _slack(self) -> float:
-        """Give free categories room: all together need not hold more than one class does.
+        """Slack of the balance for free categories: together they need not be larger than a class.
 
-        How many classes have no label is not known, and free categories must not fill up at the
-        cost of those that have.
+        The number of classes without labels is unknown, and free categories must not take rows of
+        classes that have labels.
         """
         n_categories = self.spec.categories[0]
         return math.log(n_categories / min(self.labels.n_classes + 1, n_categories))
 
     def head_nll(self, encoder: Encoder) -> Tensor:
-        """-E[log q(c | x)] of all labelled rows by sub-head, (n_heads,), classes alike."""
-        labels, posteriors = self._judged(encoder)
+        """-E[log q(c | x)] of all labelled rows by sub-head, (n_heads,); classes count equally."""
+        labels, posteriors = self._labelled_posteriors(encoder)
         counts = np.bincount(labels.classes)
         means = []
         for posterior in posteriors:
@@ -193,25 +194,21 @@ class Supervision:
         """Probabilities of the categories as the kept head numbers them; None: uniform."""
         if self.class_prior is None:
             return None
-        labels, posteriors = self._judged(encoder)
-        bound = assigned_categories(posteriors[int(encoder.head)], labels.classes)
-        return (self._by_category(bound.tolist(), self.class_prior[0]), *self.class_prior[1:])
+        labels, posteriors = self._labelled_posteriors(encoder)
+        assigned = assigned_categories(posteriors[int(encoder.head)], labels.classes)
+        return (self._by_category(assigned.tolist(), self.class_prior[0]), *self.class_prior[1:])
 
     @staticmethod
-    def _by_category(bound: list[int], by_class: Sequence[float]) -> tuple[float, ...]:
-        """Reorder probabilities, first those of the classes and then those of free categories."""
-        free = [k for k in range(len(by_class)) if k not in bound]
-        own = dict(zip(bound + free, by_class, strict=True))
+    def _by_category(assigned: list[int], by_class: Sequence[float]) -> tuple[float, ...]:
+        """Reorder probabilities: the first are those of classes, the rest of free categories."""
+        free = [k for k in range(len(by_class)) if k not in assigned]
+        own = dict(zip(assigned + free, by_class, strict=True))
         return tuple(own[k] for k in range(len(own)))
 
     @torch.no_grad()
-    def _judged(self, encoder: Encoder) -> tuple[Labels, np.ndarray]:
+    def _labelled_posteriors(self, encoder: Encoder) -> tuple[Labels, np.ndarray]:
         """Labelled rows and their posteriors in the first code, (n_heads, n, K)."""
         labels = self.labels.thinned()
         blocks = as_tensor(labels.rows).to(self.rng.device).split(BLOCK)
-        logits = [
-            encoder.sub_head_logits(encoder.category_trunk(self.rows.take(block)))
-            for block in blocks
-        ]
-        posterior = self.spec.split(torch.cat(logits, dim=1))[0].softmax(dim=-1)
-        return labels, posterior.cpu().numpy()
+        logits = encoder.sub_head_logits_of(map(self.rows.take, blocks))
+        return labels, self.spec.split(logits)[0].softmax(dim=-1).cpu().numpy()

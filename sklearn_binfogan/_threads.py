@@ -1,4 +1,4 @@
-"""What torch keeps for the whole process or thread: modes, thread count, global generator."""
+"""torch's global state: modes, number of threads, default dtype, global generator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 
 class _Lock:
-    """A lock that is free in a forked process: another thread may hold it at that moment."""
+    """A lock that is free after a fork, even if another thread held it at that moment."""
 
     def __init__(self) -> None:
         self.renew()
@@ -29,11 +29,11 @@ class _Lock:
 
 
 class _SharedModes:
-    """What torch has for all threads: its number of threads and its default dtype.
+    """torch's number of threads and its default dtype, which all threads of Python share.
 
-    Both are as we need them while anybody is inside, and as found after the last one has left.
-    Each thread of Python has a thread count of its own, and new ones take the count that was set
-    last, in any of them.
+    Both are set while any thread is inside, and restored when the last one leaves. Each thread of
+    Python has a number of torch threads of its own; a new thread takes the number that any thread
+    set last.
     """
 
     def __init__(self) -> None:
@@ -65,10 +65,10 @@ _GENERATOR = _Lock()
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Run torch in modes of our own, whatever the caller's are, and leave those as found.
+    """Run torch in fixed modes, and restore the caller's modes afterwards.
 
-    One thread, so that results do not depend on how many there are; gradients where we ask for
-    them; no autocast but ours; float32 and the CPU by default.
+    There is one thread, so that results do not depend on the number of threads. Gradients are
+    enabled, autocast is off, and the defaults are float32 and the CPU.
     """
     _SHARED.enter()
     try:
@@ -78,7 +78,7 @@ def undisturbed() -> Iterator[None]:
             for kind in ("cpu", "cuda", "mps"):
                 if torch.is_autocast_enabled(kind):
                     modes.enter_context(torch.autocast(kind, enabled=False))
-            # Only where it changes something: every call of torch would go through Python.
+            # Only if needed: under a device mode every call of torch goes through Python.
             if torch.get_default_device().type != "cpu":
                 modes.enter_context(torch.device("cpu"))
             yield
@@ -88,9 +88,9 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw from torch's global generator, which new layers use, and leave it as found.
+    """Seed torch's global generator, which new layers draw from, and restore it afterwards.
 
-    One thread at a time, or it would draw what is another one's.
+    Only one thread at a time, since all threads share this generator.
     """
     with _GENERATOR, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -308,12 +308,12 @@ class Trainer:
         if broken is not None:
             raise divergence(broken, "NaN or infinite", "the end of an epoch")
         supervision = self.common.supervision
-        bound = None if supervision is None else supervision.assignment
+        assignment = None if supervision is None else supervision.assignment
         progress = Progress(
             self.phase.name,
             self.batches.index.cpu().numpy().copy(),
             self.batches.position,
-            None if bound is None else bound.cpu().numpy().copy(),
+            None if assignment is None else assignment.cpu().numpy().copy(),
         )
         return state.copied().in_phase(progress)
 

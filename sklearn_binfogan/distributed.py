@@ -1,8 +1,8 @@
 """One fit over several processes, by torch's DistributedDataParallel.
 
-Each process runs the same script on the same rows, started by torchrun. The processes draw the same
-batch, and each takes every n-th row of it; gradients are averaged before each step of Adam, so that
-all of them hold the same weights.
+torchrun starts the same script on the same rows in each process. The processes draw the same batch,
+and each takes every n-th row of it. Gradients are averaged before each step of Adam, so that all
+processes hold the same weights.
 """
 
 from __future__ import annotations
@@ -30,30 +30,31 @@ def data_parallel() -> Iterator[None]:
     """Share every `fit` inside the ``with`` block among the processes that torchrun started.
 
     Every process must call the same `fit`, with the same rows (a memory map will do) and the same
-    parameters; each ends with the same model. `batch_size` counts the rows of one process, so that
-    two processes take the steps of one with twice the batch. The terms that look at a whole batch
-    look at that of their process: batch norm, the balance of the consistency phase, and the
-    prior-matching and invariance terms. `partial_fit` is not shared.
+    parameters. All processes end with the same model. `batch_size` is the number of rows per
+    process: two processes train like one with twice the batch size. Some terms depend on a whole
+    batch: batch norm, the balance of the consistency phase, and the prior-matching and invariance
+    terms. Each process computes them on its own part. `partial_fit` is not shared.
 
-    On machines with GPUs a process takes the one with the number of its local rank, unless `device`
-    names another.
+    On a machine with GPUs, a process takes the GPU with the number of its local rank, unless
+    `device` names another.
 
     Yields
     ------
     None
-        The block runs as it stands.
+        The block needs no value.
 
     Raises
     ------
     RuntimeError
-        If there is no process group and the script was not started by torchrun.
+        If there is no process group and torchrun did not start the script.
     ValueError
-        In `fit`, if it has a `checkpoint_dir`, other rows than the first process, or too few.
+        In `fit`, if there is a `checkpoint_dir`, if the rows differ from those of the first
+        process, or if they are too few.
 
     Examples
     --------
     In ``script.py``, run as ``torchrun --nproc-per-node 2 script.py``. Here a group of one process
-    stands for what torchrun sets up; leave its two lines out.
+    replaces what torchrun sets up; leave out its two lines.
 
     >>> import torch.distributed as dist
     >>> from sklearn.datasets import load_iris
@@ -72,7 +73,7 @@ def data_parallel() -> Iterator[None]:
             "`torchrun --nproc-per-node 2 script.py`."
         )
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
-    # Without one, CUDA's processes would share a GPU, which NCCL refuses; the CPU's need none.
+    # NCCL refuses processes that share a GPU; processes on the CPU need none.
     has_own_gpu = local_rank < torch.cuda.device_count()
     with torch.cuda.device(local_rank) if has_own_gpu else nullcontext():
         if own:
@@ -87,7 +88,7 @@ def data_parallel() -> Iterator[None]:
 
 
 class Losses(nn.Module):
-    """A step's forward pass as a module, which is what DistributedDataParallel wraps."""
+    """The forward pass of a step as a module, because DistributedDataParallel wraps modules."""
 
     def __init__(self, players: nn.Module) -> None:
         super().__init__()
@@ -99,7 +100,7 @@ class Losses(nn.Module):
 
 
 class SeveralProcesses(OneProcess):
-    """One process among several; what the first of them decides holds for all."""
+    """One process among several. All follow the decisions of the first."""
 
     is_shared = True
 
@@ -107,11 +108,11 @@ class SeveralProcesses(OneProcess):
         self.share = Share(dist.get_rank(), dist.get_world_size())
 
     def agreed_settings(self, settings: Settings, device: str) -> tuple[Settings, str]:
-        """Take the settings of the first process, and a GPU by its number."""
+        """Return the settings of the first process, and the device with the GPU's number."""
         return _from_first(settings), _by_number(device)
 
     def row_generator(self, rng: torch.Generator, seed: int) -> torch.Generator:
-        """Give a generator of this process's own."""
+        """Return a generator that only this process has."""
         return torch.Generator(rng.device).manual_seed(seed + self.share.rank)
 
     def check_rows(self, n_rows: int, n_train: int) -> None:
@@ -119,8 +120,8 @@ class SeveralProcesses(OneProcess):
         expected = _from_first(n_rows)
         if n_rows != expected:
             raise ValueError(
-                f"Process {self.share.rank} was given {n_rows} rows, the first one {expected}: "
-                "give all the same X."
+                f"Process {self.share.rank} got {n_rows} rows, but the first one got {expected}: "
+                "pass the same X to all."
             )
         if n_train < self.share.n_processes:
             raise ValueError(
@@ -129,7 +130,7 @@ class SeveralProcesses(OneProcess):
 
     def forward_of(self, players: nn.Module) -> Forward:
         """Average gradients over processes in the backward pass."""
-        # Some weights have no part in a phase's loss.
+        # Each phase leaves some weights out of its loss.
         return DistributedDataParallel(Losses(players), find_unused_parameters=True)
 
     def mean(self, values: Tensor) -> Tensor:
@@ -138,9 +139,9 @@ class SeveralProcesses(OneProcess):
         return values / self.share.n_processes
 
     def agreed_phase(self, players: nn.Module, prior: Prior | None) -> Prior | None:
-        """Take over the state of the first process at the end of a phase.
+        """Copy the networks and the prior of the first process at the end of a phase.
 
-        Decisions there and the statistics of batch norm are each process's own.
+        Until then each process has its own statistics of batch norm and its own decisions.
         """
         for tensor in players.state_dict().values():
             dist.broadcast(tensor, 0)
@@ -149,12 +150,12 @@ class SeveralProcesses(OneProcess):
 
 
 def _by_number(device: str) -> str:
-    """Name the current GPU, which after the block is another one, by its number."""
+    """Add the number of the current GPU: after the block another one is current."""
     return f"cuda:{torch.cuda.current_device()}" if device == "cuda" else device
 
 
 def _from_first(value: Any) -> Any:
-    """Give what the first process has, in all of them."""
+    """Return the value of the first process, in all of them."""
     values = [value]
     dist.broadcast_object_list(values)
     return values[0]

@@ -27,23 +27,22 @@ from ._upgrades import FORMAT_VERSION, FORMAT_VERSIONS, upgraded
 
 Estimator = BInfoGANTransformer | BInfoGANClassifier
 ESTIMATORS = (BInfoGANTransformer, BInfoGANClassifier)
-OUTPUT_CONFIG = "_sklearn_output_config"  # what `set_output` has set
+OUTPUT_CONFIG = "_sklearn_output_config"  # where `set_output` keeps its choice
 
 
 def save(est: Estimator, path: str | os.PathLike[str]) -> None:
     """Store a fitted model in one file, from which `load` gives an equal one.
 
-    The file is in the safetensors format: arrays, and one of them with parameters and state as
-    JSON. It holds weights, optimizers, random state and history, the version of the format, those
-    of the packages that wrote it, and a checksum; no code, and none of the training rows but
-    their `labels_`. It is written beside the target first: if anything fails, what was at `path`
-    before is still there, whole.
+    The file is in the safetensors format. It holds weights, optimizers, random state, history,
+    parameters, `labels_`, the versions of the format and of the packages that wrote it, and a
+    checksum. It holds no code and no training rows. A temporary file beside the target is written
+    first: if anything fails, an older file at `path` stays whole.
 
     Parameters
     ----------
     est : BInfoGANTransformer or BInfoGANClassifier
-        A fitted one. Attributes that the package does not know are not stored, nor is its
-        `checkpoint_dir`.
+        A fitted model. Its `checkpoint_dir` and attributes that the package does not know are not
+        stored.
     path : str or path-like
         The usual suffix is ``.safetensors``. An existing file is replaced.
 
@@ -54,8 +53,8 @@ def save(est: Estimator, path: str | os.PathLike[str]) -> None:
     sklearn.exceptions.NotFittedError
         If it is not fitted.
     ValueError
-        If it holds what only code can bring back: callbacks, an `architecture` or `augmentation`
-        of your own. joblib and pickle store those. Also if a weight is NaN or infinite.
+        If it holds code: callbacks, or an `architecture` or `augmentation` of your own. joblib and
+        pickle store those. Also if a weight is NaN or infinite.
     OSError
         If the file can't be written.
 
@@ -83,7 +82,7 @@ def save(est: Estimator, path: str | os.PathLike[str]) -> None:
     name = os.fspath(path)
     try:
         document, arrays = _stored(est)
-        # Nothing is written that `load` would refuse.
+        # `load` must not refuse what is written.
         _checked(document, dict(arrays))
         container.write(name, FORMAT_VERSION, document, arrays)
     except ValueError as error:
@@ -93,28 +92,28 @@ def save(est: Estimator, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
     """Read a model that `save` has stored.
 
-    Everything is checked before anything is built, and nothing in the file is run: it may come
-    from a stranger. On the machine and with the versions that wrote it, the model's results are
-    bit-equal, also those of a `partial_fit` that goes on with it.
+    The file may come from a stranger: everything is checked before anything is built, and nothing
+    in it is run. With the machine and the versions that wrote it, the results are bit-equal, also
+    those of a later `partial_fit`.
 
     Parameters
     ----------
     path : str or path-like
         File that `save` has written.
     device : str, default="auto"
-        Where to run, as the estimator's `device`, which it replaces. "auto" keeps the stored
-        `device`, or takes the CPU where that one is missing.
+        Where to run: replaces the estimator's `device`. "auto" keeps the stored `device`, or takes
+        the CPU if that device is missing.
 
     Returns
     -------
     est : BInfoGANTransformer or BInfoGANClassifier
-        As it was stored. Fitted, with the parameters of the stored one.
+        The fitted model, with the parameters of the stored one.
 
     Raises
     ------
     ValueError
-        If the file is damaged, no such file, of an unknown format version or of parameters that
-        no model has, if it would not fit in memory, or if the device is not available.
+        If the file is damaged, is no model file, has an unknown format version or impossible
+        contents, if it would not fit in memory, or if the device is not available.
     OSError
         If the file can't be read.
 
@@ -138,7 +137,7 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
     name = os.fspath(path)
     if device != "auto":
         device = str(device)
-        resolve_device(device)  # refused before the file is read
+        resolve_device(device)  # raises if there is no such device
     try:
         version, document, arrays = container.read(name, FORMAT_VERSIONS)
         document, arrays = upgraded(version, document, arrays)
@@ -148,20 +147,20 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
         return _built(kind, parameters, state)
     except OSError:
         raise
-    except Exception as error:  # no list says what a file made to mislead makes decoders raise
+    except Exception as error:  # a forged file may raise anything in the decoders
         raise ValueError(f"{name!r} can't be loaded: {error}") from error
 
 
 def _stored(est: Estimator) -> tuple[dict[str, Any], Arrays]:
-    """Everything that `__getstate__` gives and that can't be derived from the rest."""
+    """Document and arrays of the estimator: its state without what follows from the rest."""
     if est.callbacks:
         raise ValueError(
-            "callbacks are code. Take them off with set_params(callbacks=None), or use joblib."
+            "callbacks are code. Remove them with set_params(callbacks=None), or use joblib."
         )
     state, arrays = vars(est), Arrays()
     model = fitted_model(est)
     names = state.get("feature_names_in_")
-    # Where a fit writes is a matter of the machine: it must not come from a stranger's file.
+    # A stranger's file must not choose where a fit writes.
     parameters = est.get_params(deep=False) | {"checkpoint_dir": None}
     document = {
         "parameters": {k: encode(v, k, arrays) for k, v in parameters.items()},
@@ -182,17 +181,8 @@ def _stored(est: Estimator) -> tuple[dict[str, Any], Arrays]:
     return document, arrays
 
 
-DOCUMENT_KEYS = {
-    "parameters",
-    "settings",
-    "column_order",
-    "diagnostics",
-    "feature_names",
-    "output",
-    *STATE_KEYS,
-}
-
-
+DOCUMENT_KEYS = {"parameters", "settings", "column_order", "diagnostics", "feature_names"}
+DOCUMENT_KEYS |= {"output", *STATE_KEYS}
 NUMBERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 CLASS_KINDS = ["bool", *NUMBERS, "float32", "float64", "str", "object"]
 
@@ -200,15 +190,15 @@ CLASS_KINDS = ["bool", *NUMBERS, "float32", "float64", "str", "object"]
 def _checked(
     document: Any, arrays: Arrays
 ) -> tuple[type[Estimator], dict[str, Any], dict[str, Any]]:
-    """Class and parameters, and what `__setstate__` takes besides; uses `arrays` up."""
-    # Only the document of a classifier has classes.
+    """Class, parameters and state for `__setstate__`; takes all arrays out of `arrays`."""
+    # Only a classifier has classes.
     fits = isinstance(document, dict) and document.keys() - {"classes"} == DOCUMENT_KEYS
     require(fits, "entries of its document are missing or unknown")
     kind = BInfoGANClassifier if "classes" in document else BInfoGANTransformer
     parameters = _checked_parameters(kind, document["parameters"], arrays)
     settings = decode_settings(document["settings"], arrays)
     diagnostics = decode(document["diagnostics"], arrays)
-    require(isinstance(diagnostics, dict), "the diagnostics are not valid")
+    require(isinstance(diagnostics, dict), "the diagnostics are not a dict")
     state = {
         "_model": (
             settings,
@@ -223,10 +213,9 @@ def _checked(
         state |= _checked_classes(document["classes"], settings)
     names = document["feature_names"]
     if names is not None:
-        fits = isinstance(names, list) and len(names) == settings.layout.n_features
-        require(
-            fits and all(isinstance(n, str) for n in names), "the names of columns are not valid"
-        )
+        fits = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        fits = fits and len(names) == settings.layout.n_features
+        require(fits, "the names of columns are not one string per column")
         state["feature_names_in_"] = np.array(names, dtype=object)
     output = decode(document["output"], arrays)
     if output is not None:
@@ -238,7 +227,7 @@ def _checked(
 
 
 def _checked_parameters(kind: type[Estimator], stored: Any, arrays: Arrays) -> dict[str, Any]:
-    """Parameters of the estimator; one that an older version did not know keeps its default."""
+    """Parameters of the estimator; missing ones, of an older version, keep their defaults."""
     known = kind().get_params()
     fits = isinstance(stored, dict) and stored.keys() <= known.keys()
     require(fits, "it holds unknown parameters")
@@ -250,14 +239,12 @@ def _checked_parameters(kind: type[Estimator], stored: Any, arrays: Arrays) -> d
 
 
 def _checked_order(order: Any, settings: Settings) -> np.ndarray:
-    """Columns of the categories in public order: each code's own, in any order."""
+    """Columns of the categories in public order: a permutation within each code."""
     fits = isinstance(order, list) and all(type(column) is int for column in order)
-    require(
-        fits and len(order) == settings.spec.n_categorical, "the order of clusters is not valid"
-    )
+    fits = fits and len(order) == settings.spec.n_categorical
     for part in settings.spec.category_slices:
         own = list(range(part.start, part.stop))
-        require(sorted(order[part]) == own, "the order of clusters is not valid")
+        require(fits and sorted(order[part]) == own, "the order of clusters is not a permutation")
     return np.array(order)
 
 
@@ -265,14 +252,15 @@ def _checked_labels(settings: Settings, arrays: Arrays) -> np.ndarray:
     labels = take(arrays, "labels", "int64")
     categories = settings.spec.categories
     columns = labels[:, None] if len(categories) == 1 else labels
-    require(columns.ndim == 2 and columns.shape[1] == len(categories), "the labels are not valid")
+    fits = columns.ndim == 2 and columns.shape[1] == len(categories)
+    require(fits, "the labels are not one per row and code")
     fits = ((columns >= 0) & (columns < np.array(categories))).all()
-    require(fits and len(columns) > 0, "a label is none of the clusters")
+    require(fits and len(columns) > 0, "a label is not a cluster")
     return labels
 
 
 def _checked_classes(stored: Any, settings: Settings) -> dict[str, np.ndarray]:
-    """Classes, rising and no more than the first code has categories, and their counts."""
+    """Classes, sorted and at most as many as categories of the first code, and their counts."""
     message = "the classes are not valid"
     require(isinstance(stored, dict) and stored.keys() == {"values", "kind", "counts"}, message)
     values, kind, counts = stored["values"], stored["kind"], stored["counts"]

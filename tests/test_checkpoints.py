@@ -311,7 +311,7 @@ def test_a_damaged_checkpoint_is_refused(damage, tmp_path):
     (path,) = tmp_path.iterdir()
     path.write_bytes(damage(path.read_bytes()))
 
-    with pytest.raises(ValueError, match="Remove it to begin"):
+    with pytest.raises(ValueError, match="Remove it to start"):
         model(checkpoint_dir=tmp_path).fit(TABLE)
 
 

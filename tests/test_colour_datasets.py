@@ -134,7 +134,9 @@ def test_a_bomb_for_svhn_is_not_unpacked(tmp_path, monkeypatch):
 def test_svhn_of_other_types(tmp_path, content, types, packed):
     path = write_svhn(tmp_path) / "test_32x32.mat"
     savemat(path, content, do_compression=packed)
-    message = f"{path} is no intact MATLAB 5 file of bytes: a variable has parts of types {types}"
+    message = (
+        f"{path} is not an intact MATLAB 5 file of bytes: a variable has parts of types {types}"
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         load_svhn(tmp_path)
 
@@ -170,7 +172,7 @@ FATAL = pytest.mark.parametrize("content", [with_wrong_type, with_nested_cells])
 def test_svhn_files_that_crash_scipy(tmp_path, content):
     path = write_svhn(tmp_path) / "train_32x32.mat"
     path.write_bytes(content())
-    with pytest.raises(ValueError, match=re.escape(f"{path} is no intact MATLAB 5 file")):
+    with pytest.raises(ValueError, match=re.escape(f"{path} is not an intact MATLAB 5 file")):
         load_svhn(tmp_path)
 
 
@@ -211,7 +213,7 @@ def test_one_wrong_byte_in_an_svhn_file(tmp_path):
 def test_svhn_file_of_another_kind(tmp_path):
     path = write_svhn(tmp_path) / "train_32x32.mat"
     path.write_bytes(b"<html>not found</html>" * 100)
-    with pytest.raises(ValueError, match=re.escape(f"{path} is no intact MATLAB 5 file")):
+    with pytest.raises(ValueError, match=re.escape(f"{path} is not an intact MATLAB 5 file")):
         load_svhn(tmp_path)
 
 
@@ -336,9 +338,9 @@ def as_png(content):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (damaged, "is no intact JPEG: image file is truncated"),
-        (as_png, "is no intact JPEG: cannot identify image file"),
-        (lambda content: b"", "is no intact JPEG"),
+        (damaged, "is not an intact JPEG: image file is truncated"),
+        (as_png, "is not an intact JPEG: cannot identify image file"),
+        (lambda content: b"", "is not an intact JPEG"),
     ],
 )
 @pytest.mark.parametrize("memory_map", [False, True])
@@ -389,7 +391,7 @@ def test_list_without_images(celeba, text):
 
 def test_list_that_is_no_text(celeba):
     (celeba / "list_attr_celeba.txt").write_bytes(bytes(range(256)))
-    with pytest.raises(ValueError, match="is no text file"):
+    with pytest.raises(ValueError, match="is not a text file"):
         read(celeba)
 
 

@@ -128,77 +128,29 @@ def test_a_file_is_missing(folder, name):
 
 
 IMAGES, LABELS = SMALL["X_train"], SMALL["y_train"]
-N_BYTES = 16 + IMAGES.size
+FOREIGN = {
+    "empty file": ("X_train", b""),
+    "magic number": ("X_train", idx(IMAGES, magic=2052)),
+    "images for labels": ("y_train", idx(IMAGES)),
+    "within the header": ("X_train", idx(IMAGES)[:10]),
+    "not 28 x 28": ("X_train", idx(IMAGES, shape=(12, 14, 56))),
+    "fewer labels than images": ("y_train", idx(LABELS[:11])),
+    "truncated": ("X_train", idx(IMAGES)[:-1]),
+    "surplus": ("X_train", idx(IMAGES) + b"\0\0"),
+    "other images": ("X_train", idx(255 - IMAGES)),
+}
 
 
-@pytest.mark.parametrize(
-    ("key", "content", "message"),
-    [
-        pytest.param("X_train", b"", "magic number is None; allowed is only 2051", id="empty file"),
-        pytest.param(
-            "X_train",
-            idx(IMAGES, magic=2052),
-            "magic number is 2052; allowed is only 2051",
-            id="magic number of images",
-        ),
-        pytest.param(
-            "y_train",
-            idx(IMAGES),
-            "magic number is 2051; allowed is only 2049",
-            id="images for labels",
-        ),
-        pytest.param(
-            "X_train",
-            idx(IMAGES)[:10],
-            "shape in the header is (12,); allowed is only (12, 28, 28)",
-            id="within the header",
-        ),
-        pytest.param(
-            "X_train",
-            idx(IMAGES, shape=(12, 14, 56)),
-            "shape in the header is (12, 14, 56); allowed is only (12, 28, 28)",
-            id="not 28 x 28",
-        ),
-        pytest.param(
-            "y_train",
-            idx(LABELS[:11]),
-            "shape in the header is (11,); allowed is only (12,)",
-            id="fewer labels than images",
-        ),
-        pytest.param(
-            "X_train",
-            idx(IMAGES)[:-1],
-            f"number of bytes is {N_BYTES - 1}; allowed is only {N_BYTES}",
-            id="truncated",
-        ),
-        pytest.param(
-            "X_train",
-            idx(IMAGES) + b"\0\0",
-            f"number of bytes is more than {N_BYTES}; allowed is only {N_BYTES}",
-            id="surplus",
-        ),
-        pytest.param(
-            "y_train",
-            idx(np.where(LABELS == 3, 10, LABELS).astype(np.uint8)),
-            "found the value 10; allowed are only the whole numbers 0 to 9",
-            id="label out of range",
-        ),
-        pytest.param(
-            "X_train",
-            idx(255 - IMAGES),
-            f"MD5 checksum of the unpacked file is {md5(idx(255 - IMAGES))}; "
-            f"allowed is only {md5(idx(IMAGES))}",
-            id="foreign images",
-        ),
-    ],
-)
+@pytest.mark.parametrize("case", FOREIGN)
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_foreign_file(folder, key, content, message, suffix):
+def test_foreign_file(folder, case, suffix):
+    key, content = FOREIGN[case]
     path = folder / NAMES[key]
     path.unlink()
     path = path.with_name(path.name + suffix)
     path.write_bytes(gzip.compress(content) if suffix else content)
-    with pytest.raises(ValueError, match=re.escape(f"{path}: ") + ".*" + re.escape(message)):
+    message = f"MD5 checksum of the unpacked file is .*; allowed is only {md5(idx(SMALL[key]))}"
+    with pytest.raises(ValueError, match=re.escape(f"{path}: ") + ".*" + message):
         load_mnist(folder)
 
 
@@ -229,7 +181,7 @@ def test_only_the_expected_bytes_are_unpacked(small, tmp_path):
     """The damage lies far beyond the surplus byte, so only who reads on meets it."""
     path = write_all(tmp_path, ".gz") / f"{NAMES['X_train']}.gz"
     path.write_bytes(gzip.compress(idx(IMAGES) + bytes(5_000_000))[:-8])
-    with pytest.raises(ValueError, match=f"number of bytes is more than {N_BYTES}"):
+    with pytest.raises(ValueError, match="MD5 checksum"):
         load_mnist(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import gzip
+import hashlib
 import io
 import os
 import struct
@@ -148,8 +149,9 @@ def damaged_checkpoint(path, rng):
 
 # -- data sets -------------------------------------------------------------------------------------
 
-SMALL = _mnist._IdxFile("images", (30, 8, 8), 255, "")
 IMAGES = struct.pack(">4I", 2051, 30, 8, 8) + bytes(range(64)) * 30
+MD5 = hashlib.md5(IMAGES, usedforsecurity=False).hexdigest()
+SMALL = _mnist._IdxFile("images", (30, 8, 8), 255, MD5)
 
 
 def damaged_idx(path, rng):

@@ -79,7 +79,7 @@ def test_a_checkpoint_of_an_older_format_is_refused(tmp_path):
     X, params = UNFINISHED
     shutil.copy(FOLDER / "checkpoint_format1.safetensors", tmp_path / CHECKPOINT_NAME)
 
-    with pytest.raises(ValueError, match="format version is 1, and this installation reads 2"):
+    with pytest.raises(ValueError, match="format version is 1, but this installation reads 2"):
         fitted(X, checkpoint_dir=tmp_path, **params)
 
 

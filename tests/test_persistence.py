@@ -526,7 +526,7 @@ EDITS = {
     "balance": (array_setting("balance", np.zeros((8, 2), np.float32)), "balance"),
     "generator left": (item_setting("rng", slice(8, 10), 255), "generator"),
     "generator position": (item_setting("rng", slice(16, 18), 255), "generator"),
-    "long generator": (array_setting("rng", np.zeros(9000, np.uint8)), "generator"),
+    "generator's shape": (array_setting("rng", np.zeros((2, 2), np.uint8)), "generator"),
     "document": (lambda document, arrays: ["no", "dict"], "document"),
     # Python 3.12 follows deeper nesting, and finds that it is no prior.
     "nested document": (
@@ -607,6 +607,7 @@ EDITS = {
     "shape of rows": (in_settings("layout Layout", "shape", {"tuple": [2, 2]}), "shape"),
     "no columns": (in_settings("layout Layout", "shape", {"tuple": [0]}), "shape"),
     "more columns": (in_settings("layout Layout", "shape", {"tuple": [5]}), "scaling"),
+    "dtype of rows": (in_settings("layout Layout", "row_dtype", "auto"), "dtype"),
     "order": (setting("column_order", [0, 0, 1]), "order"),
     "order's length": (setting("column_order", [0, 1]), "order"),
     "order's type": (setting("column_order", [0, 1, "2"]), "order"),

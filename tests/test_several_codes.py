@@ -73,4 +73,4 @@ def test_codes_that_say_the_same_are_found(alike, n_findings):
     evidence = Evidence(spec, prior, rows, rows, posterior, posterior, posterior, posterior, np.nan)
     found = findings(evidence)
     assert len(found) == n_findings
-    assert all("Codes 0 and 1 say much the same: they share 100%" in text for text in found)
+    assert all("Codes 0 and 1 are much alike: they share 100%" in text for text in found)

@@ -298,7 +298,7 @@ def test_channels_left_out():
         BInfoGANTransformer(**BUDGET, image_shape=(8, 8)),
         lambda e: e.fit(np.zeros((9, 192))),
         ValueError,
-        r"64 pixels, but X has 192 features. For 3 channels a pixel pass image_shape=\(8, 8, 3\)",
+        r"X has 192 features. If a pixel has 3 channels, pass image_shape=\(8, 8, 3\)",
     )
 
 
@@ -653,15 +653,17 @@ def test_a_piece_outside_the_scale_of_the_first():
 
     (warning,) = [w for w in caught if w.category is ScaleWarning]
     assert warning.filename == __file__
-    assert "column 'c' goes from 2" in str(warning.message)
-    assert "7 give or take 1" in str(warning.message)
+    assert "column 'c' ranges from 2" in str(warning.message)
+    assert "7 +- 1" in str(warning.message)
     assert "StandardScaler" in str(warning.message)
 
 
 def test_a_piece_outside_the_scale_of_images():
     gan = BInfoGANTransformer(**BUDGET, image_shape=(8, 8)).partial_fit(DIGITS[:60] / 16)
 
-    with pytest.warns(ScaleWarning, match=r"pixels go from 0 to 16 here.*had 0 to 1\."):
+    with pytest.warns(
+        ScaleWarning, match=r"pixels range from 0 to 16 here.*compared to 0 to 1 there\."
+    ):
         gan.partial_fit(DIGITS[:60])
 
 

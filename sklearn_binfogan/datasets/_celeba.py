@@ -18,12 +18,12 @@ from ._files import candidate_folders, find, pillow, require
 _WIDTH, _HEIGHT = 178, 218  # of the aligned images
 _SPLIT = {"train": 0, "valid": 1, "test": 2}
 _N_ATTRIBUTES = 40
-_SUBFOLDERS = ("", "Anno", "Eval", "Img")  # lists and images are published in the last three
+_SUBFOLDERS = ("", "Anno", "Eval", "Img")  # the last three are those of the publication
 
 _DESCR = """\
-CelebA: photographs of the faces of celebrities, aligned, and 40 attributes such as "Male" and
-"Eyeglasses" that are there or not. 162 770 images for training, 19 867 for validation and 19 962
-for testing. Here the centre of each image is cut out and made smaller.
+CelebA: aligned photographs of faces of celebrities, with 40 binary attributes such as "Male" and
+"Eyeglasses". 162 770 images for training, 19 867 for validation and 19 962 for testing. Here the
+centre of each image is cut out and reduced.
 
 Source: Z. Liu, P. Luo, X. Wang and X. Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015,
 https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
@@ -41,23 +41,23 @@ def load_celeba(
 ) -> Bunch:
     """Load CelebA's aligned faces [1]_ as small square images, with attributes and split.
 
-    Images are read one after the other into one array or file. Nothing is downloaded. Needs
-    Pillow: ``pip install sklearn-binfogan[images]``.
+    Images are read into one array or file. Nothing is downloaded. Needs Pillow: ``pip install
+    sklearn-binfogan[images]``.
 
     Parameters
     ----------
     data_dir : str or Path, default=None
         Folder with ``img_align_celeba/000001.jpg`` and so on, ``list_attr_celeba.txt`` and
-        ``list_eval_partition.txt``; also as they were published, in the subfolders ``Img``,
-        ``Anno`` and ``Eval``. If None, the folder that the environment variable
+        ``list_eval_partition.txt``. They may also lie in the subfolders ``Img``, ``Anno`` and
+        ``Eval``, as they were published. If None, the folder that the environment variable
         ``SKLEARN_BINFOGAN_DATA`` names, or its subfolder ``celeba``.
     size : int, default=32
-        Height and width of the images that come out, 8 to `crop` pixels.
+        Height and width of the returned images, 8 to `crop` pixels.
     crop : int, default=148
-        Side of the square that is cut from the centre of an image first, 8 to 178 pixels.
+        Side of the square that is first cut from the centre of an image, 8 to 178 pixels.
     memory_map : str or Path, default=None
         File to write the images to, in NumPy's format ``.npy``; `X` is then a read-only memory
-        map of it. Whatever lies there is replaced once all images are read. None: an array in
+        map of it. An existing file is replaced after all images are read. None: an array in
         memory, about 620 MB for all images at 32 x 32.
     progress : bool, default=True
         Whether to show a progress bar.
@@ -66,7 +66,8 @@ def load_celeba(
     -------
     celeba : Bunch
         X : ndarray or memmap of uint8, shape (n, size * size * 3)
-            Flattened channels-last images as rows: those for training, for validation, for testing.
+            Flattened channels-last images as rows: first those for training, then those for
+            validation, then those for testing.
         X_train, X_valid, X_test : ndarray or memmap of uint8
             The three parts of X.
         attributes, attributes_train, attributes_valid, attributes_test : ndarray of bool, (n, 40)
@@ -85,8 +86,8 @@ def load_celeba(
     FileNotFoundError
         If a list or an image that it names is missing.
     TypeError, ValueError
-        If `size` or `crop` is out of its range; if a list is damaged or the two don't name the same
-        images; if an image is damaged, no JPEG or not of 178 x 218 pixels.
+        If `size` or `crop` is out of its range; if a list is damaged, or the two lists name
+        different images; if an image is damaged, is not a JPEG or does not have 178 x 218 pixels.
 
     References
     ----------
@@ -160,7 +161,7 @@ def _read_split(path: Path, names: list[str]) -> np.ndarray:
     part_of = {name: parts[part] for name, part in lines}
     missing = [name for name in names if name not in part_of]
     if missing:
-        raise ValueError(f"{path}: says nothing of {missing[0]}, which the attributes list.")
+        raise ValueError(f"{path}: lacks {missing[0]}, which the list of attributes names.")
     require(path, "the number of images", len(lines), len(names))
     return np.array([part_of[name] for name in names], dtype=np.int64)
 
@@ -169,11 +170,11 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text file: {error}") from error
+        raise ValueError(f"{path} is not a text file: {error}") from error
 
 
 def _require_all(folder: Path, paths: list[Path]) -> None:
-    """Find out that an image is missing before minutes are spent on the others."""
+    """Raise FileNotFoundError if an image is missing, before minutes are spent on the others."""
     present = set(os.listdir(folder))
     missing = [path.name for path in paths if path.name not in present]
     if missing:
@@ -184,7 +185,7 @@ def _require_all(folder: Path, paths: list[Path]) -> None:
 
 @contextmanager
 def _rows(memory_map: str | os.PathLike[str] | None, shape: tuple[int, int]) -> Iterator[Any]:
-    """Give an array to fill; as a file it takes its name only once it is full."""
+    """Yield an array to fill; a file gets its name only after that."""
     if memory_map is None:
         yield np.empty(shape, np.uint8)
         return
@@ -199,7 +200,7 @@ def _rows(memory_map: str | os.PathLike[str] | None, shape: tuple[int, int]) -> 
 
 
 def _read_image(path: Path, crop: int, size: int) -> np.ndarray:
-    """Return the centre of an image made smaller, uint8 (size, size, 3)."""
+    """Return the reduced centre of an image, uint8 (size, size, 3)."""
     image_module = pillow()
     left, top = (_WIDTH - crop) // 2, (_HEIGHT - crop) // 2
     try:
@@ -207,5 +208,5 @@ def _read_image(path: Path, crop: int, size: int) -> np.ndarray:
             require(path, "the size", image.size, (_WIDTH, _HEIGHT))
             square = image.convert("RGB").crop((left, top, left + crop, top + crop))
     except (OSError, SyntaxError) as error:  # Pillow's errors on foreign and damaged files
-        raise ValueError(f"{path} is no intact JPEG: {error}") from error
+        raise ValueError(f"{path} is not an intact JPEG: {error}") from error
     return np.asarray(square.resize((size, size), image_module.Resampling.LANCZOS))

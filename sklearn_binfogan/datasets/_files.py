@@ -1,4 +1,4 @@
-"""What the data sets share: where files lie, errors that quote what is in them, and Pillow."""
+"""What the readers share: finding files, errors that quote a file's contents, and Pillow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def candidate_folders(data_dir: str | os.PathLike[str] | None, *names: str) -> l
     data_dir : str, Path or None
         The one folder; None: the folder that the environment variable names.
     *names : str
-        Subfolders to look into besides.
+        Subfolders of that of the variable, in which the data may lie instead.
     """
     if data_dir is not None:
         return [Path(data_dir)]
@@ -34,12 +34,12 @@ def find(folders: Sequence[Path], names: Sequence[str]) -> Path:
     Raises
     ------
     FileNotFoundError
-        If no folder has any of them; the message says where was looked.
+        If no folder has any of them; the message names the folders.
     """
     for path in (folder / name for folder in folders for name in names):
         if path.exists():
             return path
-    # A download in its stead would surprise whoever named a folder.
+    # Whoever names a folder does not expect a download.
     raise FileNotFoundError(
         f"Looked for {', '.join(names)} in {' and '.join(map(str, folders)) or 'no folder'}; found "
         "none. The folder comes from data_dir or, without it, from the environment variable "
@@ -48,13 +48,13 @@ def find(folders: Sequence[Path], names: Sequence[str]) -> Path:
 
 
 def require(source: Path | str, what: str, found: Any, allowed: Any) -> None:
-    """Raise a ValueError that quotes both unless what was found is what is allowed."""
+    """Raise a ValueError that quotes both values unless the found one is the allowed one."""
     if found != allowed:
         raise ValueError(f"{source}: {what} is {found}; allowed is only {allowed}.")
 
 
 def require_whole(source: Path | str, values: np.ndarray, largest: int, smallest: int = 0) -> None:
-    """Raise a ValueError that quotes the first value that isn't a whole number in that range."""
+    """Raise a ValueError that quotes the first value that isn't a whole number in the range."""
     if values.dtype.kind not in "buif":  # of text, records, objects and complex numbers
         raise ValueError(
             f"{source}: found values of type {values.dtype}; allowed are only numbers."
@@ -68,7 +68,7 @@ def require_whole(source: Path | str, values: np.ndarray, largest: int, smallest
 
 
 def pillow() -> Any:
-    """Import Pillow's module of images, an optional dependency.
+    """Import `PIL.Image`; Pillow is an optional dependency.
 
     Raises
     ------

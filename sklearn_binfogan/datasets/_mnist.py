@@ -18,7 +18,7 @@ from ._files import candidate_folders, find, require, require_whole
 
 
 class _IdxFile(NamedTuple):
-    """What a file in IDX format must hold: unsigned bytes 0 to `largest` of one shape."""
+    """What a file in IDX format holds: unsigned bytes 0 to `largest` of one shape."""
 
     name: str
     shape: tuple[int, ...]
@@ -57,10 +57,10 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
     data_dir : str or Path, default=None
         Folder with the four files in IDX format, gzip-compressed (``.gz``) or plain:
         ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte`` and
-        ``t10k-labels-idx1-ubyte``; ``train-images.idx3-ubyte`` and the like are found too. If
+        ``t10k-labels-idx1-ubyte``. Names like ``train-images.idx3-ubyte`` are found, too. If
         None, the folder that the environment variable ``SKLEARN_BINFOGAN_DATA`` names, or its
-        subfolder ``mnist``. If that is unset or empty, the data is downloaded from OpenML with
-        :func:`sklearn.datasets.fetch_openml`, which keeps a copy.
+        subfolder ``mnist``. If this variable is unset or empty, the data is downloaded from OpenML
+        with :func:`sklearn.datasets.fetch_openml`, which keeps a copy.
 
     Returns
     -------
@@ -83,14 +83,14 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
     FileNotFoundError
         If a folder is given, by `data_dir` or the variable, and lacks one of the files.
     ValueError
-        If a file isn't the published one, or is damaged; or if OpenML sends something else.
+        If a file isn't the published one or is damaged, or if OpenML sends other data.
     OSError
         If the data can't be downloaded.
 
     Notes
     -----
-    Files are compared with the published MD5 checksums; of a download the shapes and the range of
-    the values are checked. MNIST is licensed under CC BY-SA 3.0.
+    Files must have the published MD5 checksums. A download must have the published shapes and
+    range of values. MNIST is licensed under CC BY-SA 3.0.
 
     References
     ----------
@@ -110,7 +110,7 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
 
 
 def _spellings(name: str) -> list[str]:
-    """Names that a file goes by: with ``.idx`` or ``-idx``, plain or gzip."""
+    """Possible names of a file: with ``.idx`` or ``-idx``, plain or gzip-compressed."""
     spellings = [name, name.replace("-idx", ".idx")]
     return [spelling + suffix for spelling in spellings for suffix in ("", ".gz")]
 
@@ -126,29 +126,17 @@ def _read_mnist(folders: list[Path]) -> dict[str, np.ndarray]:
 
 
 def _read_idx(path: Path, file: _IdxFile) -> np.ndarray:
-    """Return the uint8 array of an IDX file that passes every check.
-
-    The checksum alone would do; the checks before it say what is wrong.
-    """
+    """Return the uint8 array of an IDX file with the published checksum."""
     n_header = 4 * (1 + len(file.shape))  # bytes: the magic number and one size per dimension
-    n_bytes = n_header + math.prod(file.shape)
-    content = _read_bytes(path, n_bytes + 1)
-    n_numbers = min(n_header, len(content)) // 4
-    magic, *sizes = np.frombuffer(content, ">u4", n_numbers).tolist() or [None]
-    # Type code 8, unsigned byte, and the number of dimensions: 2051 images, 2049 labels.
-    require(path, "the magic number", magic, 0x800 + len(file.shape))
-    require(path, "the shape in the header", tuple(sizes), file.shape)
-    found = f"more than {n_bytes}" if len(content) > n_bytes else len(content)
-    require(path, "the number of bytes", found, n_bytes)
-    values = np.frombuffer(content, np.uint8, offset=n_header).reshape(file.shape)
-    require_whole(path, values, file.largest)
+    content = _read_bytes(path, n_header + math.prod(file.shape) + 1)
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     require(path, "the MD5 checksum of the unpacked file", md5, file.md5)
+    values = np.frombuffer(content, np.uint8, offset=n_header).reshape(file.shape)
     return values.copy()  # the buffer is read-only
 
 
 def _read_bytes(path: Path, n_bytes: int) -> bytes:
-    """Read a plain or gzip file up to `n_bytes`, however much it would unpack to."""
+    """Read a plain or gzip file, but unpack at most `n_bytes`."""
     try:
         with gzip.GzipFile(path) if path.suffix == ".gz" else path.open("rb") as file:
             return file.read(n_bytes)

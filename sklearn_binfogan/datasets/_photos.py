@@ -16,7 +16,7 @@ from ._mnist import load_mnist
 
 _SIDE = 32  # pixels, of a patch
 _FACTORS = ("digit", "photo", "top", "left", "contrast", "colour")
-# What is subtracted where there is ink, as shares of the brightest red, green and blue.
+# What full ink subtracts from red, green and blue, as shares of 255.
 _COLOURS = {
     "white": (1, 1, 1),
     "red": (1, 1 / 3, 1 / 3),
@@ -62,7 +62,7 @@ def make_mnist_on_photos(
     Parameters
     ----------
     n_samples : int or None, default=None
-        Number of images, at least 1; each is of another digit image. None: all of the subset.
+        Number of images, at least 1, each from a different image of MNIST. None: all of the subset.
     subset : {"train", "test"}, default="train"
         Which digit images to take, 60 000 or 10 000.
     contrast : tuple of two floats, default=(0.6, 1.0)
@@ -70,7 +70,7 @@ def make_mnist_on_photos(
     data_dir : str or Path, default=None
         Where MNIST lies, as for :func:`load_mnist`.
     random_state : int, RandomState or None, default=None
-        Draws images and factors.
+        Draws the digits and the factors.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def make_mnist_on_photos(
     Raises
     ------
     TypeError
-        If `n_samples` is no int.
+        If `n_samples` isn't an int.
     ValueError
         If a parameter is out of its range.
     ImportError
@@ -132,7 +132,7 @@ def make_mnist_on_photos(
 
 
 def _check(subset: Any, contrast: Any) -> None:
-    """Raise an error for what can be seen to be wrong before anything is loaded."""
+    """Check parameters before anything is loaded."""
     if subset not in ("train", "test"):
         raise ValueError(f"subset must be 'train' or 'test'; got {subset!r}.")
     numbers = isinstance(contrast, tuple | list) and all(isinstance(c, Real) for c in contrast)
@@ -148,7 +148,7 @@ def _draw_factors(
     contrast: tuple[float, float],
     rng: np.random.RandomState,
 ) -> np.ndarray:
-    """Draw all but the digits, uniformly and independently: float64 (n, 6), as `_FACTORS`."""
+    """Draw all factors but the digits, uniformly and independently: float64 (n, 6)."""
     n = len(digits)
     photo = rng.randint(len(photos), size=n)
     room = np.array([photo.shape[:2] for photo in photos])[photo] - _SIDE + 1
@@ -166,7 +166,7 @@ def _subtract_digits(
     Parameters
     ----------
     ink : ndarray of uint8, shape (n, height, width)
-        At most 32 x 32; put into the middle.
+        At most 32 x 32; it goes to the middle of the patch.
     photos : sequence of ndarray of uint8, shape (height, width, 3)
     factors : ndarray of shape (n, 6)
 

@@ -1,4 +1,4 @@
-"""A rendered data set with known factors, in the manner of dSprites."""
+"""A rendered data set with known factors, similar to dSprites."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sklearn.utils import Bunch, check_random_state, check_scalar, gen_batches
 
 _SIDE = 32  # pixels
 _RADIUS = 7.0  # pixels; every shape of scale 1 lies in a circle of this radius
-_SUBPIXELS = 3  # a side; their share inside the shape is the grey of a pixel
+_SUBPIXELS = 3  # per side of a pixel; their share inside the shape is the pixel's grey
 
-# The values of each factor, of which every combination is as likely.
+# The values of each factor. Every combination is equally likely.
 _VALUES = {
     "shape": np.arange(3.0),
     "scale": np.linspace(0.5, 1, 6),
@@ -50,22 +50,22 @@ def _ellipse(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def _heart(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Tell which points lie in the curve (u^2 + v^2 - 1)^3 = u^2 v^3, shrunk to radius 1."""
+    """Whether points lie in the curve (u^2 + v^2 - 1)^3 = u^2 v^3, scaled to radius 1."""
     uu, v = (1.43 * u) ** 2, 1.43 * v
     vv = v * v
     rest = uu + vv - 1
     return rest * rest * rest <= uu * vv * v
 
 
-# Each tells which points lie inside; v points up and the shape lies in the unit circle.
+# Each says which points lie inside. v points up, and the shape lies in the unit circle.
 _SHAPES: tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], ...] = (_square, _ellipse, _heart)
 
 
 def make_shapes(n_samples: int = 10_000, *, random_state: Any = None) -> Bunch:
     """Render grey images of a square, an ellipse or a heart with known factors.
 
-    The set is made in the manner of dSprites [1]_, smaller and in grey instead of black and white.
-    Five factors are drawn uniformly and independently of each other.
+    The set is similar to dSprites [1]_, but smaller, and grey instead of black and white. Five
+    factors are drawn uniformly and independently of each other.
 
     Parameters
     ----------
@@ -127,9 +127,9 @@ def make_shapes(n_samples: int = 10_000, *, random_state: Any = None) -> Bunch:
 
 
 def _render(factors: np.ndarray) -> np.ndarray:
-    """Return the images, uint8 (n, 1024), of rows of factors, (n, 5)."""
+    """Return the images, uint8 (n, 1024), of factors (n, 5)."""
     X = np.empty((len(factors), _SIDE * _SIDE), np.uint8)
-    for rows in gen_batches(len(factors), 64):  # as much as a processor's cache holds
+    for rows in gen_batches(len(factors), 64):  # fits into the cache of a CPU
         X[rows] = _render_batch(factors[rows])
     return X
 
@@ -141,7 +141,7 @@ def _render_batch(factors: np.ndarray) -> np.ndarray:
     margin = _RADIUS + 0.5
     dx = points - (margin + x * (_SIDE - 2 * margin))[:, None]
     dy = (margin + y * (_SIDE - 2 * margin))[:, None] - points
-    # The shape's own axes, turned and scaled with it: u and v are (n, points, points).
+    # Coordinates along the axes of the turned and scaled shape, (n, points, points).
     cos, sin = (f(rotation)[:, None] / (_RADIUS * scale)[:, None] for f in (np.cos, np.sin))
     u = (cos * dx)[:, None, :] + (sin * dy)[:, :, None]
     v = (cos * dy)[:, :, None] - (sin * dx)[:, None, :]

@@ -17,8 +17,8 @@ from ._files import candidate_folders, find, require, require_whole
 
 _SHAPE = (32, 32, 3)
 _FILES = {"train": "train_32x32.mat", "test": "test_32x32.mat"}
-_MOST_BYTES = 2**28  # of a file, and unpacked; the larger published one has 225 million
-_PACKED = 15  # type of an element that zlib has packed
+_MOST_BYTES = 2**28  # of a file, and of an unpacked variable; the larger file has 225 million
+_PACKED = 15  # type of an element that is packed with zlib
 _BYTES = (6, 5, 1, 2)  # types of the parts of an array: flags, shape, name, unsigned bytes
 
 _DESCR = """\
@@ -64,7 +64,7 @@ def load_svhn(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
     FileNotFoundError
         If there is no such folder or it lacks one of the files.
     ValueError
-        If a file is damaged or holds something else.
+        If a file is damaged or holds other data.
 
     References
     ----------
@@ -90,9 +90,9 @@ def load_svhn(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and digits of one file that passes every check."""
     try:
-        variables = dict(islice(_variables(path), 3))  # foreign files may have very many
+        variables = dict(islice(_variables(path), 3))  # other files may have very many
     except (ValueError, struct.error, zlib.error) as error:
-        raise ValueError(f"{path} is no intact MATLAB 5 file of bytes: {error}") from error
+        raise ValueError(f"{path} is not an intact MATLAB 5 file of bytes: {error}") from error
     require(path, "the list of variables", sorted(variables), ["X", "y"])
     X, y = variables["X"], variables["y"]
     n_images = y.size
@@ -104,19 +104,19 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _variables(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Give the variables of a MATLAB 5 file, which must be arrays of bytes, with their names.
+    """Yield name and values of each variable of a MATLAB 5 file; all must be arrays of bytes.
 
-    Not by `scipy.io.loadmat`: on a wrong byte in a tag or on deeply nested cells it crashes the
-    process, and a file of 1 MB makes it unpack 1 GB.
+    `scipy.io.loadmat` is not safe: a wrong byte in a tag, or deeply nested cells, can crash the
+    process, and a file of 1 MB can unpack to 1 GB.
     """
     with path.open("rb") as file:
         content = memoryview(file.read(_MOST_BYTES))
     if bytes(content[124:128]) != b"\0\1IM":  # version 1, low bytes first
-        raise ValueError("the header is another one")
+        raise ValueError("the header is not that of version 5")
     for kind, data in _elements(content[128:]):
         if kind == _PACKED:
             stream = zlib.decompressobj()
-            data = memoryview(stream.decompress(data, _MOST_BYTES))[8:]  # after its own tag
+            data = memoryview(stream.decompress(data, _MOST_BYTES))[8:]  # without its own tag
             if not stream.eof:
                 raise ValueError(f"a variable is cut off or has over {_MOST_BYTES} bytes")
         kinds, parts = zip(*islice(_elements(data), 5), strict=True)
@@ -128,11 +128,11 @@ def _variables(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _elements(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Give type and content of the elements that lie one after the other."""
+    """Yield type and content of consecutive elements."""
     start = 0
     while start < len(data):
         kind, length = struct.unpack_from("<2I", data, start)
-        small = kind >> 16  # of an element that lies in its tag: its length, up to four bytes
+        small = kind >> 16  # length of an element of up to four bytes, which lies in its tag
         stop = start + (4 + small if small else 8 + length)
         yield kind % 2**16, data[start + (4 if small else 8) : stop]
         start = stop if kind == _PACKED else stop + (start - stop) % 8
