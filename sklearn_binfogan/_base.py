@@ -28,7 +28,7 @@ from ._driver import Job, train_best, usable
 from ._input import warn_of_far_values, warn_user
 from ._layout import Layout
 from ._model import FittedModel
-from ._presets import SETTLED, Recipe, resolve_preset
+from ._presets import SETTLED, Recipe, consistent, resolve_preset
 from ._rows import Source, checked_rows
 from ._settings import Settings
 from ._state import TrainingState
@@ -99,13 +99,13 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
         scaled = layout.scaled(subsample(X, MAX_LOOKED_AT), np.float64)
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
-        given = self._given(Recipe) | {"cluster_prior": self._given_prior(spec)}
+        given = self._given() | {"cluster_prior": self._given_prior(spec)}
         recipe = preset.resolved(len(X), given)
         return Settings(spec, layout, preset.networks, recipe, augment, seed)
 
-    def _given(self, record: Any) -> dict[str, Any]:
-        """Parameters that are fields of a record, unless they are left to "auto"."""
-        names = (field.name for field in fields(record) if hasattr(self, field.name))
+    def _given(self) -> dict[str, Any]:
+        """Parameters that are fields of a recipe, unless they are left to "auto"."""
+        names = (field.name for field in fields(Recipe) if hasattr(self, field.name))
         values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if not _is_auto(value)}
 
@@ -175,16 +175,21 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         settings = self._settings(X, int(seeds[0]))
         return [replace(settings, seed=int(seed)) for seed in seeds]
 
+    def _settled_values(self) -> dict[str, Any]:
+        """Parameters that `partial_fit` compares with those of the call before."""
+        names = {*SETTLED, *(field.name for field in fields(Recipe))}
+        return {k: v for k, v in self.get_params(deep=False).items() if k in names}
+
     def _changed(self, settings: Settings) -> Settings:
         """Give the settings with what the user has changed since the last training.
 
         Raises
         ------
         ValueError
-            If one of them is settled.
+            If one of them is settled, or if they don't go together.
         """
-        before, now = self._trained_by, self.get_params(deep=False)
-        changed = [name for name in now if not _is_same(before.get(name), now[name])]
+        before, now = self._trained_by, self._settled_values()
+        changed = {k: v for k, v in now.items() if not _is_same(before.get(k, v), v)}
         for name in SETTLED:
             if name in changed:
                 raise ValueError(
@@ -192,19 +197,15 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
                     f"{now[name]!r}: it can't change between calls. Set it back, or begin anew "
                     "with fit or a clone."
                 )
-        given = {name: value for name, value in self._given(Recipe).items() if name in changed}
-        return replace(settings, recipe=replace(settings.recipe, **given)) if given else settings
+        given = {name: value for name, value in changed.items() if not _is_auto(value)}
+        return replace(settings, recipe=consistent(replace(settings.recipe, **given)))
 
-    def _restored(self, settings: Settings, state: TrainingState) -> Trainer:
-        try:
-            device = resolve_device(self.device)
-        except ValueError:  # a model from a GPU is loaded where there is none
-            device = "cpu"
+    def _restored(self, settings: Settings, state: TrainingState, device: str) -> Trainer:
         return Trainer(settings, device, self.callbacks, bool(self.verbose), state)
 
     def _describe(self, model: FittedModel, X: Source, labels: np.ndarray) -> None:
         """Become a model; set the fitted attributes that it, X and the labels of X determine."""
-        self._model, self._trained_by = model, self.get_params(deep=False)
+        self._model, self._trained_by = model, self._settled_values()
         self._set_derived()
         self.labels_ = squeezed(labels)
         sizes = [
@@ -336,7 +337,11 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         self.__dict__.update(state)
         if "_model" in state:
             settings, of_training, order = state["_model"]
-            self._model = FittedModel(self._restored(settings, of_training), order)
+            try:
+                device = resolve_device(self.device)
+            except ValueError:  # a model from a GPU is loaded where there is none
+                device = "cpu"
+            self._model = FittedModel(self._restored(settings, of_training, device), order)
             self.history_ = self._model.history
 
 

@@ -36,6 +36,7 @@ class FitTasks(Callback):
     def __init__(self, estimator: Any, X: Any, y: Any) -> None:
         self.estimator, self.X, self.y = estimator, X, y
         self.context = estimator._init_callback_context(max_subtasks=None)
+        self.epoch: Any = None
         self.begun = False
 
     @classmethod
@@ -71,7 +72,7 @@ class FitTasks(Callback):
         self.context.call_on_fit_task_end(
             estimator=self.estimator, X=self.X, y=self.y, reconstruction_attributes={}
         )
-        self.estimator = self.X = self.y = self.context = None
+        self.estimator = self.X = self.y = self.context = self.epoch = None
 
     def _begin(self, n_epochs: int) -> None:
         if self.begun:

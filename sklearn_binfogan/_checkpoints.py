@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -36,34 +37,21 @@ KEYS = {"description", "seeds", "phase", "position", *STATE_KEYS}
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """One of the starts of a fit.
+    """One of the starts of a fit, as it travels between processes.
 
     Parameters
     ----------
     settings : Settings
-    trainer : Trainer or None
-        Trains it in this process. Another process gets the state instead.
-    cut_off : TrainingState or None
-        The state if there is no trainer; None: nothing is trained yet.
+    state : TrainingState or None
+        What training has made of it; None: nothing is trained yet.
     consistency, score : float
         Label-free measures that compare starts.
     """
 
     settings: Settings
-    trainer: Trainer | None = None
-    cut_off: TrainingState | None = None
+    state: TrainingState | None = None
     consistency: float = 0.0
     score: float = 0.0
-
-    @property
-    def state(self) -> TrainingState | None:
-        """State of the training; None: nothing is trained yet."""
-        return self.cut_off if self.trainer is None else self.trainer.state().as_arrays()
-
-    def __reduce__(self) -> Any:
-        """Pickle the state instead of the trainer."""
-        parts = (self.settings, None, self.state, self.consistency, self.score)
-        return type(self), parts
 
 
 class Checkpoints:
@@ -155,13 +143,18 @@ class Checkpoints:
         held = [(one, state) for one, state in states if state is not None]
         if not held:
             return None
-        settings, state = min(held, key=lambda pair: pair[1].history[-1]["valid_loss"])
-        return Start(settings, cut_off=state)
+        return Start(*min(held, key=lambda pair: _validation_loss(pair[1])))
 
     def remove(self) -> None:
         """Remove the checkpoints of a finished fit."""
         for path in self._files():
             path.unlink(missing_ok=True)
+
+
+def _validation_loss(state: TrainingState) -> float:
+    """Of the last whole epoch; infinite if there is none."""
+    losses = [epoch["valid_loss"] for epoch in state.history if "valid_loss" in epoch]
+    return losses[-1] if losses else math.inf
 
 
 class Keeper:
@@ -212,12 +205,12 @@ class FileKeeper(Keeper):
         document, arrays = read(self.path)
         try:
             state = decode_state(document, settings, arrays)
-            self.state = decode_progress(document, state, settings, arrays)
+            state = decode_progress(document, state, settings, arrays)
             require(not arrays, f"it holds unknown arrays: {sorted(arrays)!r:.200}")
         except Exception as error:  # as in `read`
             raise damaged(self.path, error) from error
-        self.written_at = sum(self.state.steps.values())
-        return self.state
+        self.written_at = sum(state.steps.values())
+        return state
 
     def keep(self, trainer: Trainer) -> None:
         """Hold the state, and write it if a checkpoint is due."""

@@ -385,7 +385,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
 
         Returns
         -------
-        X : ndarray of float32, shape (n_samples, n_features)
+        X : ndarray of shape (n_samples, n_features)
+            In the dtype of the rows of `fit`: float64, or else float32.
         y : ndarray of shape (n_samples,)
             The classes drawn.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from joblib import Parallel, delayed
@@ -43,14 +43,17 @@ class Job:
 
 
 def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints) -> Trainer:
-    """Train a start per settings; give the one of highest label-free score.
+    """Train a start per settings; give the one of highest label-free score, without its rows.
 
     All train the consistency phase, which settles the clusters; only the better half goes on to
     the game.
     """
     starts = [Start(each) for each in settings]
-    recipe, several = settings[0].recipe, len(starts) > 1
-    if several and recipe.warmup_iter > 0 and recipe.max_iter > 0:
+    if len(starts) == 1:
+        keeper = checkpoints.keeper(starts[0], PHASES)
+        return trained(job, starts[0], PHASES, keeper).forget_rows()
+    recipe = settings[0].recipe
+    if recipe.warmup_iter > 0 and recipe.max_iter > 0:
         starts = _side_by_side(job, starts, (CONSISTENCY,), checkpoints)
         starts.sort(key=lambda start: start.consistency, reverse=True)
         better = starts[: -(-len(starts) // 2)]
@@ -58,47 +61,53 @@ def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints)
     else:
         starts = _side_by_side(job, starts, PHASES, checkpoints)
     best = max(starts, key=lambda start: start.score)
-    return best.trainer or Trainer(best.settings, job.device, job.callbacks, state=best.state)
+    return Trainer(best.settings, job.device, job.callbacks, state=best.state)
 
 
 def _side_by_side(
     job: Job, starts: Sequence[Start], phases: Sequence[str], checkpoints: Checkpoints
 ) -> list[Start]:
-    # Processes that share a fit train each start together.
-    n_jobs = 1 if SHARING.get().is_shared or len(starts) == 1 else job.n_jobs
-    compare = len(checkpoints.starts) > 1
-    return Parallel(n_jobs=n_jobs)(
-        delayed(train_start)(job, start, phases, checkpoints.keeper(start, phases), compare)
-        for start in starts
-    )
+    tasks = [(job, start, phases, checkpoints.keeper(start, phases)) for start in starts]
+    # Processes that share a fit train each start together. Without joblib, since some of its
+    # backends leave the main thread, which alone hears Ctrl-C.
+    if SHARING.get().is_shared or job.n_jobs in (None, 1):
+        return [train_start(*task) for task in tasks]
+    return Parallel(n_jobs=job.n_jobs)(delayed(train_start)(*task) for task in tasks)
 
 
-def train_start(
-    job: Job, start: Start, phases: Sequence[str], keeper: Keeper, compare: bool = False
-) -> Start:
-    """Train some phases of a start, in whatever process joblib runs it.
+def train_start(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Start:
+    """Train some phases of a start, in whatever process joblib runs it, and measure it."""
+    with undisturbed():
+        trainer = trained(job, start, phases, keeper)
+        assert trainer.rows is not None
+        measures = trainer.evaluate(trainer.rows.validation())
+        trainer.forget_rows()
+        state = trainer.state().as_arrays()
+    return Start(start.settings, state, measures["consistency"], measures["score"])
+
+
+def trained(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Trainer:
+    """Train some phases of a start; the trainer holds the rows until it forgets them.
 
     It begins afresh, from the start's state, or where the keeper knows an unfinished training.
     """
-    with undisturbed():
-        unfinished = keeper.unfinished(start.settings)
-        state = unfinished or start.state
-        trainer = Trainer(start.settings, job.device, job.callbacks, job.progress, state)
+    unfinished = keeper.unfinished(start.settings)
+    state, sharing = unfinished or start.state, SHARING.get()
+    trainer = Trainer(start.settings, job.device, job.callbacks, job.progress, state, sharing)
+    try:
         trainer.load_rows(job.X, job.labels)
         budget = {phase: trainer.phases[phase].budget for phase in phases}
         begun = None
         if unfinished is not None:
             begun = checked_progress(trainer, unfinished)
+            keeper.state = unfinished
             budget = {name: n for name, n in budget.items() if name not in _before(begun.phase)}
             budget[begun.phase] -= trainer.steps[begun.phase]
         trainer.train(budget, keeper.keep, begun)
-        result = replace(start, trainer=trainer)
-        if compare:
-            assert trainer.rows is not None
-            measures = trainer.evaluate(trainer.rows.validation())
-            result = replace(result, consistency=measures["consistency"], score=measures["score"])
+    except BaseException:
         trainer.forget_rows()
-    return result
+        raise
+    return trainer
 
 
 def _before(phase: str) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ from ._codes import CodeSpec, Prior
 from ._collapse import Evidence
 from ._layout import Layout
 from ._networks import Encoder
-from ._phases import GAME
 from ._rows import Source
 from ._settings import Settings
 from ._state import TrainingState
@@ -232,7 +231,8 @@ class FittedModel:
 
     def _relative_discriminator_loss(self) -> float:
         """D's loss over the last epoch of the game, relative to guessing; NaN without a game."""
-        losses = [e["discriminator_loss"] for e in self.history if e["phase"] == GAME]
+        # An epoch that a callback cut short has no mean.
+        losses = [e["discriminator_loss"] for e in self.history if "discriminator_loss" in e]
         return losses[-1] / guessing_loss(self.settings.recipe) if losses else math.nan
 
 

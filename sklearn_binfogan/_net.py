@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from typing import Any, Protocol
 
 import torch
@@ -51,7 +52,7 @@ class AdversarialNet(NeuralNet):
     """
 
     def __init__(self, training: Training, device: str = "cpu", callbacks: Any = None) -> None:
-        # skorch wants a module and a criterion; ours are built in the documented hooks below.
+        # skorch wants a module and a criterion; the training gives them in the hooks below.
         super().__init__(
             Players,
             nn.Identity,
@@ -61,13 +62,18 @@ class AdversarialNet(NeuralNet):
             verbose=0,
             device=device,
         )
-        self.training = training
+        # No circle: memory is freed as soon as the training is let go.
+        self.training: Training = weakref.proxy(training)
         self.stopped = False  # whether a callback asked to stop
 
     @property
     def settings(self) -> Settings:
         """What the training is built from."""
         return self.training.settings
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the training out: a stored net is its networks and history."""
+        return {**super().__getstate__(), "training": None}
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:

@@ -18,7 +18,7 @@ from ._players import Players
 from ._presets import CUDA_GRAPHS
 from ._rows import TrainingRows
 from ._settings import Settings
-from ._sharing import OneProcess
+from ._sharing import Forward, OneProcess, directly
 from ._supervision import LabelledBatch, Supervision, label_nll
 from ._terms import GamePass, discriminator_loss, players_terms, total
 
@@ -77,7 +77,7 @@ class Phase(ABC):
         self.settings, self.players = common.settings, common.players
         self.recipe, self.spec = common.settings.recipe, common.settings.spec
         self.n_steps = 0
-        self.forward = OneProcess().forward_of(common.players)
+        self.forward: Forward = directly
         self.category_branch_is_frozen = False
 
     @property
@@ -108,7 +108,7 @@ class Phase(ABC):
 
     def end(self) -> None:
         """Let go of what only a running phase needs."""
-        self.forward = OneProcess().forward_of(self.players)
+        self.forward = directly
 
     def train_mode(self) -> None:
         """Put into training mode what this phase trains."""
@@ -157,8 +157,8 @@ class ConsistencyPhase(Phase):
         super().__init__(common, common.settings.recipe.warmup_average_decay)
         self.consistency = Consistency(self.settings, common.row_rng)
         self.rate = self.recipe.warmup_rate * self.recipe.learning_rate
-        weights = self.players.encoder.category_parameters()
-        self.optimizer = adam(list(weights), self.rate, self.recipe.warmup_betas)
+        weights, _, _ = self.players.by_optimizer()
+        self.optimizer = adam(weights, self.rate, self.recipe.warmup_betas)
 
     @property
     def optimizers(self) -> dict[torch.optim.Adam, float]:
@@ -215,12 +215,11 @@ class GamePhase(Phase):
     def __init__(self, common: Common, consistency: ConsistencyPhase) -> None:
         super().__init__(common, common.settings.recipe.average_decay)
         self.consistency = consistency
-        recipe, players = self.recipe, self.players
-        weights = [*players.encoder.parameters(), *players.generator.parameters()]
-        self.optimizer = adam(weights, recipe.learning_rate, recipe.betas)
-        weights = list(players.discriminator.parameters())
+        recipe = self.recipe
+        _, players, discriminator = self.players.by_optimizer()
+        self.optimizer = adam(players, recipe.learning_rate, recipe.betas)
         rate = recipe.discriminator_learning_rate
-        self.discriminator_optimizer = adam(weights, rate, recipe.betas)
+        self.discriminator_optimizer = adam(discriminator, rate, recipe.betas)
 
     @property
     def optimizers(self) -> dict[torch.optim.Adam, float]:

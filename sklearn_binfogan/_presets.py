@@ -89,6 +89,28 @@ PAPERS_OBJECTIVE: dict[str, Any] = {
 }
 
 
+def consistent(recipe: Recipe) -> Recipe:
+    """Let values that go together follow each other.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to train, or no phase that learns the prior.
+    """
+    if recipe.consistency_weight == 0:
+        recipe = replace(recipe, warmup_iter=0)
+    if recipe.trains_papers_objective:
+        recipe = replace(recipe, **PAPERS_OBJECTIVE)
+    if recipe.cluster_prior == "learned" and recipe.warmup_iter == 0:
+        raise ValueError(
+            "cluster_prior='learned' is estimated in the consistency phase, and there is none: "
+            "set warmup_iter and consistency_weight above 0, or give an array."
+        )
+    if recipe.warmup_iter == recipe.max_iter == 0:
+        raise ValueError("warmup_iter and max_iter are both 0: there is nothing to train.")
+    return recipe
+
+
 @dataclass(frozen=True)
 class Budget:
     """Steps of the two phases, by the number of rows.
@@ -158,19 +180,7 @@ class Preset:
         if self.budget is not None:
             warmup_iter, max_iter = self.budget.steps(n_rows)
             recipe = replace(recipe, warmup_iter=warmup_iter, max_iter=max_iter)
-        recipe = replace(recipe, **given)
-        if recipe.consistency_weight == 0:
-            recipe = replace(recipe, warmup_iter=0)
-        if recipe.trains_papers_objective:
-            recipe = replace(recipe, **PAPERS_OBJECTIVE)
-        if recipe.cluster_prior == "learned" and recipe.warmup_iter == 0:
-            raise ValueError(
-                "cluster_prior='learned' is estimated in the consistency phase, and there is none: "
-                "set warmup_iter and consistency_weight above 0, or give an array."
-            )
-        if recipe.warmup_iter == recipe.max_iter == 0:
-            raise ValueError("warmup_iter and max_iter are both 0: there is nothing to train.")
-        return recipe
+        return consistent(replace(recipe, **given))
 
 
 TABLE = Preset(
@@ -305,7 +315,6 @@ SETTLED = (
     "augmentation",
     "adversarial_loss",
     "cluster_prior",
-    "random_state",
 )
 
 

@@ -16,6 +16,11 @@ from ._settings import Settings
 Forward = Callable[[Callable[[Tensor], Any], Tensor], Any]
 
 
+def directly(losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
+    """Compute the losses of a batch in this process."""
+    return losses_of(x)
+
+
 class OneProcess:
     """A fit of one process: there is nothing to agree on.
 
@@ -38,7 +43,7 @@ class OneProcess:
 
     def forward_of(self, players: nn.Module) -> Forward:
         """Give the function that computes the losses of a batch, (losses_of, x) -> losses."""
-        return lambda losses_of, x: losses_of(x)
+        return directly
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of the values over processes."""
@@ -49,5 +54,6 @@ class OneProcess:
         return prior
 
 
+ONE_PROCESS = OneProcess()
 # Of the fits that begin now; `distributed.data_parallel` puts another one here for a while.
-SHARING: ContextVar[OneProcess] = ContextVar("SHARING", default=OneProcess())  # noqa: B039  # has no state
+SHARING: ContextVar[OneProcess] = ContextVar("SHARING", default=ONE_PROCESS)

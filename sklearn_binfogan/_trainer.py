@@ -21,7 +21,7 @@ from ._progress import PhaseProgress, noticed_interrupts
 from ._rows import Batches, Source, TrainingRows
 from ._scoring import N_DRAWS, evaluate
 from ._settings import STEPS_PER_EPOCH, Settings
-from ._sharing import SHARING
+from ._sharing import ONE_PROCESS, OneProcess
 from ._state import Progress, TrainingState
 from ._supervision import Labels, Supervision
 from ._threads import seeded, undisturbed
@@ -41,6 +41,8 @@ class Trainer:
         Whether to show a progress bar.
     state : TrainingState or None
         Where to go on from; None: a beginning.
+    sharing : OneProcess
+        What the processes agree on that share the fit.
 
     Attributes
     ----------
@@ -60,8 +62,8 @@ class Trainer:
         callbacks: Any = None,
         progress: bool = False,
         state: TrainingState | None = None,
+        sharing: OneProcess = ONE_PROCESS,
     ) -> None:
-        sharing = SHARING.get()
         self.settings, self.device = sharing.agreed_settings(settings, device)
         self.progress = progress
         self.players = self._new_players()

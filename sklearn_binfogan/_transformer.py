@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._arrays import subsample
-from ._base import _BInfoGAN, new_training, orders_by_size, squeezed
+from ._base import _BInfoGAN, new_training, orders_by_size, resolve_device, squeezed
 from ._callbacks import FitTasks
 from ._codes import is_count
 from ._input import warn_if_outside
@@ -273,7 +273,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             model = self._model
             warn_if_outside(self, model.layout, X)
             settings = self._changed(model.settings)
-            trainer = self._restored(settings, model.state()).load_rows(X)
+            device = resolve_device(self.device)
+            trainer = self._restored(settings, model.state(), device).load_rows(X)
         recipe = trainer.settings.recipe
         n_steps = -(-len(X) // recipe.batch_size)
         n_warmup = min(n_steps, max(recipe.warmup_iter - trainer.steps[CONSISTENCY], 0))
@@ -341,7 +342,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
 
         Returns
         -------
-        X : ndarray of float32, shape (n_samples, n_features)
+        X : ndarray of shape (n_samples, n_features)
+            In the dtype of the rows of `fit`: float64, or else float32.
         labels : ndarray of int64, shape (n_samples,) or (n_samples, n_codes)
             The categories drawn, shaped as `predict` gives them.
 

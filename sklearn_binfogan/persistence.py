@@ -164,6 +164,7 @@ def _stored(est: Estimator) -> tuple[dict[str, Any], Arrays]:
     parameters = est.get_params(deep=False) | {"checkpoint_dir": None}
     document = {
         "parameters": {k: encode(v, k, arrays) for k, v in parameters.items()},
+        "trained_by": {k: encode(v, f"trained_by.{k}", arrays) for k, v in est._trained_by.items()},
         "settings": encode(model.settings, "settings", arrays),
         "column_order": model.order.tolist(),
         "diagnostics": encode(est.diagnostics_, "diagnostics_", arrays),
@@ -181,8 +182,8 @@ def _stored(est: Estimator) -> tuple[dict[str, Any], Arrays]:
     return document, arrays
 
 
-DOCUMENT_KEYS = {"parameters", "settings", "column_order", "diagnostics", "feature_names"}
-DOCUMENT_KEYS |= {"output", *STATE_KEYS}
+DOCUMENT_KEYS = {"parameters", "trained_by", "settings", "column_order", "diagnostics"}
+DOCUMENT_KEYS |= {"feature_names", "output", *STATE_KEYS}
 NUMBERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 CLASS_KINDS = ["bool", *NUMBERS, "float32", "float64", "str", "object"]
 
@@ -196,6 +197,7 @@ def _checked(
     require(fits, "entries of its document are missing or unknown")
     kind = BInfoGANClassifier if "classes" in document else BInfoGANTransformer
     parameters = _checked_parameters(kind, document["parameters"], arrays)
+    trained_by = _checked_parameters(kind, document["trained_by"], arrays)
     settings = decode_settings(document["settings"], arrays)
     diagnostics = decode(document["diagnostics"], arrays)
     require(isinstance(diagnostics, dict), "the diagnostics are not a dict")
@@ -206,6 +208,7 @@ def _checked(
             _checked_order(document["column_order"], settings),
         ),
         "labels_": _checked_labels(settings, arrays),
+        "_trained_by": trained_by,
         "diagnostics_": diagnostics,
         "n_features_in_": settings.layout.n_features,
     }
@@ -279,5 +282,4 @@ def _built(kind: type[Estimator], parameters: dict[str, Any], state: dict[str, A
     est = kind(**parameters)
     est.__setstate__(state)
     est._set_derived()
-    est._trained_by = est.get_params(deep=False)
     return est

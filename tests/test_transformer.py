@@ -22,9 +22,10 @@ from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise
 from sklearn_binfogan._architectures import Networks
 from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._checkpoints import Keeper, Start
-from sklearn_binfogan._driver import Job, train_start
+from sklearn_binfogan._driver import Job, trained
 from sklearn_binfogan._networks import DenseGenerator, Discriminator, Encoder, dense_stack
 from sklearn_binfogan._phases import PHASES
+from sklearn_binfogan._threads import undisturbed
 
 TABLE, CENTERS = make_blobs(60, centers=3, n_features=4, random_state=0)
 DIGITS = load_digits().data[:100]
@@ -684,7 +685,8 @@ def test_a_start_that_went_on_later_equals_a_fit_without_a_break():
 
     settings = [several._settings(TABLE, int(seed)) for seed in seeds]
     job = Job(TABLE, None, "cpu")
-    alone = [train_start(job, Start(each), PHASES, Keeper()).trainer for each in settings]
+    with undisturbed():
+        alone = [trained(job, Start(each), PHASES, Keeper()) for each in settings]
 
     weights = fitted_model(several).trainer.players.state_dict()
     assert any(

@@ -1,5 +1,6 @@
 """What users hand over: tensors, read-only arrays, far values, and mistakes with a clear answer."""
 
+import pickle
 import warnings
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from skorch.callbacks import Callback
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, load, save
 from sklearn_binfogan._arrays import as_tensor
@@ -833,3 +835,46 @@ def test_an_unknown_parameter_names_the_public_class():
     for kind in (BInfoGANTransformer, BInfoGANClassifier):
         with pytest.raises(TypeError, match=rf"^{kind.__name__}.*n_cluster"):
             kind(n_cluster=3)
+
+
+def test_a_stored_model_remembers_what_it_was_trained_by(tmp_path):
+    gan = begun().set_params(learning_rate=1e-5, warmup_iter=0)
+    save(gan, tmp_path / "model.safetensors")
+    again = load(tmp_path / "model.safetensors")
+
+    for model in (gan, again):
+        model.partial_fit(BLOBS)
+
+    np.testing.assert_array_equal(again.transform(BLOBS), gan.transform(BLOBS))
+
+
+def test_a_wrong_device_between_calls_is_an_error():
+    with pytest.raises(ValueError, match="gpuu"):
+        begun().set_params(device="gpuu").partial_fit(BLOBS)
+
+
+def test_changed_parameters_must_still_go_together():
+    gan = begun().set_params(consistency_weight=0).partial_fit(BLOBS)
+    assert [epoch["phase"] for epoch in gan.history_] == ["consistency", "game"]
+
+    with pytest.raises(ValueError, match="both 0"):
+        gan.set_params(max_iter=0).partial_fit(BLOBS)
+
+
+def test_callbacks_that_were_taken_off_are_not_stored():
+    class Local(Callback):
+        pass
+
+    gan = BInfoGANTransformer(**BUDGET, callbacks=[Local()]).fit(X)
+    gan.set_params(callbacks=None)
+    pickle.dumps(gan)
+
+
+def test_a_callback_may_end_the_game_in_the_midst_of_an_epoch():
+    class Stop(Callback):
+        def on_batch_end(self, net, training=False, **kwargs):
+            if training and net.training.phase.name == "game":
+                raise KeyboardInterrupt
+
+    gan = BInfoGANTransformer(**BUDGET, callbacks=[Stop()]).fit(X)
+    assert gan.n_iter_ == 3
