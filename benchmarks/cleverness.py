@@ -21,16 +21,25 @@ from unittest import mock
 
 import numpy as np
 import torch
-from _report import Row, environment, output_path, parser, print_table, write
+from _shared import (
+    CONSISTENCY,
+    GAME,
+    MNIST_SHAPE,
+    Row,
+    begun,
+    environment,
+    output_path,
+    parser,
+    print_table,
+    write,
+)
 from sklearn.datasets import make_blobs
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, _losses
-from sklearn_binfogan._base import new_training
 from sklearn_binfogan._networks import ConvGenerator, ConvStack, FoldedTransposed
-from sklearn_binfogan._phases import CONSISTENCY, GAME
 from sklearn_binfogan._trainer import Trainer
 from sklearn_binfogan.datasets import load_mnist
 
@@ -161,13 +170,9 @@ class Steps:
 
     def __init__(self, variant: Variant, phase: str, X: np.ndarray, parameters: Row) -> None:
         gan = BInfoGANTransformer(device="cpu", **parameters, **variant.parameters)
-        trainer = new_training(gan, X)
-        variant.change(trainer)
-        trainer.consistency.n_steps = int(phase == GAME)
-        trainer.begin(phase)
+        trainer, self.batches = begun(gan, X, phase, variant.change)
         trainer.net.history.new_epoch()
         self.net, self.variant = trainer.net, variant
-        self.batches = iter(trainer.new_batches(10**6, 10**6))
 
     def seconds(self) -> float:
         """CPU seconds of one whole step, its records among them."""
@@ -181,7 +186,7 @@ class Steps:
 def data(kind: str) -> tuple[np.ndarray, Row]:
     """Rows to step on: how long a step takes doesn't depend on the values of a table."""
     if kind == IMAGE:
-        return load_mnist().X_train[:N_ROWS], {"image_shape": (28, 28)}
+        return load_mnist().X_train[:N_ROWS], {"image_shape": MNIST_SHAPE}
     return make_blobs(N_ROWS, 16, centers=10, random_state=0)[0], {"n_clusters": 10}
 
 
