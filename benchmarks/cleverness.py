@@ -40,7 +40,6 @@ from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, _losses
 from sklearn_binfogan._networks import ConvGenerator, ConvStack, FoldedTransposed
-from sklearn_binfogan._trainer import Trainer
 from sklearn_binfogan.datasets import load_mnist
 
 N_ROWS, WARM_UP_STEPS = 4000, 3
@@ -54,7 +53,7 @@ class Variant:
     """A training, changed after it was built; `stepping` lies around each step."""
 
     name: str
-    change: Callable[[Trainer], None] = lambda trainer: None
+    change: Callable[[Any], None] = lambda trainer: None
     stepping: Around = nullcontext
     cases: tuple[tuple[str, str], ...] = ((IMAGE, CONSISTENCY), (IMAGE, GAME))
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +67,7 @@ CONSISTENCIES = ((IMAGE, CONSISTENCY), (TABLE, CONSISTENCY))
 # -- plain torch in place of each part ---------------------------------------------------------
 
 
-def transpose(trainer: Trainer) -> None:
+def transpose(trainer: Any) -> None:
     """Make G's last layer torch's own."""
     for module in trainer.players.modules():
         if isinstance(module, FoldedTransposed):
@@ -81,13 +80,13 @@ def plain_generate(generator: ConvGenerator, codes: Tensor) -> Tensor:
     return images[:, :, : generator.height, : generator.width]
 
 
-def keep_activations(trainer: Trainer) -> None:
+def keep_activations(trainer: Any) -> None:
     for module in trainer.players.modules():
         if getattr(module, "inplace", False):
             module.inplace = False
 
 
-def other_adam(trainer: Trainer, **how: bool) -> None:
+def other_adam(trainer: Any, **how: bool) -> None:
     """Give each optimiser's place to one that is not fused."""
     for phase, name in (
         (trainer.consistency, "optimizer"),
@@ -99,7 +98,7 @@ def other_adam(trainer: Trainer, **how: bool) -> None:
         setattr(phase, name, adam)
 
 
-def average_one_by_one(trainer: Trainer) -> None:
+def average_one_by_one(trainer: Any) -> None:
     players = trainer.players
 
     @torch.no_grad()

@@ -75,10 +75,9 @@ def few_labels(features: np.ndarray, y: np.ndarray, seed: int) -> float:
     rng, n_labels = np.random.default_rng(seed), N_LABELS * len(np.unique(y))
     accuracies = []
     for _ in range(N_DRAWS):
-        rows = drawn_rows(y, n_labels, rng)
-        others = np.delete(np.arange(len(y)), rows)
-        fit = logistic().fit(features[rows], y[rows])
-        accuracies.append(fit.score(features[others], y[others]))
+        drawn = np.isin(np.arange(len(y)), drawn_rows(y, n_labels, rng))
+        fit = logistic().fit(features[drawn], y[drawn])
+        accuracies.append(fit.score(features[~drawn], y[~drawn]))
     return float(np.mean(accuracies))
 
 

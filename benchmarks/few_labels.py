@@ -29,9 +29,9 @@ from _shared import (
     groups_table,
     logistic,
     measures_table,
+    one_fit_a_seed,
     parameters_of_a_run,
     parser,
-    print_measures,
     print_table,
     reported,
     run,
@@ -260,9 +260,7 @@ def mnist_section(content: Row) -> str:
 
 def run_digits(options: argparse.Namespace) -> None:
     """Print accuracy by number of labels, each way a column, and the times."""
-    cases = [{"seed": seed} for seed in options.seeds or SEEDS]
-    rows = run("few_labels_digits", partial(measure_digits, quick=options.quick), cases, options)
-    print_measures(rows)
+    one_fit_a_seed("few_labels_digits", measure_digits, options, SEEDS)
 
 
 def run_mnist(options: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from _shared import (
     CODES,
+    CONSISTENCY,
     MNIST_SHAPE,
     N_CODES,
     SEEDS,
@@ -69,7 +70,7 @@ class FirstPhase(Callback):
         self.X = X
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        if net.training.phase.name != "consistency":
+        if net.training.phase.name != CONSISTENCY:
             return
         self.ended_ = time.perf_counter()
         images = torch.from_numpy(pixels(self.X)).reshape(-1, 1, *MNIST_SHAPE)

@@ -37,7 +37,6 @@ from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._base import new_training
 from sklearn_binfogan._phases import backward
 from sklearn_binfogan._settings import STEPS_PER_EPOCH
-from sklearn_binfogan._trainer import Trainer
 from sklearn_binfogan.datasets import load_mnist
 
 ROUNDS = {"mnist_conv": 2, "digits_conv": 5, "tiny_mlp": 7}
@@ -62,7 +61,7 @@ CASES: dict[str, Callable[[], tuple[np.ndarray, dict[str, Any]]]] = {
 }
 
 
-def bare_phase(trainer: Trainer, name: str) -> Iterator[None]:
+def bare_phase(trainer: Any, name: str) -> Iterator[None]:
     """Forward, backward, Adam and running averages, nothing else; an epoch at a time."""
     phase = trainer.begin(name)
     batches = trainer.new_batches(phase.budget, STEPS_PER_EPOCH)
@@ -79,7 +78,7 @@ def bare_phase(trainer: Trainer, name: str) -> Iterator[None]:
         yield
 
 
-def bare_fit(trainer: Trainer) -> Iterator[None]:
+def bare_fit(trainer: Any) -> Iterator[None]:
     """Both phases, an epoch at a time."""
     yield from bare_phase(trainer, CONSISTENCY)
     yield from bare_phase(trainer, GAME)
@@ -88,7 +87,7 @@ def bare_fit(trainer: Trainer) -> Iterator[None]:
 class Bare(Callback):
     """Takes an epoch of the bare loop after each of a fit; `seconds` of CPU time so far."""
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Any) -> None:
         self.epochs, self.seconds = bare_fit(trainer), 0.0
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:

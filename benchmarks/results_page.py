@@ -3,8 +3,8 @@
     python benchmarks/results_page.py           # writes the pages
     python benchmarks/results_page.py --check   # exits 1 if a page differs from the files
 
-The section of each file is written by the benchmark or check that wrote the file. No number is typed
-in by hand but what was asked for, so that a page can't drift from the runs.
+The benchmark or check that writes a file also writes its section. No number is typed in by hand but
+what was asked for, so that a page can't drift from the runs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import scale
 import tabular
 from _shared import RESULTS, ROOT, Section
 
-sys.path.append(str(ROOT / "checks"))
+sys.path.insert(0, str(ROOT / "checks"))
 
 import faults
 import imports

@@ -13,12 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from _shared import ROOT, Row, decimals, environment, output_path, parser, reported, table, write
 
 # Each measure imports its tests by itself: the results page needs none of them.
-sys.path.append(str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests"))
 
 
 def kills(folder: Path, n: int) -> Row:

@@ -18,7 +18,7 @@ import time
 import venv
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from _shared import RESULTS, ROOT, Row, environment, reported, table, write
 
