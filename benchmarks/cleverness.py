@@ -21,17 +21,25 @@ from unittest import mock
 
 import numpy as np
 import torch
-from _report import Row, environment, output_path, parser, print_table, write
+from _shared import (
+    CONSISTENCY,
+    GAME,
+    MNIST_SHAPE,
+    Row,
+    begun,
+    environment,
+    output_path,
+    parser,
+    print_table,
+    write,
+)
 from sklearn.datasets import make_blobs
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, _losses
-from sklearn_binfogan._base import new_training
 from sklearn_binfogan._networks import ConvGenerator, ConvStack, FoldedTransposed
-from sklearn_binfogan._phases import CONSISTENCY, GAME
-from sklearn_binfogan._trainer import Trainer
 from sklearn_binfogan.datasets import load_mnist
 
 N_ROWS, WARM_UP_STEPS = 4000, 3
@@ -45,7 +53,7 @@ class Variant:
     """A training, changed after it was built; `stepping` lies around each step."""
 
     name: str
-    change: Callable[[Trainer], None] = lambda trainer: None
+    change: Callable[[Any], None] = lambda trainer: None
     stepping: Around = nullcontext
     cases: tuple[tuple[str, str], ...] = ((IMAGE, CONSISTENCY), (IMAGE, GAME))
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -59,7 +67,7 @@ CONSISTENCIES = ((IMAGE, CONSISTENCY), (TABLE, CONSISTENCY))
 # -- plain torch in place of each part ---------------------------------------------------------
 
 
-def transpose(trainer: Trainer) -> None:
+def transpose(trainer: Any) -> None:
     """Make G's last layer torch's own."""
     for module in trainer.players.modules():
         if isinstance(module, FoldedTransposed):
@@ -72,13 +80,13 @@ def plain_generate(generator: ConvGenerator, codes: Tensor) -> Tensor:
     return images[:, :, : generator.height, : generator.width]
 
 
-def keep_activations(trainer: Trainer) -> None:
+def keep_activations(trainer: Any) -> None:
     for module in trainer.players.modules():
         if getattr(module, "inplace", False):
             module.inplace = False
 
 
-def other_adam(trainer: Trainer, **how: bool) -> None:
+def other_adam(trainer: Any, **how: bool) -> None:
     """Give each optimiser's place to one that is not fused."""
     for phase, name in (
         (trainer.consistency, "optimizer"),
@@ -90,7 +98,7 @@ def other_adam(trainer: Trainer, **how: bool) -> None:
         setattr(phase, name, adam)
 
 
-def average_one_by_one(trainer: Trainer) -> None:
+def average_one_by_one(trainer: Any) -> None:
     players = trainer.players
 
     @torch.no_grad()
@@ -161,13 +169,9 @@ class Steps:
 
     def __init__(self, variant: Variant, phase: str, X: np.ndarray, parameters: Row) -> None:
         gan = BInfoGANTransformer(device="cpu", **parameters, **variant.parameters)
-        trainer = new_training(gan, X)
-        variant.change(trainer)
-        trainer.consistency.n_steps = int(phase == GAME)
-        trainer.begin(phase)
+        trainer, self.batches = begun(gan, X, phase, variant.change)
         trainer.net.history.new_epoch()
         self.net, self.variant = trainer.net, variant
-        self.batches = iter(trainer.new_batches(10**6, 10**6))
 
     def seconds(self) -> float:
         """CPU seconds of one whole step, its records among them."""
@@ -181,7 +185,7 @@ class Steps:
 def data(kind: str) -> tuple[np.ndarray, Row]:
     """Rows to step on: how long a step takes doesn't depend on the values of a table."""
     if kind == IMAGE:
-        return load_mnist().X_train[:N_ROWS], {"image_shape": (28, 28)}
+        return load_mnist().X_train[:N_ROWS], {"image_shape": MNIST_SHAPE}
     return make_blobs(N_ROWS, 16, centers=10, random_state=0)[0], {"n_clusters": 10}
 
 

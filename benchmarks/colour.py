@@ -15,20 +15,40 @@ test split.
 from __future__ import annotations
 
 import argparse
+import os
 import time
-from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
-from _classifiers import few_labels_accuracy
-from _faces import IMAGE_SHAPE, as_numbers, auc, correlation, load_faces
-from _report import QUICK, Row, environment, output_path, parser, print_table, run, summary, write
-from digits import r2
-from mnist import StepTimes, numbers_only, pixels, timed_fit
+from _shared import (
+    FEW_SEEDS,
+    Measure,
+    Row,
+    StepTimes,
+    decimals,
+    environment,
+    few_labels_accuracy,
+    image_model,
+    measures_table,
+    numbers_only,
+    one_fit_a_seed,
+    output_path,
+    parser,
+    pixels,
+    print_table,
+    r2,
+    reported,
+    table,
+    timed,
+    whole,
+    write,
+)
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
 from sklearn.utils import Bunch
 from threadpoolctl import threadpool_limits
 
@@ -36,12 +56,15 @@ from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove
 from sklearn_binfogan.datasets import make_mnist_on_photos
 from sklearn_binfogan.metrics import cluster_accuracy, code_columns
 
-SEEDS = range(100, 103)
+IMAGE_SHAPE = (32, 32, 3)
 N_CLUSTERS, N_CONTINUOUS = (10, 10, 10, 10), 4  # the paper's, for CelebA and SVHN
 N_CATEGORIES = sum(N_CLUSTERS)
 N_LABELS = 200
 TINY = 1e-4  # least probability of which a logarithm is taken
-PROPERTIES = {"male": auc, "child": auc, "skin": correlation, "background": correlation}
+CHILD = 13  # years: under that age
+LUMINANCE = np.array([0.299, 0.587, 0.114])
+SKIN = (slice(10, 24), slice(8, 24))  # cheeks, nose and forehead of an aligned face
+CORNERS = [(slice(0, 6), slice(0, 4)), (slice(0, 6), slice(28, 32))]
 N_KMEANS = 10_000  # rows, of 3072 pixels
 BATCH_SIZES = {"paper-32x32": 32, "conv": 128}
 N_STEPS, N_SKIPPED = 12, 3
@@ -64,15 +87,9 @@ PHOTOS: dict[str, Any] = {
 
 
 def new_model(seed: int, quick: bool, **parameters: Any) -> BInfoGANTransformer:
-    """The paper's codes; a quick run overrules the budget."""
-    return BInfoGANTransformer(
-        n_clusters=N_CLUSTERS,
-        n_continuous=N_CONTINUOUS,
-        image_shape=IMAGE_SHAPE,
-        include_noise=True,
-        random_state=seed,
-        **{**parameters, **(QUICK if quick else {})},
-    )
+    """The paper's codes."""
+    codes = {"n_clusters": N_CLUSTERS, "n_continuous": N_CONTINUOUS}
+    return image_model(IMAGE_SHAPE, seed, quick, **codes, **parameters)
 
 
 def single_codes(gan: BInfoGANTransformer, X: np.ndarray) -> np.ndarray:
@@ -89,10 +106,74 @@ def largest_overlap(gan: BInfoGANTransformer) -> float:
 # -- faces ---------------------------------------------------------------------------------------
 
 
+def load_faces() -> Bunch:
+    """Faces of `faces/faces32.npz` in the folder that SKLEARN_BINFOGAN_DATA names.
+
+    Returns
+    -------
+    faces : Bunch
+        X_train, X_test : ndarray of uint8, shape (n, 3072)
+        male_train, male_test, child_train, child_test : ndarray of bool, shape (n,)
+        skin_train, skin_test, background_train, background_test : ndarray of float, shape (n,)
+            Mean brightness in [0, 1] of the middle of the face and of the two upper corners.
+    """
+    root = os.environ.get("SKLEARN_BINFOGAN_DATA")
+    if not root:
+        raise SystemExit("Set SKLEARN_BINFOGAN_DATA to the folder that holds faces/faces32.npz.")
+    faces = Bunch()
+    with np.load(Path(root, "faces", "faces32.npz")) as stored:
+        for part in ("train", "test"):
+            images = stored[f"X_{part}"]
+            faces[f"X_{part}"] = images.reshape(len(images), -1)
+            faces[f"male_{part}"] = stored[f"male_{part}"] == 1
+            faces[f"child_{part}"] = stored[f"age_{part}"] < CHILD
+            faces[f"skin_{part}"] = brightness(images, [SKIN])
+            faces[f"background_{part}"] = brightness(images, CORNERS)
+    return faces
+
+
+def brightness(images: np.ndarray, regions: list[tuple[slice, slice]]) -> np.ndarray:
+    """Mean luminance of some regions of images (n, height, width, 3) of bytes, in [0, 1]."""
+    means = [images[:, rows, columns].mean(axis=(1, 2)) @ LUMINANCE for rows, columns in regions]
+    return np.mean(means, axis=0) / 255
+
+
 def faces(quick: bool) -> Bunch:
     """The faces, or a few of them to try the script."""
     data = load_faces()
     return Bunch(**{k: v[: 600 if quick else None] for k, v in data.items()})
+
+
+def as_numbers(
+    codes: np.ndarray, n_categorical: int, target: np.ndarray, of_codes: np.ndarray
+) -> np.ndarray:
+    """Each code of `of_codes` as one number: a category as the mean target of its rows in `codes`.
+
+    Parameters
+    ----------
+    codes, of_codes : ndarray of shape (n, n_codes) and (m, n_codes)
+        Numbers of categories in the first `n_categorical` columns, then continuous codes.
+    target : ndarray of shape (n,)
+    """
+    numbers = of_codes.astype(np.float64)
+    for column in range(n_categorical):
+        means = {k: target[codes[:, column] == k].mean() for k in np.unique(codes[:, column])}
+        numbers[:, column] = [means.get(k, target.mean()) for k in of_codes[:, column]]
+    return numbers
+
+
+def auc(target: np.ndarray, number: np.ndarray) -> float:
+    """Area under the ROC curve, whichever way round the number runs."""
+    area = float(roc_auc_score(target, number))
+    return max(area, 1 - area)
+
+
+def correlation(target: np.ndarray, number: np.ndarray) -> float:
+    """Absolute Pearson correlation; 0 for a number that never changes."""
+    return float(abs(np.corrcoef(target, number)[0, 1])) if np.ptp(number) > 0 else 0.0
+
+
+PROPERTIES = {"male": auc, "child": auc, "skin": correlation, "background": correlation}
 
 
 def told_by_one_code(train: np.ndarray, test: np.ndarray, data: Bunch) -> Row:
@@ -142,7 +223,7 @@ def measure_faces(seed: int, quick: bool) -> Row:
     """Every measure of one fit on faces."""
     data = faces(quick)
     gan = new_model(seed, quick, **FACES)
-    seconds = timed_fit(gan, data.X_train)
+    seconds = timed(gan.fit, data.X_train)
     return {"seconds": seconds, **measures_of_faces(gan, data, seed)}
 
 
@@ -175,7 +256,7 @@ def measure_photos(seed: int, quick: bool) -> Row:
     """Accuracy of the categorical code that tells most of the digit, and of k-means."""
     train, test = photos(quick)
     gan = new_model(seed, quick, **PHOTOS)
-    seconds = timed_fit(gan, train.X)
+    seconds = timed(gan.fit, train.X)
     on_training = [cluster_accuracy(train.y, labels) for labels in gan.labels_.T]
     on_test = [cluster_accuracy(test.y, labels) for labels in gan.predict(test.X).T]
     kmeans = KMeans(10, n_init=3, random_state=seed).fit(pixels(train.X[:N_KMEANS]))
@@ -220,18 +301,11 @@ def measure_step(seed: int, quick: bool) -> Row:
 
 def run_paper(options: argparse.Namespace) -> None:
     """The paper's own networks and objective on faces, for `--minutes` of CPU time in all."""
-    seed = (options.seeds or SEEDS)[0]
+    seed = (options.seeds or FEW_SEEDS)[0]
     path = output_path(options, "colour_paper")
     state = path.with_suffix(".joblib")
     data = faces(options.quick)
-    new = BInfoGANTransformer(
-        n_clusters=N_CLUSTERS,
-        n_continuous=N_CONTINUOUS,
-        image_shape=IMAGE_SHAPE,
-        architecture="paper-32x32",
-        include_noise=True,
-        random_state=seed,
-    )
+    new = new_model(seed, quick=False, architecture="paper-32x32")
     gan, seconds = joblib.load(state) if state.exists() else (new, 0.0)
     with threadpool_limits(1):
         while seconds < 60 * options.minutes:
@@ -251,18 +325,85 @@ def run_paper(options: argparse.Namespace) -> None:
     print_table(numbers_only([row]))
 
 
+# -- the results page ----------------------------------------------------------------------------
+
+FACES_MEASURES = [
+    Measure(
+        "male_auc", "AUC of the code that tells `male` best", "0.75, here or for a child", decimals
+    ),
+    Measure(
+        "child_auc", "the same for a child, under 13 years", "0.75, here or for `male`", decimals
+    ),
+    Measure(
+        "skin_correlation", "correlation of a code with the skin's brightness", "0.6", decimals
+    ),
+    Measure("background_correlation", "the same with the background's", "0.6", decimals),
+    Measure(
+        "male_200_labels_codes",
+        "`male` by 200 labels, logistic regression on all codes",
+        "above principal components",
+    ),
+    Measure("male_200_labels_pca", "the same on as many principal components"),
+    Measure("male_200_labels_codes_unscaled", "on all codes, not standardised"),
+    Measure("male_200_labels_pca_unscaled", "on principal components, not standardised"),
+    Measure("r2", "R2 of reconstructions with noise", "0.6", decimals),
+    Measure("largest_overlap", "information that two categorical codes share", "", decimals, max),
+    Measure("agreement", "predict(sample(c)) gives c"),
+    Measure("score", "score", "", decimals),
+    Measure("seconds", "seconds for one fit, beside other work", "", whole, max),
+]
+PHOTOS_MEASURES = [
+    Measure("test_accuracy", "one-to-one digit accuracy of the best categorical code", "60 %"),
+    Measure("kmeans_accuracy", "the same of k-means on pixels"),
+    Measure("r2", "R2 of reconstructions with noise", "", decimals),
+    Measure("largest_overlap", "information that two categorical codes share", "", decimals, max),
+    Measure("seconds", "seconds for one fit, beside other work", "", whole, max),
+]
+STEPS_MEASURES = [
+    Measure(f"{preset}_{what}", f'"{preset}", {name}', "", decimals, max)
+    for preset in ("paper-32x32", "conv")
+    for what, name in {
+        "step_seconds": "seconds a step",
+        "row_milliseconds": "milliseconds a row",
+    }.items()
+]
+
+
+@reported("Faces", "colour_faces", "benchmarks/colour.py")
+def faces_section(content: Row) -> str:
+    return measures_table(FACES_MEASURES, content["rows"])
+
+
+@reported("MNIST on photographs", "colour_photos", "benchmarks/colour.py --photos")
+def photos_section(content: Row) -> str:
+    return measures_table(PHOTOS_MEASURES, content["rows"])
+
+
+@reported("A step of both presets", "colour_steps", "benchmarks/colour.py --steps")
+def steps_section(content: Row) -> str:
+    return measures_table(STEPS_MEASURES, content["rows"])
+
+
+@reported(
+    "The paper's networks and objective on faces", "colour_paper", "benchmarks/colour.py --paper"
+)
+def paper_section(content: Row) -> str:
+    row = content["rows"][0]
+    state = (
+        f"{row['steps']} of the paper's {row['steps_in_the_paper']} steps after "
+        f"{row['cpu_seconds'] / 60:.0f} minutes of CPU."
+    )
+    known = [m for m in FACES_MEASURES if m.key in row]
+    measures = table(["measure", "measured"], ([m.label, m.shown(row[m.key])] for m in known))
+    return f"{state}\n\n{measures}"
+
+
 # -- from the command line -------------------------------------------------------------------------
 
 
-def run_study(name: str, measure: Callable[..., Row], options: argparse.Namespace) -> None:
+def run_study(name: str, measure: Any, options: argparse.Namespace) -> None:
     """Measure every seed and print a column for each."""
-    cases = [{"seed": seed} for seed in options.seeds or SEEDS]
-    rows = run(name, partial(measure, quick=options.quick), cases, options)
-    lines = numbers_only(rows) + summary(rows, by="seed")
-    measures = [key for key in numbers_only(rows)[0] if key != "seed"]
-    print_table(
-        [{"measure": m, **{str(line["seed"]): line.get(m, "") for line in lines}} for m in measures]
-    )
+    one_fit_a_seed(name, measure, options, FEW_SEEDS)
 
 
 def main() -> None:

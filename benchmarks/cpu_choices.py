@@ -10,35 +10,26 @@ threads, whose point is the clock, both are given. docs/cpu.md says what follows
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import torch
-from _report import Row, environment, output_path, parser, print_table, write
-from threadpoolctl import threadpool_limits
-from torch import Tensor
+from _shared import (
+    CONSISTENCY,
+    GAME,
+    Choice,
+    Row,
+    Steps,
+    decimals,
+    environment,
+    mnist,
+    output_path,
+    parser,
+    print_table,
+    reported,
+    table,
+    write,
+)
 
-from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._base import new_training
-from sklearn_binfogan._phases import CONSISTENCY, GAME
-from sklearn_binfogan.datasets import load_mnist
-
-N_ROWS, WARM_UP_STEPS = 2000, 2
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One way to run a step."""
-
-    name: str
-    parameters: dict[str, Any] = field(default_factory=dict)
-    channels_last: bool = False
-    threads: int = 1
-
-
+WARM_UP_STEPS = 2
 CHOICES = [
     Choice("default"),
     Choice("channels_last", channels_last=True),
@@ -50,36 +41,9 @@ CHOICES = [
 ]
 
 
-class Steps:
-    """A net that takes steps of one phase, one choice made."""
-
-    def __init__(self, choice: Choice, phase: str, X: np.ndarray) -> None:
-        gan = BInfoGANTransformer(image_shape=(28, 28), **choice.parameters)
-        trainer = new_training(gan, X)
-        if choice.channels_last:
-            trainer.players.to(memory_format=torch.channels_last)
-            trainer.players.link()
-        trainer.consistency.n_steps = int(phase == GAME)
-        self.choice, self.batches = choice, iter(trainer.new_batches(10**6, 10**6))
-        self.step: Callable[[Tensor], Any] = trainer.begin(phase).step
-
-    def seconds(self) -> tuple[float, float]:
-        """CPU seconds and seconds by the clock of one step, per 128 rows."""
-        with threadpool_limits(self.choice.threads):
-            torch.set_num_threads(self.choice.threads)
-            cpu, clock = time.process_time(), time.perf_counter()
-            x = next(self.batches)
-            if self.choice.channels_last:
-                x = x.contiguous(memory_format=torch.channels_last)
-            self.step(x)
-            share = 128 / len(x)
-            spent = time.process_time() - cpu, time.perf_counter() - clock
-        return spent[0] * share, spent[1] * share
-
-
 def measure(phase: str, choices: list[Choice], n_steps: int) -> list[Row]:
     """Medians of interleaved steps, and ratios to the default, step by step."""
-    X = load_mnist().X_train[:N_ROWS]
+    X = mnist(quick=True).X_train  # its first 2000 rows
     runs = [Steps(choice, phase, X) for choice in choices]
     for run in runs:
         for _ in range(WARM_UP_STEPS):
@@ -98,6 +62,29 @@ def measure(phase: str, choices: list[Choice], n_steps: int) -> list[Row]:
         }
         for i, choice in enumerate(choices)
     ]
+
+
+@reported("Choices on a CPU", "cpu_choices", "benchmarks/cpu_choices.py")
+def section(content: Row) -> str:
+    phases = list(dict.fromkeys(row["phase"] for row in content["rows"]))
+    choices = list(dict.fromkeys(row["choice"] for row in content["rows"]))
+    cells = {(row["phase"], row["choice"]): row for row in content["rows"]}
+    lines = (
+        [
+            choice,
+            *(
+                decimals(cells[phase, choice][f"{clock}_ratio"])
+                for phase in phases
+                for clock in ("cpu", "clock")
+            ),
+        ]
+        for choice in choices
+    )
+    own = (f"{phase} {cells[phase, 'default']['cpu_ms']:.1f} ms" for phase in phases)
+    note = f"CPU time of the default's step: {', '.join(own)}. Over it, per row, medians of"
+    return f"{note} {content['steps']} steps in turns:\n\n" + table(
+        ["choice", *(f"{p}, {c}" for p in phases for c in ("CPU time", "clock"))], lines
+    )
 
 
 def main() -> None:

@@ -8,67 +8,50 @@ A run that was cut off goes on where it stopped. Every fit uses one thread.
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _report import QUICK, ROOT, SEEDS, Row, output_path, parser, print_table, run, summary
+from _shared import (
+    CODES,
+    N_CODES,
+    N_GENERATED,
+    ROOT,
+    SEEDS,
+    Measure,
+    Row,
+    decimals,
+    drawn_rows,
+    groups_table,
+    image_model,
+    logistic,
+    measures_table,
+    output_path,
+    parser,
+    print_table,
+    r2,
+    recovery,
+    reported,
+    run,
+    summary,
+    timed,
+    whole,
+)
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan.metrics import match_clusters
 
-N_CLUSTERS, N_CONTINUOUS = 10, 2
-N_GENERATED = 2000
-N_LABELS, N_DRAWS = 5, 10
+N_LABELS, N_DRAWS = 5, 10  # labels of each class
 LAMBDAS = [0.0, 0.1, 1.0, 10.0]
 CURVE_SEEDS = range(100, 105)
 
 
 def fitted(X: np.ndarray, seed: int, quick: bool, **parameters: Any) -> BInfoGANTransformer:
     """The model that every measure looks at."""
-    gan = BInfoGANTransformer(
-        n_clusters=N_CLUSTERS,
-        n_continuous=N_CONTINUOUS,
-        image_shape=(8, 8),
-        include_noise=True,
-        random_state=seed,
-        **parameters,
-        **(QUICK if quick else {}),
-    )
-    return gan.fit(X)
-
-
-def agreement(gan: BInfoGANTransformer, seed: int) -> float:
-    """Share of samples whose cluster E finds again."""
-    X, drawn = gan.sample(N_GENERATED, random_state=seed)
-    return float((gan.predict(X) == drawn).mean())
-
-
-def continuous_correlations(gan: BInfoGANTransformer, seed: int) -> list[float]:
-    """Pearson correlation of each continuous code of E(G(Z)) with that of Z, Z from the prior."""
-    rng = np.random.default_rng(seed)
-    codes = rng.uniform(-1, 1, (N_GENERATED, len(gan.get_feature_names_out())))
-    codes[:, :N_CLUSTERS] = np.eye(N_CLUSTERS)[rng.integers(N_CLUSTERS, size=N_GENERATED)]
-    found = gan.transform(gan.inverse_transform(codes))
-    columns = range(N_CLUSTERS, N_CLUSTERS + N_CONTINUOUS)
-    return [float(np.corrcoef(codes[:, i], found[:, i])[0, 1]) for i in columns]
-
-
-def recovery(gan: BInfoGANTransformer, seed: int) -> Row:
-    """How well E(G(Z)) gives the codes back."""
-    correlations = continuous_correlations(gan, seed)
-    return {
-        "agreement": agreement(gan, seed),
-        "correlation_min": min(correlations),
-        "correlation_max": max(correlations),
-    }
+    return image_model((8, 8), seed, quick, **CODES, **parameters).fit(X)
 
 
 def generated_to_real(
@@ -83,47 +66,29 @@ def generated_to_real(
     # A cluster that holds no real row has no digit: its samples are left out.
     known = np.isin(drawn, list(digit_of))
     labels = [digit_of[k] for k in drawn[known].tolist()]
-    classifier = LogisticRegression(max_iter=1000).fit(generated[known] / X.max(), labels)
+    classifier = logistic(scale=False).fit(generated[known] / X.max(), labels)
     return float(classifier.score(X / X.max(), y))
-
-
-def classifier_accuracy(
-    X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray, y_test: np.ndarray
-) -> float:
-    """Accuracy of logistic regression on standardised features."""
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    return float(classifier.fit(X_train, y_train).score(X_test, y_test))
 
 
 def few_labels(features: np.ndarray, y: np.ndarray, seed: int) -> float:
     """Mean accuracy on the other rows with five labels a class, the same draws for all features."""
-    rng = np.random.default_rng(seed)
+    rng, n_labels = np.random.default_rng(seed), N_LABELS * len(np.unique(y))
     accuracies = []
     for _ in range(N_DRAWS):
-        chosen = [rng.choice(np.flatnonzero(y == c), N_LABELS, replace=False) for c in np.unique(y)]
-        train = np.zeros(len(y), dtype=bool)
-        train[np.concatenate(chosen)] = True
-        accuracies.append(
-            classifier_accuracy(features[train], y[train], features[~train], y[~train])
-        )
+        drawn = np.isin(np.arange(len(y)), drawn_rows(y, n_labels, rng))
+        fit = logistic().fit(features[drawn], y[drawn])
+        accuracies.append(fit.score(features[~drawn], y[~drawn]))
     return float(np.mean(accuracies))
-
-
-def r2(X: np.ndarray, reconstruction: np.ndarray) -> float:
-    """1 - residual / total sum of squares, over all pixels together; 0 is the mean image."""
-    residual = np.square(X - reconstruction).sum()
-    return float(1 - residual / np.square(X - X.mean(axis=0)).sum())
 
 
 def measure(seed: int, quick: bool) -> Row:
     """Every line of the table for one seed."""
     X, y = load_digits(return_X_y=True)
-    start = time.perf_counter()
-    gan = fitted(X, seed, quick)
-    seconds = time.perf_counter() - start
+    gan = image_model((8, 8), seed, quick, **CODES)
+    seconds = timed(gan.fit, X)
     digit_of, accuracy = match_clusters(y, gan.labels_)
     with_noise = gan.transform(X)
-    codes = with_noise[:, : N_CLUSTERS + N_CONTINUOUS]
+    codes = with_noise[:, :N_CODES]
     components = PCA(codes.shape[1], random_state=seed).fit_transform(X)
     return {
         "cluster_accuracy": accuracy,
@@ -182,6 +147,39 @@ def draw_curve(rows: list[Row], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     print(f"wrote {path}")
+
+
+# -- the results page ----------------------------------------------------------------------------
+
+CODE_MEASURES = [
+    Measure("cluster_accuracy", "one-to-one cluster accuracy"),
+    Measure("agreement", "predict(sample(c)) gives c"),
+    Measure("correlation_min", "correlation of E(G(c)) with c, lower of the codes", "", decimals),
+    Measure("correlation_max", "the same, higher of the codes", "", decimals),
+    Measure("r2", "R2 of reconstructions with noise", "", decimals),
+    Measure("score", "score", "", decimals),
+]
+DIGITS = [
+    *CODE_MEASURES,
+    Measure("generated_to_real", "logistic regression trained on 2 000 generated digits"),
+    Measure("five_labels_codes", "5 labels a class, logistic regression on codes"),
+    Measure("five_labels_pixels", "5 labels a class, logistic regression on pixels"),
+    Measure("five_labels_pca", "5 labels a class, logistic regression on principal components"),
+    Measure("fit_seconds", "seconds for one fit", "", whole, max),
+]
+
+
+@reported("scikit-learn's digits", "digits", "benchmarks/digits.py")
+def section(content: Row) -> str:
+    return measures_table(DIGITS, content["rows"])
+
+
+@reported("lambda", "lambda", "benchmarks/digits.py --lambda-curve")
+def lambda_section(content: Row) -> str:
+    return groups_table("mi_weight", content["rows"], CODE_MEASURES)
+
+
+# -- from the command line -----------------------------------------------------------------------
 
 
 def run_seeds(options: Any) -> None:

@@ -14,13 +14,24 @@ from __future__ import annotations
 
 import math
 import time
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from _report import QUICK, Row, parser, print_table, run, summary
-from digits import r2
+from _shared import (
+    FEW_SEEDS,
+    Measure,
+    Row,
+    decimals,
+    measures_table,
+    one_fit_a_seed,
+    parameters_of_a_run,
+    parser,
+    r2,
+    reported,
+    timed,
+    whole,
+)
 from sklearn.utils import Bunch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,7 +49,6 @@ from sklearn_binfogan.metrics import (
     sap,
 )
 
-SEEDS = range(100, 103)
 N_TRAIN, N_TEST = 20_000, 5000
 OURS: dict[str, Any] = {
     "n_clusters": 1,
@@ -161,14 +171,11 @@ def measure(seed: int, quick: bool) -> Row:
     train = make_shapes(1000 if quick else N_TRAIN, random_state=0)
     test = make_shapes(500 if quick else N_TEST, random_state=1)
     gan = BInfoGANTransformer(
-        image_shape=train.image_shape, random_state=seed, **(OURS | (QUICK if quick else {}))
+        image_shape=train.image_shape, random_state=seed, **parameters_of_a_run(quick, OURS)
     )
-    start = time.process_time()
-    gan.fit(train.X)
-    seconds = time.process_time() - start
-    n = n_parameters(
-        fitted_model(gan).trainer.players.encoder, fitted_model(gan).trainer.players.generator
-    )
+    seconds = timed(gan.fit, train.X, clock=time.process_time)
+    players = fitted_model(gan).trainer.players
+    n = n_parameters(players.encoder, players.generator)
     continuous = code_columns(gan, test.X)[:, 1:]
     return {
         **metrics("ours", test.factors, continuous, seed),
@@ -179,15 +186,36 @@ def measure(seed: int, quick: bool) -> Row:
     }
 
 
+METRICS = {
+    "factor_vae": "FactorVAE score",
+    "mig": "mutual information gap",
+    "sap": "SAP",
+    "disentanglement": "DCI disentanglement",
+    "completeness": "DCI completeness",
+    "informativeness": "DCI informativeness",
+    "r2": "R2 of reconstructions",
+    "parameters": "parameters",
+}
+SHAPES = [
+    Measure(
+        f"{who}_{key}" if (who, key) != ("ours", "parameters") else key,
+        f"{label}, {name}",
+        "above the beta-VAE's" if who == "ours" and key in ("factor_vae", "mig") else "",
+        whole if key == "parameters" else decimals,
+    )
+    for key, label in METRICS.items()
+    for who, name in {"ours": "ours", "beta_vae": "beta-VAE"}.items()
+] + [Measure("cpu_seconds", "CPU seconds of each", "", whole, max)]
+
+
+@reported("Shapes with known factors", "disentanglement", "benchmarks/disentanglement.py")
+def section(content: Row) -> str:
+    return measures_table(SHAPES, content["rows"])
+
+
 def main() -> None:
     options = parser(__doc__.splitlines()[0]).parse_args()
-    cases = [{"seed": seed} for seed in options.seeds or SEEDS]
-    rows = run("disentanglement", partial(measure, quick=options.quick), cases, options)
-    lines = rows + summary(rows, by="seed")
-    names = [name for name in rows[0] if name != "seed"]
-    print_table(
-        [{"measure": n, **{str(line["seed"]): line.get(n, "") for line in lines}} for n in names]
-    )
+    one_fit_a_seed("disentanglement", measure, options, FEW_SEEDS)
 
 
 if __name__ == "__main__":

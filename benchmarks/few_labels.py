@@ -12,20 +12,36 @@ which fits the first 50 000 training images of MNIST and judges on the other 10 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import numpy as np
-from _report import QUICK, SEEDS, Row, parser, print_table, run, summary
-from sklearn.base import BaseEstimator
+from _shared import (
+    FEW_SEEDS,
+    MNIST_SHAPE,
+    QUICK,
+    SEEDS,
+    Measure,
+    Row,
+    decimals,
+    drawn_rows,
+    groups_table,
+    logistic,
+    measures_table,
+    one_fit_a_seed,
+    parameters_of_a_run,
+    parser,
+    print_table,
+    reported,
+    run,
+    summary,
+    timed,
+    whole,
+)
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.cluster import contingency_matrix
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
@@ -34,7 +50,6 @@ from sklearn_binfogan.datasets import load_mnist
 N_CLASSES = 10
 DIGITS_LABELS = (10, 20, 50, 100)
 N_COMPONENTS = 12  # as many as there are codes
-MNIST_SEEDS = range(100, 103)
 N_VALIDATED = 50_000
 QUICK_ROWS = {"train": 2000, "test": 500}
 # The game leaves the categories as the first phase has made them, so that accuracy needs no game.
@@ -46,11 +61,9 @@ FIRST_PHASE = {"max_iter": 0}
 
 def few_labels(y: np.ndarray, n_labels: int, seed: int, classes: Iterable[int] = range(10)) -> Any:
     """Draw `n_labels` labels, equally many of each class; -1 elsewhere."""
-    rng, classes = np.random.default_rng(seed), list(classes)
+    rows = drawn_rows(y, n_labels, np.random.default_rng(seed), classes)
     drawn = np.full(len(y), -1)
-    for c in classes:
-        rows = rng.choice(np.flatnonzero(y == c), n_labels // len(classes), replace=False)
-        drawn[rows] = c
+    drawn[rows] = y[rows]
     return drawn
 
 
@@ -65,9 +78,8 @@ def with_wrong_ones(y: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 def new_classifier(seed: int, quick: bool, image_shape: tuple[int, int], **parameters: Any) -> Any:
     """The model that every study looks at; a quick run overrules its budget."""
-    budget = {k: v for k, v in QUICK.items() if parameters.get(k) != 0} if quick else {}
     return BInfoGANClassifier(
-        image_shape=image_shape, random_state=seed, **{**parameters, **budget}
+        image_shape=image_shape, random_state=seed, **parameters_of_a_run(quick, parameters)
     )
 
 
@@ -77,19 +89,7 @@ def warm_up() -> None:
     BInfoGANClassifier(image_shape=(8, 8), **QUICK).fit(X, y)
 
 
-def timed(fit: Callable[..., Any], *data: np.ndarray) -> float:
-    """Call and return the seconds that it took."""
-    start = time.perf_counter()
-    fit(*data)
-    return time.perf_counter() - start
-
-
 # -- digits, beside rivals ---------------------------------------------------------------------
-
-
-def logistic() -> BaseEstimator:
-    """Logistic regression on standardised columns."""
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 
 
 def rival_predictions(X: np.ndarray, y: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
@@ -156,7 +156,7 @@ def accuracy_with(
 ) -> Row:
     """Test accuracy with some labels, of which a share may be wrong."""
     drawn = with_wrong_ones(few_labels(data["y"], n_labels, seed), wrong, seed)
-    classifier = new_classifier(seed, quick, (28, 28), **FIRST_PHASE)
+    classifier = new_classifier(seed, quick, MNIST_SHAPE, **FIRST_PHASE)
     seconds = timed(classifier.fit, data["X"], drawn)
     accuracy = classifier.score(data["X_test"], data["y_test"])
     return {"accuracy": float(accuracy), "seconds": seconds}
@@ -171,7 +171,7 @@ def new_classes(data: dict[str, np.ndarray], seed: int, quick: bool) -> Row:
     """
     known = range(8)
     drawn = few_labels(data["y"], 80, seed, known)
-    classifier = new_classifier(seed, quick, (28, 28), n_clusters=12, **FIRST_PHASE)
+    classifier = new_classifier(seed, quick, MNIST_SHAPE, n_clusters=12, **FIRST_PHASE)
     seconds = timed(classifier.fit, data["X"], drawn)
     y = data["y_test"]
     categories = classifier.transform(data["X_test"])[:, :12].argmax(axis=1)
@@ -195,9 +195,9 @@ def whole_fits(data: dict[str, np.ndarray], seed: int, quick: bool) -> Row:
     """Seconds of whole fits, with 20 labels and without, one after the other."""
     warm_up()
     budget = QUICK if quick else {}
-    gan = BInfoGANTransformer(image_shape=(28, 28), random_state=seed, **budget)
+    gan = BInfoGANTransformer(image_shape=MNIST_SHAPE, random_state=seed, **budget)
     unsupervised = timed(gan.fit, data["X"])
-    classifier = new_classifier(seed, quick, (28, 28))
+    classifier = new_classifier(seed, quick, MNIST_SHAPE)
     seconds = timed(classifier.fit, data["X"], few_labels(data["y"], 20, seed))
     return {
         "accuracy": float(classifier.score(data["X_test"], data["y_test"])),
@@ -221,25 +221,51 @@ def measure_mnist(study: str, seed: int, quick: bool, validate: bool) -> Row:
     return STUDIES[study](load(quick, validate), seed, quick)
 
 
+# -- the results page ----------------------------------------------------------------------------
+
+WAYS = {
+    "classifier": "BInfoGANClassifier",
+    "label_spreading": "LabelSpreading",
+    "self_training": "SelfTrainingClassifier",
+    "logistic_codes": "logistic regression on codes",
+    "logistic_pixels": "logistic regression on pixels",
+    "logistic_pca": "logistic regression on principal components",
+}
+FEW_LABELS = [
+    Measure(f"{key}_{n}", f"{n} labels, {name}")
+    for n in (10, 20, 50, 100)
+    for key, name in WAYS.items()
+]
+FEW_LABELS_MNIST = [
+    Measure("accuracy", "test accuracy"),
+    Measure("purity", "purity of the free categories"),
+    Measure("found", "share of the unnamed digits found"),
+    Measure("seconds", "seconds for one fit", "", whole, max),
+    Measure("time_ratio", "times as long as without labels", "", decimals, max),
+]
+
+
+@reported("Few labels: digits", "few_labels_digits", "benchmarks/few_labels.py")
+def digits_section(content: Row) -> str:
+    return measures_table(FEW_LABELS, content["rows"])
+
+
+@reported("Few labels: MNIST", "few_labels_mnist", "benchmarks/few_labels.py --mnist")
+def mnist_section(content: Row) -> str:
+    return groups_table("study", content["rows"], FEW_LABELS_MNIST)
+
+
 # -- from the command line ---------------------------------------------------------------------
 
 
 def run_digits(options: argparse.Namespace) -> None:
     """Print accuracy by number of labels, each way a column, and the times."""
-    cases = [{"seed": seed} for seed in options.seeds or SEEDS]
-    rows = run("few_labels_digits", partial(measure_digits, quick=options.quick), cases, options)
-    print_table(
-        [
-            {"measure": name, **{str(line["draws"]): line[name] for line in summary(rows, "draws")}}
-            for name in rows[0]
-            if name != "seed"
-        ]
-    )
+    one_fit_a_seed("few_labels_digits", measure_digits, options, SEEDS)
 
 
 def run_mnist(options: argparse.Namespace) -> None:
     """Print every study's draws, and their mean."""
-    seeds = options.seeds or MNIST_SEEDS
+    seeds = options.seeds or FEW_SEEDS
     cases = [{"study": study, "seed": seed} for study in STUDIES for seed in seeds]
     name = "few_labels_validation" if options.validate else "few_labels_mnist"
     measure = partial(measure_mnist, quick=options.quick, validate=options.validate)

@@ -13,11 +13,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from _report import Row, environment, output_path, parser, write
+from _shared import (
+    CONSISTENCY,
+    GAME,
+    MNIST_SHAPE,
+    QUICK,
+    Row,
+    begun,
+    environment,
+    output_path,
+    parser,
+    percent,
+    reported,
+    table,
+    timed,
+    write,
+)
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._base import new_training
-from sklearn_binfogan._phases import CONSISTENCY, GAME
 from sklearn_binfogan.datasets import load_mnist
 from sklearn_binfogan.metrics import cluster_accuracy
 
@@ -35,15 +48,15 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def model(**parameters: Any) -> BInfoGANTransformer:
-    return BInfoGANTransformer(image_shape=(28, 28), device="cuda", random_state=SEED, **parameters)
+    return BInfoGANTransformer(
+        image_shape=MNIST_SHAPE, device="cuda", random_state=SEED, **parameters
+    )
 
 
 def step_of(phase: str, X: np.ndarray, **parameters: Any) -> Callable[[], Any]:
     """A step of one phase as a fit takes it: batch, averages and record included."""
-    trainer = new_training(model(**parameters), X)
-    trainer.consistency.n_steps = int(phase == GAME)
-    trainer.begin(phase)
-    net, batches = trainer.net, iter(trainer.new_batches(10**9, 10**9))
+    trainer, batches = begun(model(**parameters), X, phase)
+    net = trainer.net
     net.history.new_epoch()
 
     def step() -> None:
@@ -82,9 +95,7 @@ def fits(data: Any, **parameters: Any) -> Row:
     rows: Row = {}
     for way in FITS:
         gan = model(**WAYS[way], **parameters)
-        start = time.perf_counter()
-        gan.fit(data.X_train)
-        seconds = time.perf_counter() - start
+        seconds = timed(gan.fit, data.X_train)
         accuracy = float(cluster_accuracy(data.y_test, gan.predict(data.X_test)))
         rows[way] = {"seconds": seconds, "accuracy": accuracy, "steps": gan.n_iter_}
     return rows
@@ -102,13 +113,34 @@ def largest_batch(X: np.ndarray) -> int:
         size *= 2
 
 
+@reported("On a GPU", "gpu", "benchmarks/gpu.py")
+def section(content: Row) -> str:
+    speeds = content.get("steps_a_second", {})
+    phases = list(next(iter(speeds.values()), {}))
+    steps = ([way, *(f"{row[phase]:.0f}" for phase in phases)] for way, row in speeds.items())
+    fits = (
+        [name, way, f"{row['seconds']:.0f}", percent(row["accuracy"]), row["steps"]]
+        for name in ("mnist", "paper")
+        for way, row in content.get(name, {}).items()
+    )
+    largest = content.get("largest_batch", "not measured")
+    parts = [
+        f"{content['gpu']}. Largest batch that fits: {largest}.",
+        "Steps a second:",
+        table(["way", *phases], steps),
+        "Whole fits of MNIST, by the default networks and by the paper's preset:",
+        table(["networks", "way", "seconds", "test accuracy", "steps"], fits),
+    ]
+    return "\n\n".join(parts)
+
+
 def main() -> None:
     options = parser(__doc__.splitlines()[0]).parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("This benchmark needs a CUDA device, and there is none.")
     torch.set_num_threads(1)
     data = load_mnist()
-    tiny = {"warmup_iter": 20, "max_iter": 20} if options.quick else {}
+    tiny = QUICK if options.quick else {}
     paper_steps = 20 if options.quick else PAPER_STEPS
     measures: dict[str, Callable[[], Any]] = {
         "largest_batch": lambda: largest_batch(data.X_train),  # before graphs take memory

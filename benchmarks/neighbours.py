@@ -8,7 +8,7 @@
 - infogan: a discriminator of images alone; the head Q shares all but its last layer, as in Chen
   et al. 2016, and the category of an image is Q's. It is no part of the library.
 
-All have the half-width networks of paper_mnist.py, the paper's batches, rates and losses, and
+All have the paper's networks at half width, the paper's batches, rates and losses, and
 predict with running averages of their weights. Test images take the assignment of clusters to
 digits found on training images. A run that was cut off goes on after its last finished case.
 """
@@ -22,8 +22,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from _report import QUICK, Row, parser, print_table, run
-from paper_mnist import HALF
+from _shared import (
+    FEW_SEEDS,
+    HALF,
+    QUICK,
+    Measure,
+    Row,
+    groups_table,
+    mnist,
+    parser,
+    print_table,
+    reported,
+    run,
+    whole,
+)
 from sklearn.cluster import KMeans
 from sklearn.utils import Bunch
 from torch import Tensor, nn
@@ -33,13 +45,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._codes import CodeSpec
-from sklearn_binfogan._networks import AdditiveNoise, dense_stack, initialise
-from sklearn_binfogan.datasets import load_mnist
+from sklearn_binfogan._networks import (
+    AdditiveNoise,
+    dense_stack,
+    initialise_by_first_axis,
+    set_batch_norm,
+)
 from sklearn_binfogan.metrics import match_clusters
 
-SEEDS = range(100, 103)
 N_STEPS = 3_000
-N_QUICK_ROWS = 2_000
 SPEC = CodeSpec(categories=(10,), n_continuous=2, n_noise=16)
 IMAGE = (1, 28, 28)
 MI_WEIGHT = 1.0
@@ -102,12 +116,13 @@ class InfoGAN(nn.Module):
         sizes = [half.discriminator_dense, half.discriminator_joint]
         dense = dense_stack(sizes, batch_norm=True, noise=half.noise[2:])
         self.generator = networks.generator
-        self.trunk = nn.Sequential(networks.discriminator.data_trunk, initialise(dense))
-        self.output = initialise(nn.Linear(sizes[-1], 1))
-        nn.init.normal_(self.output.weight, std=0.02)
-        out = initialise(nn.Linear(Q_WIDTH, SPEC.n_categorical + SPEC.n_continuous))
-        nn.init.normal_(out.weight, std=Q_WIDTH**-0.5)
-        self.q = nn.Sequential(initialise(dense_stack([sizes[-1], Q_WIDTH], batch_norm=True)), out)
+        self.trunk = nn.Sequential(networks.discriminator.data_trunk, dense)
+        self.output = nn.Linear(sizes[-1], 1)
+        out = nn.Linear(Q_WIDTH, SPEC.n_categorical + SPEC.n_continuous)
+        self.q = nn.Sequential(dense_stack([sizes[-1], Q_WIDTH], batch_norm=True), out)
+        for own in (self.trunk, self.output, self.q):
+            initialise_by_first_axis(own)
+        set_batch_norm(self, half.norm_epsilon, half.norm_momentum)
 
     def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """D's logits (n,), and Q's outputs: logits of the category, then the continuous means."""
@@ -124,12 +139,12 @@ def infogan_losses(model: InfoGAN, x: Tensor, rng: torch.Generator) -> tuple[Ten
     codes = SPEC.draw(len(x), rng)
     real, _ = model.judge(x)
     fake, found = model.judge(model.generator(codes))
-    n = SPEC.n_categorical
-    information = losses.categorical_nll(SPEC, found[:, :n], codes[:, :n])
+    n, epsilon = SPEC.n_categorical, HALF.recipe.log_epsilon
+    information = losses.categorical_nll(SPEC, found[:, :n], codes[:, :n], epsilon)
     information = information + losses.continuous_nll(found[:, n:], codes[:, SPEC.continuous])
     return (
-        losses.nonsaturating_discriminator(real, fake) + MI_WEIGHT * information,
-        losses.nonsaturating_players(real, fake) + MI_WEIGHT * information,
+        losses.nonsaturating_discriminator(real, fake, epsilon) + MI_WEIGHT * information,
+        losses.nonsaturating_players(real, fake, epsilon) + MI_WEIGHT * information,
     )
 
 
@@ -166,7 +181,7 @@ def optimizers(model: InfoGAN, steps: int) -> list[tuple[torch.optim.Adam, Lambd
     recipe = HALF.recipe
     power, floor = recipe.rate_power, recipe.rate_floor
     players = [
-        (recipe.discriminator_learning_rate, (model.trunk, model.verdict)),
+        (recipe.discriminator_learning_rate, (model.trunk, model.output)),
         (recipe.learning_rate, (model.generator, model.q)),
     ]
     adams = [
@@ -215,7 +230,7 @@ def infogan(data: Bunch, seed: int, steps: int) -> Labels:
     return infogan_labels(model, data.X_train), infogan_labels(model, data.X_test)
 
 
-# -- the table ----------------------------------------------------------------------------------
+# -- measures ----------------------------------------------------------------------------------
 
 SYSTEMS = {"bidirectional": bidirectional, "bigan": bigan, "infogan": infogan}
 
@@ -256,10 +271,15 @@ def by_system(rows: list[Row]) -> list[Row]:
     return table
 
 
-def first_rows(data: Bunch, n: int) -> Bunch:
-    """The data with its first n training and test images alone."""
-    arrays = {key: v[:n] for key, v in data.items() if isinstance(v, np.ndarray)}
-    return Bunch(**{**data, **arrays})
+@reported("Its neighbours: InfoGAN and BiGAN", "neighbours", "benchmarks/neighbours.py")
+def section(content: Row) -> str:
+    measures = [
+        Measure("test_accuracy", "test accuracy"),
+        Measure("train_accuracy", "training accuracy"),
+        Measure("steps", "steps", "", whole),
+        Measure("seconds", "seconds", "", whole, max),
+    ]
+    return groups_table("system", content["rows"], measures)
 
 
 def main() -> None:
@@ -267,17 +287,14 @@ def main() -> None:
     options.add_argument(
         "--steps", type=int, default=N_STEPS, help="of training; the paper takes 30 000"
     )
-    options.set_defaults(seeds=list(SEEDS))
     options = options.parse_args()
-    data, steps = load_mnist(), options.steps
-    if options.quick:
-        data, steps = first_rows(data, N_QUICK_ROWS), min(steps, QUICK["max_iter"])
+    steps = min(options.steps, QUICK["max_iter"]) if options.quick else options.steps
     cases = [
         {"system": system, "seed": seed, "steps": steps}
-        for seed in options.seeds
+        for seed in options.seeds or FEW_SEEDS
         for system in SYSTEMS
     ]
-    rows = run("neighbours", partial(measure, data=data), cases, options)
+    rows = run("neighbours", partial(measure, data=mnist(options.quick)), cases, options)
     print_table(rows)
     print_table(by_system(rows))
 

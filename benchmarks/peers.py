@@ -27,8 +27,23 @@ from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
-from _peers_results import methods
-from _report import ROOT, Row, output_path, parser, print_table, run
+from _shared import (
+    FEW_SEEDS,
+    MNIST_SHAPE,
+    ROOT,
+    Row,
+    image_model,
+    mnist,
+    output_path,
+    parser,
+    percent,
+    pixels,
+    print_table,
+    reported,
+    run,
+    table,
+    whole,
+)
 from joblib import parallel_config
 from sklearn.base import BaseEstimator
 from sklearn.cluster import HDBSCAN, KMeans
@@ -37,11 +52,9 @@ from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
-from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan.datasets import load_mnist
 from sklearn_binfogan.metrics import cluster_accuracy
 
-N_CLUSTERS, CHEAP_SEEDS = 10, (100, 101, 102)
+N_CLUSTERS = 10
 EPOCHS = {"pretrain_epochs": 100, "clustering_epochs": 150}  # ClustPy's defaults
 OURS, AT_OUR_TIME = "ours", ", our time"
 
@@ -114,10 +127,8 @@ def deep_epochs(
     return EPOCHS if budget is None else epochs_in(DEEP[method], X, seed, budget)
 
 
-def ours(X: np.ndarray, seed: int, **budget: Any) -> Fit:
-    gan = BInfoGANTransformer(
-        N_CLUSTERS, image_shape=(28, 28), include_noise=True, random_state=seed, **budget
-    )
+def ours(X: np.ndarray, seed: int, quick: bool, **budget: Any) -> Fit:
+    gan = image_model(MNIST_SHAPE, seed, quick, n_clusters=N_CLUSTERS, **budget)
     return labels_and_predict(gan, X)
 
 
@@ -139,20 +150,17 @@ METHODS = [*DEEP, *OWN, *SHALLOW]  # the longest first, for two processes
 
 def fit(method: str, seed: int, quick: bool, budget: float | None = None) -> Row:
     """Fit one method in this process; a deep peer in `budget` seconds."""
-    data = load_mnist()
+    data = mnist(quick)
     X, y = data.X_train, data.y_train
-    if quick:
-        X, y = X[:1500], y[:1500]
     # The bytes as they are for ours; [0, 1] for all others.
-    scaled = (lambda rows: rows) if method in OWN else (lambda rows: rows.astype(np.float32) / 255)
-    X, X_test = scaled(X), scaled(data.X_test[:500] if quick else data.X_test)
+    scaled = (lambda rows: rows) if method in OWN else pixels
+    X, X_test = scaled(X), scaled(data.X_test)
     epochs = deep_epochs(method, X, seed, 1.0 if quick else budget)
     if method in SHALLOW:
         SHALLOW[method](X[:1000], seed)  # imports, and what numba compiles, are not counted
     start = time.process_time()
     if method in OWN:
-        tiny = {"warmup_iter": 5, "max_iter": 5} if quick else {}
-        labels, predict = ours(X, seed, **{**tiny, **OWN[method]})
+        labels, predict = ours(X, seed, quick, **OWN[method])
     elif epochs:
         labels, predict = clustpy(DEEP[method], X, seed, epochs)
     else:
@@ -163,9 +171,7 @@ def fit(method: str, seed: int, quick: bool, budget: float | None = None) -> Row
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return {
         "accuracy": accuracy(y, labels),
-        "test_accuracy": None
-        if predict is None
-        else accuracy(data.y_test[: len(X_test)], predict(X_test)),
+        "test_accuracy": None if predict is None else accuracy(data.y_test, predict(X_test)),
         "seconds": spent,
         "peak_megabytes": peak / 2**20,
         "epochs": epochs,
@@ -208,13 +214,50 @@ def cases(options: argparse.Namespace) -> list[Row]:
     chosen = options.only or METHODS
     if any(method.endswith(AT_OUR_TIME) for method in chosen):
         chosen = {*chosen, OURS}
-    seeds = options.seeds or CHEAP_SEEDS
+    seeds = options.seeds or FEW_SEEDS
     return [
         {"method": method, "seed": seed, "quick": options.quick}
         for method in METHODS
         if method in chosen
         for seed in (seeds[:1] if method in DEEP else seeds)
     ]
+
+
+def methods(rows: list[Row]) -> dict[str, list[Row]]:
+    """Rows of each method, the cheapest first."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["method"], []).append(row)
+    return dict(sorted(groups.items(), key=lambda item: _mean(item[1], "seconds")))
+
+
+@reported("Methods", "peers", "benchmarks/peers.py")
+def section(content: Row) -> str:
+    lines = (
+        [
+            method,
+            percent(_mean(rows, "accuracy")),
+            ", ".join(percent(row["accuracy"]) for row in rows),
+            "no `predict`"
+            if rows[0]["test_accuracy"] is None
+            else percent(_mean(rows, "test_accuracy")),
+            whole(_mean(rows, "seconds")),
+            whole(_mean(rows, "peak_megabytes")),
+            _epochs(rows[0]),
+        ]
+        for method, rows in methods(content["rows"]).items()
+    )
+    header = ["method", "accuracy", "every seed", "test accuracy", "seconds", "peak MB", "epochs"]
+    return table(header, lines)
+
+
+def _mean(rows: list[Row], key: str) -> float:
+    return float(np.mean([row[key] for row in rows]))
+
+
+def _epochs(row: Row) -> str:
+    """Epochs of both phases of a deep method."""
+    return " + ".join(map(str, row["epochs"].values())) if row["epochs"] else ""
 
 
 def draw(rows: list[Row]) -> None:

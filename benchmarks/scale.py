@@ -18,33 +18,42 @@ from typing import Any
 
 import numpy as np
 import torch
-from _report import Row, environment, output_path, parser, write
-from cpu_choices import Choice, Steps
+from _shared import (
+    CONSISTENCY,
+    GAME,
+    MNIST_SHAPE,
+    QUICK,
+    Choice,
+    Row,
+    Steps,
+    begun,
+    decimals,
+    environment,
+    mnist,
+    output_path,
+    parser,
+    reported,
+    table,
+    timed,
+    write,
+)
 from sklearn.datasets import load_digits
 from sklearn.utils.estimator_checks import check_estimator
 from threadpoolctl import threadpool_limits
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._base import fitted_model, new_training
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._layout import row_blocks
-from sklearn_binfogan._phases import CONSISTENCY, GAME
-from sklearn_binfogan.datasets import load_mnist
 
 ROUNDS = 5
 ROW_COUNTS, N_COLUMNS, BATCH_SIZE = (1_000, 10_000, 100_000, 1_000_000), 64, 256
 
 
-def timed(function: Callable[[], Any], clock: Callable[[], float] = time.perf_counter) -> float:
-    start = clock()
-    function()
-    return clock() - start
-
-
 def transform_ratio(quick: bool) -> Row:
     """`transform` of 60 000 images over the encoder alone on tensors that are ready."""
-    X = load_mnist().X_train[: 2000 if quick else None]
-    gan = BInfoGANTransformer(image_shape=(28, 28), warmup_iter=5, max_iter=5, random_state=0)
+    X = mnist(quick).X_train
+    gan = BInfoGANTransformer(image_shape=MNIST_SHAPE, warmup_iter=5, max_iter=5, random_state=0)
     gan.fit(X[:1000])
     encoder, layout = fitted_model(gan).trainer.players.averaged_encoder, fitted_model(gan).layout
     ready = [
@@ -56,7 +65,7 @@ def transform_ratio(quick: bool) -> Row:
             for x in ready:
                 encoder(x)
 
-    pairs = [(timed(bare), timed(lambda: gan.transform(X))) for _ in range(ROUNDS)]
+    pairs = [(timed(bare), timed(gan.transform, X)) for _ in range(ROUNDS)]
     bare_seconds, seconds = np.median(pairs, axis=0).tolist()
     ratio = float(np.median([whole / alone for alone, whole in pairs]))
     return {"bare_seconds": bare_seconds, "transform_seconds": seconds, "ratio": ratio}
@@ -64,7 +73,7 @@ def transform_ratio(quick: bool) -> Row:
 
 def check_seconds(quick: bool) -> Row:
     """scikit-learn's checks of the default instance, as the tests run them."""
-    gan = BInfoGANTransformer(**({"warmup_iter": 5, "max_iter": 5} if quick else {}))
+    gan = BInfoGANTransformer(**(QUICK if quick else {}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return {"seconds": timed(lambda: check_estimator(gan, on_fail=None, on_skip=None))}
@@ -96,9 +105,8 @@ def _on_a_map(n_rows: int, folder: Path) -> Callable[[], Any]:
     for block in row_blocks(X):
         block[:] = rng.normal(size=block.shape)
     gan = BInfoGANTransformer(batch_size=BATCH_SIZE, random_state=0)
-    trainer = new_training(gan, X)
-    phase, batches = trainer.begin(CONSISTENCY), iter(trainer.new_batches(10**6, 10**6))
-    return lambda: phase.step(next(batches))
+    trainer, batches = begun(gan, X, CONSISTENCY)
+    return lambda: trainer.phase.step(next(batches))
 
 
 def restarts_ratio(quick: bool) -> Row:
@@ -107,14 +115,14 @@ def restarts_ratio(quick: bool) -> Row:
     The game is played by the better half of the starts: of two by one, so that one fit is as fast
     as both can be.
     """
-    budget = {"warmup_iter": 20, "max_iter": 20} if quick else {}
+    budget = QUICK if quick else {}
     X = load_digits().data
 
     def fit(n_init: int, n_jobs: int) -> float:
         gan = BInfoGANTransformer(
             image_shape=(8, 8), n_init=n_init, n_jobs=n_jobs, random_state=0, **budget
         )
-        return timed(lambda: gan.fit(X))
+        return timed(gan.fit, X)
 
     fit(2, 2)  # starts joblib's processes, which then stay
     cases = {"one_fit": (1, 1), "two_in_a_row": (2, 1), "two_side_by_side": (2, 2)}
@@ -132,7 +140,7 @@ def restarts_ratio(quick: bool) -> Row:
 
 def arithmetic_floor(quick: bool) -> Row:
     """CPU seconds of a step over its operations at the rate of a large matrix product."""
-    X = load_mnist().X_train[:2000]
+    X = mnist(quick=True).X_train
     a = torch.rand(2048, 2048)
     rates, steps = [], {phase: Steps(Choice("default"), phase, X) for phase in (CONSISTENCY, GAME)}
     floors: Row = {}
@@ -142,7 +150,7 @@ def arithmetic_floor(quick: bool) -> Row:
         floors[f"{phase}_operations"] = counter.get_total_flops()
     times: dict[str, list[float]] = {phase: [] for phase in steps}
     for _ in range(1 if quick else 5):
-        rates += [2 * 2048**3 / timed(lambda: a @ a, time.process_time) for _ in range(5)]
+        rates += [2 * 2048**3 / timed(lambda: a @ a, clock=time.process_time) for _ in range(5)]
         for phase, run in steps.items():
             # As in a fit, one after another: the first finds the other phase's data in the caches.
             times[phase] += [run.seconds()[0] for _ in range(11)][1:]
@@ -162,6 +170,32 @@ MEASURES: dict[str, Callable[[bool], Row]] = {
     "restarts": restarts_ratio,
     "check_estimator": check_seconds,
 }
+
+
+LINES = {
+    ("transform", "ratio"): ("`transform` of 60 000 images over the encoder alone", "1.05"),
+    ("check_estimator", "seconds"): ("seconds of check_estimator", "90"),
+    ("rows", "ratio"): (
+        "dearest over cheapest step, 1 000 to 1 000 000 rows of a memory map",
+        "1.10",
+    ),
+    ("restarts", "ratio"): ("two restarts with n_jobs=2 over two in a row", "0.6"),
+    ("restarts", "least_ratio"): ("the same, if a second start cost no time at all", ""),
+    ("restarts", "ratio_to_two_fits"): ("two restarts with n_jobs=2 over two whole fits", ""),
+    ("restarts", "ratio_of_four"): ("four restarts with n_jobs=2 over four in a row", ""),
+    ("floor", "consistency_over_floor"): ("MNIST step over its arithmetic, consistency", "1.8"),
+    ("floor", "game_over_floor"): ("MNIST step over its arithmetic, game", "1.8"),
+}
+
+
+@reported("Scale", "scale", "benchmarks/scale.py")
+def section(content: Row) -> str:
+    measured = (
+        [name, asked, decimals(content[part][key])]
+        for (part, key), (name, asked) in LINES.items()
+        if key in content.get(part, {})
+    )
+    return table(["what", "at most", "measured"], measured)
 
 
 def main() -> None:

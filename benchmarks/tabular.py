@@ -11,7 +11,18 @@ import time
 from functools import partial
 
 import numpy as np
-from _report import QUICK, SEEDS, Row, parser, print_table, run
+from _shared import (
+    QUICK,
+    SEEDS,
+    Measure,
+    Row,
+    decimals,
+    groups_table,
+    parser,
+    print_table,
+    reported,
+    run,
+)
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine, make_blobs
 from sklearn.preprocessing import StandardScaler
@@ -63,6 +74,19 @@ def means(rows: list[Row]) -> list[Row]:
         worst = min(row["difference"] for row in of_table)
         averaged.append({"table": table, **mean, "worst_difference": worst})
     return averaged
+
+
+TABULAR = [
+    Measure("cluster_accuracy", "cluster accuracy"),
+    Measure("kmeans_accuracy", "the same of k-means with n_init=10"),
+    Measure("score", "score", "", decimals),
+    Measure("fit_seconds", "seconds for one fit", "", decimals, max),
+]
+
+
+@reported("Tables", "tabular", "benchmarks/tabular.py")
+def section(content: Row) -> str:
+    return groups_table("table", content["rows"], TABULAR)
 
 
 def main() -> None:

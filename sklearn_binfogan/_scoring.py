@@ -18,7 +18,7 @@ N_DRAWS = 512
 GENERATED = 256  # rows at a time
 
 # Starts of one configuration differ in what their categories mean, which consistency sees; in the
-# other two they differ by chance, more than in consistency: see benchmarks/mnist.py --score.
+# other two they differ by chance, more than in consistency: see benchmarks/mnist_score.py.
 SCORE_WEIGHTS = {"consistency": 4, "recovery": 1, "reconstruction": 1}
 
 

@@ -24,7 +24,7 @@ REPORT = """\
 
 @pytest.fixture
 def compat(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.syspath_prepend(ROOT / "checks")
     import compat
 
     return compat

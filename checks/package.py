@@ -1,6 +1,6 @@
 """Build, check and install the package; time the README's way from a clone to the first picture.
 
-    python benchmarks/package.py   # -> results/package.json
+    python checks/package.py   # -> benchmarks/results/package.json
 
 The sdist and the wheel are built and checked, and the quick start runs from the wheel in an empty
 environment, which takes what pip downloads: the dependencies at the versions of constraints.txt.
@@ -18,7 +18,9 @@ import time
 import venv
 from pathlib import Path
 
-from _report import RESULTS, ROOT, environment, write
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+from _shared import RESULTS, ROOT, Row, environment, reported, table, write
 
 QUICK_START = """
 from pathlib import Path
@@ -105,6 +107,12 @@ def to_the_first_picture(steps):
             raise SystemExit(f"{example} ended with {process.returncode}.")
         steps.note("README's first command: example, to its first picture", seen[0])
         steps.note("README's first command: example, to its end", time.perf_counter() - start)
+
+
+@reported("Package", "package", "checks/package.py")
+def section(content: Row) -> str:
+    steps = [[row["step"], f"{row['seconds']:.1f}"] for row in content["rows"]]
+    return table(["step", "seconds"], steps)
 
 
 def main():

@@ -1,6 +1,6 @@
 """Measure the import of the package beside that of what it needs, torch and scikit-learn.
 
-    python benchmarks/imports.py   # -> results/imports.json
+    python checks/imports.py   # -> benchmarks/results/imports.json
 
 Each import runs in a fresh interpreter, in turn; the first of each, which fills the disk's cache,
 does not count. The medians of CPU seconds are reported: wall time tells of the machine's load.
@@ -13,7 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from _report import environment, output_path, write
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+from _shared import Row, decimals, environment, output_path, reported, table, write
 
 NEEDED, PACKAGE = "import torch, sklearn", "import sklearn_binfogan"
 
@@ -35,6 +37,13 @@ def measure(n_runs):
             if i > 0:
                 taken.append(spent)
     return runs
+
+
+@reported("Import", "imports", "checks/imports.py")
+def section(content: Row) -> str:
+    seconds = [[f"`{name}`", decimals(taken)] for name, taken in content["median_seconds"].items()]
+    ratio = ["ratio, asked: at most 1.1", decimals(content["ratio"])]
+    return table(["import", "CPU seconds, median"], [*seconds, ratio])
 
 
 def main():

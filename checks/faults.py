@@ -1,6 +1,6 @@
 """What holds when things go wrong, counted: kills, damaged files, random inputs, memory.
 
-    python benchmarks/faults.py    # -> results/faults.json
+    python checks/faults.py    # -> benchmarks/results/faults.json
 
 The checks are those of the tests, run longer.
 """
@@ -13,25 +13,26 @@ import tempfile
 import time
 from pathlib import Path
 
-from _report import ROOT, Row, environment, output_path, parser, write
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
+from _shared import ROOT, Row, decimals, environment, output_path, parser, reported, table, write
+
+# Each measure imports its tests by itself: the results page needs none of them.
 sys.path.insert(0, str(ROOT / "tests"))
-
-import test_checkpoints
-import test_concurrency
-import test_fuzz
-import test_properties
-from hypothesis import given, settings
 
 
 def kills(folder: Path, n: int) -> Row:
     """Fits killed by SIGKILL at random moments, and those that went on to equal files."""
+    import test_checkpoints
+
     n_checkpoints, n_equal = test_checkpoints.killed_and_resumed(folder, n, seed=n)
     return {"kills": n, "with_a_checkpoint": n_checkpoints, "bit_equal": n_equal}
 
 
 def mutations(folder: Path, n: int) -> Row:
     """Damaged and forged files, by kind: refused, loaded, and anything else that happened."""
+    import test_fuzz
+
     test_fuzz.load(test_fuzz.GOLDEN)
     before = test_fuzz.peak_memory()
     by_kind, wrong = {}, []
@@ -47,6 +48,9 @@ def mutations(folder: Path, n: int) -> Row:
 
 def examples(folder: Path, n: int) -> Row:
     """Hypothesis examples run, and whether one of them failed; other ones than the tests' 30."""
+    import test_properties
+    from hypothesis import given, settings
+
     run = 0
 
     @settings(test_properties.LONG, max_examples=n)
@@ -66,6 +70,8 @@ def examples(folder: Path, n: int) -> Row:
 
 def growth(folder: Path, n: int) -> Row:
     """Anonymous memory, open files and child processes that fits leave behind."""
+    import test_concurrency
+
     memory, files, processes = test_concurrency.fit_many(n, folder)
     return {"fits": n, "megabytes": memory / 2**20, "files": files, "processes": processes}
 
@@ -74,6 +80,26 @@ def growth(folder: Path, n: int) -> Row:
 MEASURES = {"growth": growth, "mutations": mutations, "kills": kills, "examples": examples}
 DEFAULTS = {"growth": 50, "kills": 10, "mutations": 100_000, "examples": 500}
 QUICK = {"growth": 3, "kills": 1, "mutations": 50, "examples": 2}
+
+
+@reported("Faults", "faults", "checks/faults.py")
+def section(content: Row) -> str:
+    kills, growth, examples = content["kills"], content["growth"], content["examples"]
+    mutations = content["mutations"]
+    files = table(
+        ["damaged or forged", "files", "refused"],
+        ([k.replace("_", " "), v["files"], v["refused"]] for k, v in mutations["kinds"].items()),
+    )
+    lines = [
+        ["files that led to anything but a refusal or a model", len(mutations["faults"])],
+        ["fits killed at a random moment", kills["kills"]],
+        ["of these, ended after all with the same bits", kills["bit_equal"]],
+        ["random inputs and parameters", examples["examples"]],
+        ["first failure among these", examples["failure"] or "none"],
+        [f"megabytes that {growth['fits']} fits left behind", decimals(growth["megabytes"])],
+        ["open files and processes left", growth["files"] + growth["processes"]],
+    ]
+    return f"{table(['what', 'measured'], lines)}\n\n{files}"
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
 """What the tests gave with other versions of what the package stands on.
 
-.ci/compat lowest                                # runs the tests, and then this:
-python benchmarks/compat.py REPORT.xml lowest    # -> results/compat.json, docs/compatibility.md
+    .ci/compat lowest                            # runs the tests, and then this:
+    python checks/compat.py REPORT.xml lowest    # -> benchmarks/results/compat.json
+
+It also writes docs/compatibility.md.
 """
 
 from __future__ import annotations
@@ -11,14 +13,16 @@ import ast
 import json
 import platform
 import re
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from _report import RESULTS, ROOT, Row, environment, write
-from _tables import table
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+from _shared import RESULTS, ROOT, Row, environment, table, write
 
 RECORDS = RESULTS / "compat.json"
 PAGE = ROOT / "docs" / "compatibility.md"
