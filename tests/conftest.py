@@ -5,10 +5,10 @@ from dataclasses import fields, is_dataclass
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before scipy and scikit-learn are imported
 
-import numpy as np  # noqa: E402  # as said above
-from sklearn.datasets import load_digits, make_blobs  # noqa: E402
+import numpy as np  # as said above
+from sklearn.datasets import load_digits, make_blobs
 
-from sklearn_binfogan import BInfoGANTransformer  # noqa: E402
+from sklearn_binfogan import BInfoGANTransformer
 
 TABLE, CLASSES = make_blobs(60, centers=3, n_features=4, random_state=0)
 DIGITS, DIGIT_CLASSES = load_digits(return_X_y=True)

@@ -6,13 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from sklearn.datasets import make_blobs
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._checkpoints import Checkpoints
-from sklearn_binfogan._sharing import SHARING, OneProcess
-from sklearn_binfogan.distributed import _by_number, data_parallel
+from sklearn_binfogan.distributed import data_parallel
 
 X, _ = make_blobs(400, n_features=6, centers=3, random_state=0)
 N_PROCESSES, BATCH = 2, 32
@@ -115,20 +112,3 @@ def test_other_rows_in_another_process_are_refused(tmp_path):
 def test_without_torchrun():
     with pytest.raises(RuntimeError, match="torchrun"), data_parallel():
         pass
-
-
-def test_a_model_stays_on_its_processs_gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    assert [_by_number(name) for name in ("cuda", "cuda:0", "cpu")] == ["cuda:1", "cuda:0", "cpu"]
-
-
-def test_checkpoints_of_shared_fits_are_refused(tmp_path):
-    class Shared(OneProcess):
-        is_shared = True
-
-    before = SHARING.set(Shared())
-    try:
-        with pytest.raises(ValueError, match="checkpoint_dir=None"):
-            Checkpoints(tmp_path, 10).open([], X, None, "cpu")
-    finally:
-        SHARING.reset(before)

@@ -9,25 +9,17 @@ from typing import ClassVar
 import joblib
 import numpy as np
 import pytest
-import torch
+from conftest import CLASSES, TABLE
+from conftest import DIGITS as ALL_DIGITS
 from sklearn.base import clone
-from sklearn.datasets import load_digits, make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import Pipeline
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, ProgressBar
-from torch import nn
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise
-from sklearn_binfogan._architectures import Networks
-from sklearn_binfogan._base import fitted_model
-from sklearn_binfogan._checkpoints import Keeper, Start
-from sklearn_binfogan._driver import Job, train_start
-from sklearn_binfogan._networks import DenseGenerator, Discriminator, Encoder, dense_stack
-from sklearn_binfogan._phases import PHASES
 
-TABLE, CENTERS = make_blobs(60, centers=3, n_features=4, random_state=0)
-DIGITS = load_digits().data[:100]
+DIGITS = ALL_DIGITS[:100]
 WIDE = np.random.default_rng(0).random((40, 9 * 13))
 COLOUR = np.random.default_rng(0).random((40, 8 * 9 * 3))
 BUDGET = {"n_clusters": 3, "warmup_iter": 20, "max_iter": 20, "random_state": 0}
@@ -289,12 +281,12 @@ def test_a_second_fit_takes_other_data():
 
 
 def test_y_is_ignored():
-    one, other = fit(TABLE), BInfoGANTransformer(**BUDGET).fit(TABLE, CENTERS)
+    one, other = fit(TABLE), BInfoGANTransformer(**BUDGET).fit(TABLE, CLASSES)
 
     np.testing.assert_array_equal(one.transform(TABLE), other.transform(TABLE))
     np.testing.assert_array_equal(BInfoGANTransformer(**BUDGET).fit_predict(TABLE), one.labels_)
     np.testing.assert_array_equal(
-        BInfoGANTransformer(**BUDGET).fit_transform(TABLE, CENTERS), one.transform(TABLE)
+        BInfoGANTransformer(**BUDGET).fit_transform(TABLE, CLASSES), one.transform(TABLE)
     )
 
 
@@ -306,7 +298,7 @@ def test_pipeline():
         ]
     )
 
-    assert pipe.fit(TABLE, CENTERS).score(TABLE, CENTERS) > 0.8
+    assert pipe.fit(TABLE, CLASSES).score(TABLE, CLASSES) > 0.8
 
 
 def test_partial_fit_goes_through_both_phases():
@@ -554,62 +546,6 @@ def test_no_consistency_phase(kind):
     assert np.isfinite(estimator.transform(X)).all()
 
 
-class Linear:
-    """A user's own architecture."""
-
-    def build(self, spec, shape):
-        n_features = int(np.prod(shape))
-        encoder = Encoder(
-            spec, dense_stack([n_features, 6]), 6, dense_stack([n_features, 5]), 5, n_heads=2
-        )
-        generator = DenseGenerator(spec, (n_features,), (7,))
-        discriminator = Discriminator(nn.Identity(), n_features, spec.width, (4,), (5,))
-        return Networks(encoder, generator, discriminator)
-
-
-class LinearWithRecipe(Linear):
-    """One that also names its budget."""
-
-    def recipe(self, n_rows):
-        return {
-            "n_noise": 3,
-            "warmup_iter": 7,
-            "max_iter": 4,
-            "batch_size": 16,
-            "learning_rate": 1e-3,
-            "discriminator_learning_rate": 1e-3,
-            "consistency_weight": 1.0,
-            "cycle_weight": 0.1,
-            "adversarial_loss": "relativistic",
-        }
-
-
-def test_architecture_object():
-    estimator = fit(TABLE, architecture=Linear())
-
-    assert estimator.transform(TABLE).shape == (60, 5)
-    assert dump_pickle(estimator).predict(TABLE).tolist() == estimator.labels_.tolist()
-
-
-def test_architecture_object_with_a_recipe():
-    auto = BInfoGANTransformer(3, architecture=LinearWithRecipe(), include_noise=True).fit(TABLE)
-
-    assert auto.n_iter_ == 11
-    assert auto.transform(TABLE).shape == (60, 3 + 2 + 3)
-
-
-def test_mlp_on_images():
-    estimator = fit(DIGITS, image_shape=None, architecture="mlp")
-
-    assert estimator.sample(2, random_state=0)[0].shape == (2, 64)
-
-
-def test_mlp_flattens_images():
-    estimator = fit(DIGITS, image_shape=(8, 8), architecture="mlp")
-
-    assert estimator.inverse_transform(estimator.transform(DIGITS)).shape == DIGITS.shape
-
-
 @pytest.mark.parametrize(
     ("kind", "augmentation"),
     [
@@ -678,21 +614,6 @@ def test_only_the_better_half_of_the_starts_plays_the_game():
     assert CountPhases.ended == ["consistency"] * 5 + ["game"] * 3
 
 
-def test_a_start_that_went_on_later_equals_a_fit_without_a_break():
-    seeds = np.random.RandomState(0).randint(2**31 - 1, size=2)
-    several = fit(TABLE, n_init=2)
-
-    settings = [several._settings(TABLE, int(seed)) for seed in seeds]
-    job = Job(TABLE, None, "cpu")
-    alone = [train_start(job, Start(each), PHASES, Keeper()).trainer for each in settings]
-
-    weights = fitted_model(several).trainer.players.state_dict()
-    assert any(
-        all(torch.equal(value, weights[name]) for name, value in each.players.state_dict().items())
-        for each in alone
-    )
-
-
 @pytest.mark.parametrize("made", [{"n_init": 2}, {"n_init": 1}])
 def test_image_codes_do_not_depend_on_the_batch(made):
     """A model that was rebuilt from its state must be in evaluation mode, too."""
@@ -714,7 +635,7 @@ def test_tables_keep_their_units():
         assert np.corrcoef(X[:, column], rebuilt[:, column])[0, 1] > 0.7
     np.testing.assert_allclose(rebuilt.mean(axis=0), X.mean(axis=0), atol=X.std(axis=0).max())
     assert (np.abs(drawn.mean(axis=0) - X.mean(axis=0)) < X.std(axis=0)).all()
-    assert adjusted_rand_score(CENTERS, estimator.labels_) > 0.4
+    assert adjusted_rand_score(CLASSES, estimator.labels_) > 0.4
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (100, 355)])
