@@ -62,23 +62,22 @@ def attributes(trainer):
 
 
 @pytest.mark.parametrize(
-    "estimator",
+    ("estimator", "X"),
     [
-        tiny(cluster_prior="learned", verbose=1, callbacks=[EarlyStopping()]),
-        tiny(warmup_iter=0),
-        tiny(n_clusters=(3, 2), n_init=2),
-        tiny(image_shape=(2, 2), precision="bf16"),
-        BInfoGANClassifier(warmup_iter=60, max_iter=3, random_state=0),
+        (tiny(cluster_prior="learned", verbose=1, callbacks=[EarlyStopping()]), TABLE),
+        (tiny(warmup_iter=0), TABLE),
+        (tiny(n_clusters=(3, 2), n_init=2), TABLE),
+        (tiny(image_shape=(8, 8), precision="bf16"), DIGITS[:60]),
+        (BInfoGANClassifier(warmup_iter=60, max_iter=3, random_state=0), TABLE),
     ],
     ids=["learned prior", "no consistency phase", "starts", "images", "labels"],
 )
-@pytest.mark.filterwarnings("ignore:.*smaller than:UserWarning")
-def test_no_attribute_is_born_outside_init_and_none_is_deleted(estimator, tmp_path):
+def test_no_attribute_is_born_outside_init_and_none_is_deleted(estimator, X, tmp_path):
     watch = Watch()
     estimator.set_params(callbacks=[*(estimator.callbacks or []), watch])
     estimator.set_params(checkpoint_dir=tmp_path, checkpoint_every=1)
     labels = FEW if isinstance(estimator, BInfoGANClassifier) else None
-    trained = fitted_model(estimator.fit(TABLE, labels)).trainer
+    trained = fitted_model(estimator.fit(X, labels)).trainer
 
     born = attributes(Trainer(trained.settings))
     of_net = born.pop("net")
@@ -151,8 +150,12 @@ def test_a_large_but_finite_weight_is_no_fault():
 
 
 @pytest.mark.parametrize(("how", "mode"), [(True, None), ("reduce-overhead", "reduce-overhead")])
-@pytest.mark.parametrize("params", [{}, {"image_shape": (8, 8)}], ids=["table", "images"])
-def test_compiled_networks(params, how, mode, monkeypatch):
+@pytest.mark.parametrize(
+    ("X", "params"),
+    [(TABLE, {}), (DIGITS[:60], {"image_shape": (8, 8)})],
+    ids=["table", "images"],
+)
+def test_compiled_networks(X, params, how, mode, monkeypatch):
     compiled = []
     modes = set()
 
@@ -162,7 +165,7 @@ def test_compiled_networks(params, how, mode, monkeypatch):
         return run
 
     monkeypatch.setattr(torch, "compile", compile_function)
-    gan = tiny(compile=how, **params).fit(DIGITS[:60])
+    gan = tiny(compile=how, **params).fit(X)
     assert modes == {mode}
     players = fitted_model(gan).trainer.players
     encoder = players.encoder
