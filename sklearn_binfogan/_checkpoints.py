@@ -25,7 +25,7 @@ from ._portable import (
 from ._rows import Source
 from ._settings import Settings
 from ._sharing import SHARING
-from ._state import TrainingState
+from ._state import Progress, TrainingState
 from ._supervision import Labels
 from ._trainer import Trainer
 from ._upgrades import FORMAT_VERSION
@@ -234,6 +234,30 @@ class FileKeeper(Keeper):
             error.add_note(f"{self.path} could not be written; the checkpoint before it is whole.")
             raise
         self.written_at = n_steps
+
+
+def checked_progress(trainer: Trainer, state: TrainingState) -> Progress:
+    """Give where a state stands; raise ValueError unless a training can go on from there."""
+    progress = state.progress
+    assert progress is not None
+    assert trainer.rows is not None
+    rows = np.sort(trainer.rows.train_index.cpu().numpy())
+    if not np.array_equal(np.sort(progress.order), rows):
+        raise ValueError("The checkpoint deals out other rows than those to train on.")
+    if len(state.rng) != len(trainer.common.rng.get_state()):
+        raise ValueError("The checkpoint holds the random state of another kind of device.")
+    if progress.assignment is not None:
+        _check_assignment(trainer, progress.assignment)
+    return progress
+
+
+def _check_assignment(trainer: Trainer, assignment: np.ndarray) -> None:
+    supervision, spec = trainer.common.supervision, trainer.settings.spec
+    n_classes = 0 if supervision is None else supervision.labels.n_classes
+    fits = assignment.shape == (trainer.players.encoder.n_heads, n_classes)
+    fits = fits and assignment.min() >= 0 and assignment.max() < spec.categories[0]
+    if not fits or any(len(set(row)) < n_classes for row in assignment.tolist()):
+        raise ValueError("The checkpoint assigns its categories to other classes.")
 
 
 def encoded(state: TrainingState) -> tuple[dict[str, Any], Arrays]:

@@ -66,7 +66,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         presets train the paper's objective, with its rates and numbers of steps; the codes stay
         those of `n_clusters` and `n_continuous`.
     mi_weight : float, default=1.0
-        lambda of the paper, at least 0.
+        lambda of the paper, at least 0. It weighs the mutual information of codes and rows wherever
+        that is estimated: L_I of generated rows (paper, section 2), and I(c; x) = H(mean q) - H(q)
+        of real rows in the consistency phase. With 0 codes mean nothing.
     consistency_weight : float or "auto", default="auto"
         Above 0, the categories are first trained to agree on x and T(x), and kept in the game;
         0 is the paper's own objective, without that phase. "auto" is 1. The value weighs the

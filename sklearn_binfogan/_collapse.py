@@ -40,6 +40,8 @@ class Evidence:
         q(c | x) and q(c | T x) of the rows.
     drawn, found : ndarray of shape (m, width)
         Codes of the samples, and what E reads from the samples.
+    mi_weight : float
+        lambda.
     discriminator_loss : float
         Of the last steps of the game, relative to that of guessing; NaN if there was no game.
     """
@@ -53,11 +55,17 @@ class Evidence:
     augmented_posterior: np.ndarray
     drawn: np.ndarray
     found: np.ndarray
+    mi_weight: float
     discriminator_loss: float
 
 
 def findings(evidence: Evidence) -> list[str]:
     """Every sign of collapse, a sentence each; empty if there is none."""
+    if evidence.mi_weight == 0:
+        return [
+            "mi_weight=0 asks for no information between codes and rows, so that categories and "
+            "continuous codes mean nothing: use a value above 0, such as 1."
+        ]
     found = [*_empty_categories(evidence), *_dead_categories(evidence)]
     found += _merged_categories(evidence)
     found += _codes_alike(evidence)

@@ -40,8 +40,14 @@ class Consistency:
     def __init__(self, settings: Settings, rng: torch.Generator) -> None:
         self.settings, self.spec, self.recipe = settings, settings.spec, settings.recipe
         self.rng = rng
-        learned, recipe = self.recipe.cluster_prior == "learned", self.recipe
-        self.balance_weight = recipe.learned_balance_weight if learned else recipe.balance_weight
+        recipe = self.recipe
+        learned = recipe.cluster_prior == "learned"
+        # Both terms are I(c; x) = H(mean q) - H(q) of real rows, which lambda weighs.
+        self.confidence_weight = recipe.mi_weight * recipe.confidence_weight
+        self.balance_weight = recipe.mi_weight * (
+            recipe.learned_balance_weight if learned else recipe.balance_weight
+        )
+        self.merged_balance_weight = recipe.mi_weight * recipe.merged_balance_weight
         self.balance: Tensor | None = None
 
     def loss(
@@ -71,9 +77,7 @@ class Consistency:
         both = torch.cat([features, augmented])
         logits, augmented_logits = encoder.sub_head_logits(both).chunk(2, dim=1)
         terms = self._terms(logits, augmented_logits)
-        loss = sum(
-            (t.agreement + self.recipe.confidence_weight * t.uncertainty).sum() for t in terms
-        )
+        loss = sum((t.agreement + self.confidence_weight * t.uncertainty).sum() for t in terms)
         loss = loss + self._imbalance(torch.cat([t.mean for t in terms], dim=1), step, slack)
         loss = loss + losses.code_overlap(self.spec, logits).sum()
         return loss + self._overclustering_loss(encoder, both)
@@ -88,8 +92,8 @@ class Consistency:
         if not encoder.n_overclustering_heads:
             return both.new_zeros(())
         fine = losses.consistency_terms(*encoder.overclustering_logits(both).chunk(2, dim=1))
-        loss = (fine.agreement + self.recipe.confidence_weight * fine.uncertainty).sum()
-        return loss + losses.imbalance(fine.mean, 0.0).sum()
+        loss = (fine.agreement + self.confidence_weight * fine.uncertainty).sum()
+        return loss + self.recipe.mi_weight * losses.imbalance(fine.mean, 0.0).sum()
 
     def _imbalance(self, mean: Tensor, step: int, first_slack: float) -> Tensor:
         """Balance of each code's categories: of the batch at first, of a running mean later.
@@ -144,7 +148,7 @@ class Consistency:
         for _ in range(self.recipe.head_draws):
             augmented = _sub_head_logits(encoder, self._augmented(blocks))
             for terms in self._terms(logits, augmented):
-                loss = loss + terms.agreement + self.recipe.confidence_weight * terms.uncertainty
+                loss = loss + terms.agreement + self.confidence_weight * terms.uncertainty
                 loss = loss - self.balance_weight * losses.entropy(terms.mean)
         return loss / self.recipe.head_draws + self._disagreement_of_neighbours(blocks, logits)
 
@@ -170,8 +174,15 @@ class Consistency:
         groups = torch.stack([group_cells(*pair, self.spec.n_categorical) for pair in pairs])
         q, q_augmented = cells @ groups, augmented @ groups
         terms = losses.consistency_terms(q.clamp_min(TINY).log(), q_augmented.clamp_min(TINY).log())
-        loss = terms.agreement + self.recipe.confidence_weight * terms.uncertainty
-        return q[(loss - self.recipe.merged_balance_weight * losses.entropy(terms.mean)).argmin()]
+        loss = terms.agreement + self.confidence_weight * terms.uncertainty
+        return q[
+            (
+                loss
+                - self.recipe.mi_weight
+                * self.recipe.merged_balance_weight
+                * losses.entropy(terms.mean)
+            ).argmin()
+        ]
 
     def _augmented(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
         return (self.settings.augment(x, self.rng) for x in blocks)

@@ -8,7 +8,7 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from ._checkpoints import Checkpoints, Keeper, Start
+from ._checkpoints import Checkpoints, Keeper, Start, checked_progress
 from ._phases import CONSISTENCY, GAME, PHASES
 from ._rows import Source
 from ._settings import Settings
@@ -88,7 +88,7 @@ def train_start(
         budget = {phase: trainer.phases[phase].budget for phase in phases}
         begun = None
         if unfinished is not None:
-            begun = trainer.check_progress(unfinished)
+            begun = checked_progress(trainer, unfinished)
             budget = {name: n for name, n in budget.items() if name not in _before(begun.phase)}
             budget[begun.phase] -= trainer.steps[begun.phase]
         trainer.train(budget, keeper.keep, begun)

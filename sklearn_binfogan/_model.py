@@ -226,6 +226,7 @@ class FittedModel:
             np.concatenate(list(self._encoded([augmented], Encoder.posterior))),
             drawn,
             np.concatenate(list(self._encoded([torch.from_numpy(samples)]))),
+            self.settings.recipe.mi_weight,
             self._relative_discriminator_loss(),
         )
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import PassthroughScoring
+from skorch.history import History
 from torch import Tensor, nn
 
 from ._phases import Phase
@@ -140,6 +141,16 @@ class AdversarialNet(NeuralNet):
         except KeyboardInterrupt:
             self.stopped = True
             raise
+
+
+def go_on_from(net: AdversarialNet, history: list[dict[str, Any]]) -> None:
+    """Take over a history, and go on comparing losses with the best of it."""
+    net.history_ = History(history)
+    ours = {name for name, _ in net._default_callbacks}
+    for name, callback in net.callbacks_:
+        if name in ours and callback.lower_is_better:
+            seen = [epoch[name] for epoch in net.history if name in epoch]
+            callback.best_score_ = min(seen, default=math.inf)
 
 
 def require_finite_weights(players: nn.Module, now: str) -> None:

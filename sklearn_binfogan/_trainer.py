@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from skorch.callbacks import Callback
-from skorch.history import History
 from torch import Tensor
 
 from ._arrays import as_tensor
 from ._codes import Prior
-from ._net import AdversarialNet, divergence
+from ._net import AdversarialNet, divergence, go_on_from
 from ._networks import AdditiveNoise
 from ._phases import CONSISTENCY, GAME, Common, ConsistencyPhase, GamePhase, Phase
 from ._players import Players
@@ -337,38 +335,7 @@ class Trainer:
         if state.progress is not None:
             self.phase = self.phases[state.progress.phase]
         self.common.prior = state.prior
-        self.net.history_ = History(state.history)
-        self._remember_best()
-
-    def _remember_best(self) -> None:
-        """Go on comparing losses with the best of the restored history."""
-        ours = {name for name, _ in self.net._default_callbacks}
-        for name, callback in self.net.callbacks_:
-            if name in ours and callback.lower_is_better:
-                seen = [epoch[name] for epoch in self.net.history if name in epoch]
-                callback.best_score_ = min(seen, default=math.inf)
-
-    def check_progress(self, state: TrainingState) -> Progress:
-        """Raise ValueError unless this training can go on from a state with the same rows."""
-        progress = state.progress
-        assert progress is not None
-        assert self.rows is not None
-        rows = np.sort(self.rows.train_index.cpu().numpy())
-        if not np.array_equal(np.sort(progress.order), rows):
-            raise ValueError("The checkpoint deals out other rows than those to train on.")
-        if len(state.rng) != len(self.common.rng.get_state()):
-            raise ValueError("The checkpoint holds the random state of another kind of device.")
-        if progress.assignment is not None:
-            self._check_assignment(progress.assignment)
-        return progress
-
-    def _check_assignment(self, assignment: np.ndarray) -> None:
-        supervision, spec = self.common.supervision, self.settings.spec
-        n_classes = 0 if supervision is None else supervision.labels.n_classes
-        fits = assignment.shape == (self.players.encoder.n_heads, n_classes)
-        fits = fits and assignment.min() >= 0 and assignment.max() < spec.categories[0]
-        if not fits or any(len(set(row)) < n_classes for row in assignment.tolist()):
-            raise ValueError("The checkpoint binds its categories to other classes.")
+        go_on_from(self.net, state.history)
 
 
 class _AfterEpoch(Callback):

@@ -56,7 +56,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         presets train the paper's objective, with its rates and numbers of steps; the codes stay
         those of `n_clusters` and `n_continuous`.
     mi_weight : float, default=1.0
-        lambda of the paper, at least 0.
+        lambda of the paper, at least 0. It weighs the mutual information of codes and rows wherever
+        that is estimated: L_I of generated rows (paper, section 2), and I(c; x) = H(mean q) - H(q)
+        of real rows in the consistency phase. With 0 codes mean nothing.
     consistency_weight : float or "auto", default="auto"
         Above 0, the categories are first trained to agree on x and T(x), and kept in the game;
         0 is the paper's own objective, without that phase. "auto" is 1. The value weighs the
@@ -371,7 +373,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         -------
         score : float
         """
-        return self._model.evaluate(subsample(self._checked(X), MAX_SCORED))["score"]
+        rows = subsample(self._checked(X), MAX_SCORED)
+        return self._model.evaluate(rows)["score"]
 
     def _chosen_clusters(self, cluster: Any) -> Sequence[int | None]:
         categories = self._model.spec.categories

@@ -31,6 +31,7 @@ def sound(**changes):
         "augmented_posterior": np.eye(4)[labels],
         "drawn": codes,
         "found": codes,
+        "mi_weight": 1.0,
         "discriminator_loss": 0.8,
     }
     merged = {**kept, **changes}
@@ -50,6 +51,10 @@ def one_finding(evidence):
 
 def test_nothing_wrong():
     assert findings(sound()) == []
+
+
+def test_no_information_is_the_one_finding():
+    assert "mi_weight=0" in one_finding(sound(mi_weight=0.0, sizes=[[N, 0, 0, 0]]))
 
 
 def test_dead_category():
@@ -197,7 +202,7 @@ X, _ = make_blobs(300, centers=3, random_state=0)
 
 def test_fit_warns_in_the_users_line():
     gan = BInfoGANTransformer(3, mi_weight=0, random_state=0, warmup_iter=50, max_iter=10)
-    with pytest.warns(ConvergenceWarning, match="The generator ignores") as caught:
+    with pytest.warns(ConvergenceWarning, match="mi_weight=0") as caught:
         gan.fit(X)
     assert caught[0].filename == __file__
     assert all(line in str(caught[0].message) for line in gan.diagnostics_["findings"])
