@@ -651,7 +651,6 @@ def model_of_far_values():
 
 FAR_EDITS = {
     "one row of limits": array_setting("settings.layout.limits", np.zeros((3, 4))),
-    "limits that fall": array_setting("settings.layout.limits", [[1.0] * 4, [0.0] * 4]),
     "stand-in's dtype": array_setting("settings.layout.stand_in", np.zeros((2, 4), np.float32)),
     "no stand-in": in_settings("layout Layout", "stand_in", None),
 }

@@ -30,10 +30,12 @@ def modules_of_ours():
 @pytest.fixture
 def package_beside_an_older_scikit_learn(monkeypatch):
     """A module that is not there is how the package sees scikit-learn before 1.9."""
-    monkeypatch.setitem(sys.modules, "sklearn.callback", None)
     for name in modules_of_ours():
         monkeypatch.delitem(sys.modules, name)
-    yield importlib.import_module("sklearn_binfogan")
+    with monkeypatch.context() as patched:  # not for scikit-learn's own modules, imported later
+        patched.setitem(sys.modules, "sklearn.callback", None)
+        package = importlib.import_module("sklearn_binfogan")
+    yield package
     for name in modules_of_ours():
         del sys.modules[name]
 
