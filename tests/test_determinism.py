@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn_binfogan import BInfoGANTransformer
 
 IMAGES = DIGITS[:150]
-BUDGET = {"n_clusters": 3, "warmup_iter": 20, "max_iter": 20}
+BUDGET = {"n_clusters": 3, "warmup_iter": 6, "max_iter": 6}
 KINDS = [
     pytest.param(TABLE, {}, id="table"),
     pytest.param(IMAGES, {"image_shape": (8, 8)}, id="images"),

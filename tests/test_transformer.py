@@ -22,7 +22,7 @@ from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise
 DIGITS = ALL_DIGITS[:100]
 WIDE = np.random.default_rng(0).random((40, 9 * 13))
 COLOUR = np.random.default_rng(0).random((40, 8 * 9 * 3))
-BUDGET = {"n_clusters": 3, "warmup_iter": 20, "max_iter": 20, "random_state": 0}
+BUDGET = {"n_clusters": 3, "warmup_iter": 4, "max_iter": 4, "random_state": 0}
 DATA = {
     "table": (TABLE, {}),
     "digits": (DIGITS, {"image_shape": (8, 8)}),
@@ -121,7 +121,7 @@ def check_everything(X, estimator):
     assert 0 <= estimator.score(X) <= 1
     assert isinstance(estimator.score(X), float)
     assert estimator.n_features_in_ == X.shape[1]
-    assert estimator.n_iter_ == 40
+    assert estimator.n_iter_ == 8
 
 
 def check_decoding(X, estimator, codes, full):
@@ -277,7 +277,7 @@ def test_a_second_fit_takes_other_data():
 
     assert estimator.transform(DIGITS).shape == (100, 4)
     assert estimator.n_features_in_ == 64
-    assert estimator.n_iter_ == 40
+    assert estimator.n_iter_ == 8
 
 
 def test_y_is_ignored():
@@ -450,7 +450,7 @@ def test_named_callbacks():
 
     fit(TABLE, callbacks=[("counter", counter)])
 
-    assert counter.events.count("step") == 40
+    assert counter.events.count("step") == 8
 
 
 def test_early_stopping():
@@ -478,20 +478,20 @@ def test_checkpoint(tmp_path, load_best):
 def test_progress_bar_of_skorch(capsys):
     estimator = fit(TABLE, callbacks=[ProgressBar(detect_notebook=False)])
 
-    assert estimator.n_iter_ == 40
-    # 20 steps and one batch to judge by; a short epoch may end before tqdm draws again.
-    assert "0/21 [" in "".join(capsys.readouterr())
+    assert estimator.n_iter_ == 8
+    # 4 steps and one batch to judge by; a short epoch may end before tqdm draws again.
+    assert "0/5 [" in "".join(capsys.readouterr())
 
 
 def test_verbose_shows_a_bar(capsys):
     fit(TABLE, verbose=1)
 
     shown = "".join(capsys.readouterr())
-    assert "40/40" in shown
+    assert "8/8" in shown
     assert "game" in shown
 
 
-@pytest.mark.parametrize(("n_init", "end"), [(1, "40/40"), (2, "20/20")])
+@pytest.mark.parametrize(("n_init", "end"), [(1, "8/8"), (2, "4/4")])
 def test_verbose_with_restarts(capsys, n_init, end):
     """One bar over both phases; with several starts one per phase, as not all go on."""
     fit(TABLE, verbose=1, n_init=n_init)
@@ -530,7 +530,7 @@ def test_generator_scores_after_its_start():
 def test_no_game():
     estimator = fit(TABLE, max_iter=0)
 
-    assert estimator.n_iter_ == 20
+    assert estimator.n_iter_ == 4
     assert {e["phase"] for e in estimator.history_} == {"consistency"}
     assert np.isfinite(estimator.sample(3, random_state=0)[0]).all()
 
@@ -541,7 +541,7 @@ def test_no_consistency_phase(kind):
 
     estimator = fit(X, **params, warmup_iter=0)
 
-    assert estimator.n_iter_ == 20
+    assert estimator.n_iter_ == 4
     assert {e["phase"] for e in estimator.history_} == {"game"}
     assert np.isfinite(estimator.transform(X)).all()
 
@@ -593,7 +593,7 @@ def test_restarts_keep_the_best():
 
     several = fit(TABLE, n_init=3)
 
-    assert several.n_iter_ == 40
+    assert several.n_iter_ == 8
     assert several.score(TABLE) >= fit(TABLE).score(TABLE) - 0.05
 
 
