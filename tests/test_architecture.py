@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
+
 PACKAGE = "sklearn_binfogan"
 FOLDER = Path(__file__).resolve().parents[1] / PACKAGE
 
@@ -297,3 +299,64 @@ def test_displays_use_no_private_name_of_an_estimator():
 )
 def test_private_uses(source, expected):
     assert private_uses(source) == expected
+
+
+TESTS = Path(__file__).parent
+SHOWN_IN_NOTEBOOKS = {"_repr_html_"}  # a name of IPython's
+# Tests of what users can't see; the others call what users call.
+OF_THE_INSIDE = {
+    "test_checkpoints",
+    "test_collapse",
+    "test_datasets",
+    "test_fuzz",
+    "test_losses",
+    "test_networks",
+    "test_paper",
+    "test_persistence",
+    "test_training",
+    "test_units",
+}
+
+
+def private_imports(source: str) -> set[str]:
+    """Return the private modules and names of the package that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {
+        name
+        for name in found
+        if name.split(".")[0] == PACKAGE
+        and any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
+    }
+
+
+def test_tests_of_behaviour_use_no_private_name():
+    estimators = (BInfoGANTransformer, BInfoGANClassifier)
+    private = {"_model", *(name for kind in estimators for name in dir(kind))}
+    found = {}
+    for path in sorted(TESTS.glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        used = private_imports(source) | (private_uses(source) & private - SHOWN_IN_NOTEBOOKS)
+        if used and path.stem not in OF_THE_INSIDE:
+            found[path.name] = used
+
+    assert not found, f"use public names here, or a file of OF_THE_INSIDE: {found}"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from sklearn_binfogan._codes import CodeSpec", {"sklearn_binfogan._codes.CodeSpec"}),
+        ("from sklearn_binfogan import _losses", {"sklearn_binfogan._losses"}),
+        ("from sklearn_binfogan.datasets import _svhn", {"sklearn_binfogan.datasets._svhn"}),
+        ("import sklearn_binfogan._trainer as t", {"sklearn_binfogan._trainer"}),
+        ("from sklearn_binfogan import load, __version__", set()),
+        ("from sklearn.utils import _param_validation", set()),
+    ],
+)
+def test_private_imports(source, expected):
+    assert private_imports(source) == expected

@@ -1,15 +1,18 @@
 """Bad input: a clear error before any training, and nothing changed."""
 
+import pickle
+from functools import cache
+
 import numpy as np
 import pytest
 import scipy.sparse
-from sklearn.datasets import load_digits, make_blobs
+from conftest import DIGITS
+from conftest import TABLE as X
 from sklearn.exceptions import NotFittedError
 
 from sklearn_binfogan import BInfoGANTransformer
 
-X = make_blobs(60, centers=3, n_features=4, random_state=0)[0]
-IMAGES = load_digits().data[:60]
+IMAGES = DIGITS[:60]
 BUDGET = {"n_clusters": 3, "warmup_iter": 20, "max_iter": 20, "random_state": 0}
 
 
@@ -19,9 +22,19 @@ def with_value(value):
     return bad
 
 
+@cache
+def stored(n_clusters):
+    return pickle.dumps(BInfoGANTransformer(**{**BUDGET, "n_clusters": n_clusters}).fit(X))
+
+
+def fitted_anew(n_clusters=3):
+    """Return a fitted model that a test may change; it is trained once."""
+    return pickle.loads(stored(n_clusters))
+
+
 @pytest.fixture(scope="module")
 def fitted():
-    return BInfoGANTransformer(**BUDGET).fit(X)
+    return fitted_anew()
 
 
 def assert_fails_and_changes_nothing(params, data, error, message, method="fit"):
@@ -34,7 +47,7 @@ def assert_fails_and_changes_nothing(params, data, error, message, method="fit")
     with pytest.raises(NotFittedError):
         fresh.predict(X)
 
-    used = BInfoGANTransformer(**BUDGET).fit(X)
+    used = fitted_anew()
     names, codes, samples = set(vars(used)), used.transform(X), used.sample(5, random_state=0)[0]
     used.set_params(**params)
     with pytest.raises(error, match=message):
@@ -214,7 +227,7 @@ def test_sample_of_a_cluster_that_does_not_exist(fitted, cluster):
 
 @pytest.mark.parametrize("cluster", [0, (0,), (0, 3), (None, -1), (0, 1, 2), "01"])
 def test_sample_of_a_cluster_that_does_not_exist_in_several_codes(cluster):
-    estimator = BInfoGANTransformer(**{**BUDGET, "n_clusters": (2, 3)}).fit(X)
+    estimator = fitted_anew((2, 3))
 
     with pytest.raises(ValueError, match="0 to 1, 0 to 2"):
         estimator.sample(2, cluster=cluster)

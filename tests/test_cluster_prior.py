@@ -4,13 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 from sklearn.datasets import load_digits, make_blobs
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan import _losses as losses
-from sklearn_binfogan._codes import CodeSpec
-from sklearn_binfogan._consistency import group_cells, linear_head
 from sklearn_binfogan.metrics import cluster_accuracy
 
 SIZES = [400, 100, 40]
@@ -111,56 +107,6 @@ def test_bad_prior(prior):
 def test_unknown_name():
     with pytest.raises(ValueError, match="cluster_prior"):
         BInfoGANTransformer(3, cluster_prior="even").fit(X)
-
-
-def test_draws_follow_a_prior():
-    spec, rng = CodeSpec((3,), 1, 0), torch.Generator().manual_seed(0)
-    codes = spec.draw(5000, rng, ((0.6, 0.3, 0.1),))
-    np.testing.assert_allclose(codes[:, :3].mean(dim=0), [0.6, 0.3, 0.1], atol=0.02)
-
-
-def test_imbalance_is_the_divergence_from_the_prior_by_size():
-    prior = torch.tensor([0.5, 0.3, 0.2])
-    mean = torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])
-    expected = 0.8 * np.log(0.8 / 0.5) + 0.1 * np.log(0.1 / 0.3) + 0.1 * np.log(0.1 / 0.2)
-    np.testing.assert_allclose(losses.imbalance(mean, 0.0, prior), [0, expected], atol=1e-6)
-    np.testing.assert_allclose(losses.imbalance(mean, 0.1, prior), [0, expected - 0.1], atol=1e-6)
-
-
-def posteriors(cells, n_cells):
-    return torch.nn.functional.one_hot(torch.tensor(cells), n_cells).float()
-
-
-def test_cells_that_rows_move_between_form_a_group():
-    # Cells 0 and 3 exchange rows, and so do 1 and 2; cell 4 keeps its own.
-    cells = posteriors([0, 3, 0, 3, 1, 2, 2, 4], 5)
-    moved = posteriors([3, 0, 0, 3, 2, 1, 2, 4], 5)
-    groups = group_cells(cells, moved, 3)
-    assert groups.sum(dim=1).tolist() == [1] * 5
-    members = [set(np.flatnonzero(column)) for column in groups.T.numpy()]
-    assert sorted(map(sorted, members)) == [[0, 3], [1, 2], [4]]
-
-
-@pytest.mark.parametrize("n_groups", [1, 4])
-def test_cells_without_rows_are_grouped_too(n_groups):
-    groups = group_cells(posteriors([0, 0, 1], 4), posteriors([0, 0, 1], 4), n_groups)
-    assert groups.shape == (4, n_groups)
-    assert groups.sum(dim=0).min() >= 1
-
-
-def test_linear_head_gives_the_posterior_back():
-    rng = torch.Generator().manual_seed(0)
-    features = torch.randn((500, 6), generator=rng)
-    posterior = (features @ torch.randn((6, 3), generator=rng)).softmax(dim=1)
-    weight, bias = linear_head(features, posterior)
-    found = torch.nn.functional.linear(features, weight, bias).softmax(dim=1)
-    torch.testing.assert_close(found, posterior, atol=0.02, rtol=0)
-
-
-def test_linear_head_for_one_category():
-    weight, bias = linear_head(torch.randn(10, 4), torch.ones(10, 1))
-    assert weight.shape == (1, 4)
-    assert bias.shape == (1,)
 
 
 def test_sizes_of_image_clusters_are_learned():

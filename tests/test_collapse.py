@@ -177,6 +177,26 @@ def test_several_codes_are_named():
     assert "Category 1 of code 1 holds no row" in one_finding(evidence)
 
 
+@pytest.mark.parametrize(("alike", "n_findings"), [(True, 1), (False, 0)])
+def test_codes_that_say_the_same_are_found(alike, n_findings):
+    spec, base = CodeSpec((4, 4), 0, 0), np.repeat(np.arange(4), N // 4)
+    labels = np.column_stack([base, (base + 1) % 4 if alike else np.arange(N) % 4])
+    codes = np.hstack([np.eye(4)[column] for column in labels.T])
+    found = findings(
+        sound(
+            spec=spec,
+            prior=[np.full(4, 0.25)] * 2,
+            posterior=codes,
+            augmented_posterior=codes,
+            drawn=codes,
+            found=codes,
+        )
+    )
+
+    assert len(found) == n_findings
+    assert all("Codes 0 and 1 say much the same: they share 100%" in text for text in found)
+
+
 X, _ = make_blobs(300, centers=3, random_state=0)
 
 

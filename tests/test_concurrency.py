@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import torch
 from sklearn.datasets import make_blobs
 
 from sklearn_binfogan import BInfoGANTransformer, load, save
-from sklearn_binfogan._threads import seeded
 
 STATUS = Path("/proc/self/status")
 TABLE, _ = make_blobs(60, centers=3, n_features=4, random_state=0)
@@ -68,23 +66,6 @@ def test_the_thread_count_survives_threads(model):
             assert pool.submit(torch.get_num_threads).result() == of_new_threads
     finally:
         torch.set_num_threads(before)
-
-
-def test_networks_of_threads_begin_as_their_seeds_say():
-    """Building them draws from a generator that all threads share."""
-
-    def first_draws(seed):
-        with seeded(seed):
-            draws = []
-            for _ in range(5):
-                draws.append(torch.rand(1).item())
-                time.sleep(0.001)  # lets other threads in
-        return draws
-
-    serial = [first_draws(seed) for seed in range(8)]
-
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(first_draws, range(8))) == serial
 
 
 def test_fits_in_threads_give_the_serial_results():

@@ -31,7 +31,7 @@ class Diary(Callback):
 
 
 def model(**parameters):
-    budget = {"warmup_iter": 20, "max_iter": 20, "random_state": 0}
+    budget = {"warmup_iter": 5, "max_iter": 5, "random_state": 0}
     return BInfoGANTransformer(3, **{**budget, **parameters})
 
 

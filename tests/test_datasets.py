@@ -9,8 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_sample_images
+from sklearn.utils import Bunch
 
-from sklearn_binfogan.datasets import _mnist, load_mnist
+from sklearn_binfogan.datasets import (
+    _mnist,
+    _photos,
+    load_mnist,
+    make_mnist_on_photos,
+    make_shapes,
+)
+from sklearn_binfogan.datasets._shapes import _render
 
 VARIABLE = "SKLEARN_BINFOGAN_DATA"
 NAMES = {
@@ -273,3 +282,215 @@ def test_real_data():
     np.testing.assert_array_equal(
         np.bincount(mnist.y_test), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     )
+
+
+# -- MNIST on photographs --------------------------------------------------------------------------
+
+INK = np.zeros((20, 784), np.uint8)
+INK.reshape(-1, 28, 28)[:, 10:18, 10:18] = 255
+DIGITS = np.arange(20) % 10
+
+
+@pytest.fixture
+def squares(monkeypatch):
+    """Stand-ins for MNIST: each digit is a square."""
+    pytest.importorskip("PIL", reason="Pillow is an optional dependency")
+    mnist = Bunch(
+        X_train=INK, y_train=DIGITS, X_test=INK[:5], y_test=DIGITS[:5], image_shape=(28, 28)
+    )
+    monkeypatch.setattr(_photos, "load_mnist", lambda data_dir: mnist)
+
+
+def test_digits_are_subtracted_from_patches(squares):
+    photos = make_mnist_on_photos(random_state=0)
+    assert photos.factor_names == ["digit", "photo", "top", "left", "contrast", "colour"]
+    np.testing.assert_array_equal(np.sort(photos.y), np.sort(DIGITS))
+    np.testing.assert_array_equal(photos.factors[:, 0], photos.y)
+    tints = {0: (1, 1, 1), 1: (1, 1 / 3, 1 / 3), 4: (1, 1, 1 / 3)}
+    images = load_sample_images().images
+    checked = set()
+    for row, factors in zip(photos.X.reshape(-1, 32, 32, 3), photos.factors, strict=True):
+        _, photo, top, left = factors[:4].astype(int)
+        patch = images[photo][top : top + 32, left : left + 32].astype(float)
+        inside = np.zeros((32, 32), bool)
+        inside[12:20, 12:20] = True
+        np.testing.assert_array_equal(row[~inside], patch[~inside])
+        if int(factors[5]) in tints:
+            expected = np.abs(patch - 255 * factors[4] * np.array(tints[int(factors[5])]))
+            np.testing.assert_allclose(row[inside], expected[inside], atol=0.51)
+            checked.add(int(factors[5]))
+    assert checked
+
+
+def test_factors_cover_their_ranges():
+    photos = [np.zeros((40, 50, 3), np.uint8), np.zeros((33, 32, 3), np.uint8)]
+    rng = np.random.RandomState(0)
+    factors = _photos._draw_factors(np.zeros(5000, int), photos, (0.5, 0.75), rng)
+    first = factors[factors[:, 1] == 0]
+    assert (set(first[:, 2]), set(first[:, 3])) == (set(range(9)), set(range(19)))
+    second = factors[factors[:, 1] == 1]
+    assert (set(second[:, 2]), set(second[:, 3])) == ({0, 1}, {0})
+    assert 0.5 <= factors[:, 4].min() < 0.51 < 0.74 < factors[:, 4].max() <= 0.75
+    assert set(factors[:, 5]) == set(range(7))
+
+
+def test_photos_are_reproducible_and_of_different_digits(squares):
+    first, again, other = (make_mnist_on_photos(10, random_state=s) for s in (0, 0, 1))
+    np.testing.assert_array_equal(first.X, again.X)
+    assert (first.X != other.X).any()
+    assert (first.X.shape, first.X.dtype, first.y.shape) == ((10, 3072), np.uint8, (10,))
+    assert make_mnist_on_photos(subset="test", random_state=0).X.shape == (5, 3072)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_samples": 0}, ValueError, "n_samples == 0"),
+        ({"n_samples": 21}, ValueError, "n_samples == 21"),
+        ({"n_samples": 1.5}, TypeError, "n_samples"),
+        ({"subset": "extra"}, ValueError, "'train' or 'test'; got 'extra'"),
+        ({"contrast": (0.8, 0.2)}, ValueError, r"rising order.*got \(0.8, 0.2\)"),
+        ({"contrast": 0.5}, ValueError, "two numbers"),
+        ({"contrast": (0, 2)}, ValueError, r"in \[0, 1\]"),
+    ],
+)
+def test_photos_options_out_of_range(squares, options, error, message):
+    with pytest.raises(error, match=message):
+        make_mnist_on_photos(**options)
+
+
+# -- rendered shapes, whose images show what their factors say -------------------------------------
+
+SQUARE, ELLIPSE, HEART = range(3)
+GRID = np.arange(32) + 0.5
+STEP = 2 * np.pi / 40
+
+
+def images(*factors):
+    return _render(np.array(factors, dtype=float)).reshape(-1, 32, 32) / 255
+
+
+def centre(image):
+    """Return column and row of the centre of mass."""
+    return np.array([image.sum(axis=0) @ GRID, image.sum(axis=1) @ GRID]) / image.sum()
+
+
+def angle(image):
+    """Return the angle of the longer axis, counter-clockwise, in [0, pi)."""
+    column, row = centre(image)
+    dx, dy = GRID[None] - column, row - GRID[:, None]
+    moments = [(image * product).sum() for product in (dx * dx, dy * dy, dx * dy)]
+    return np.arctan2(2 * moments[2], moments[0] - moments[1]) / 2 % np.pi
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return make_shapes(2000, random_state=0)
+
+
+def test_what_comes_back(shapes):
+    assert (shapes.X.dtype, shapes.X.shape) == (np.uint8, (2000, 1024))
+    assert shapes.X.flags.c_contiguous
+    assert (shapes.factors.dtype, shapes.factors.shape) == (np.float64, (2000, 5))
+    assert shapes.factor_names == ["shape", "scale", "rotation", "x", "y"]
+    assert shapes.image_shape == (32, 32)
+    assert "dSprites" in shapes.DESCR
+    assert (shapes.X.min(), shapes.X.max()) == (0, 255)
+
+
+def test_factors_have_the_documented_values(shapes):
+    values = [np.unique(column) for column in shapes.factors.T]
+
+    assert [len(each) for each in values] == [3, 6, 40, 32, 32]
+    np.testing.assert_array_equal(values[0], [SQUARE, ELLIPSE, HEART])
+    ends = [(each[0], each[-1]) for each in values[1:]]
+    np.testing.assert_allclose(ends, [(0.5, 1), (0, 39 * STEP), (0, 1), (0, 1)])
+
+
+def test_factors_are_uniform_and_independent(shapes):
+    for column in shapes.factors.T:
+        counts = np.unique(column, return_counts=True)[1]
+        chi_square = ((counts - counts.mean()) ** 2 / counts.mean()).sum()
+        assert chi_square < 2 * len(counts)
+    np.testing.assert_allclose(np.corrcoef(shapes.factors.T), np.eye(5), atol=0.08)
+
+
+def test_random_state():
+    first, same, other = (make_shapes(20, random_state=seed) for seed in (0, 0, 1))
+
+    np.testing.assert_array_equal(first.X, same.X)
+    np.testing.assert_array_equal(first.factors, same.factors)
+    assert (first.factors != other.factors).any()
+    np.testing.assert_array_equal(
+        first.factors, make_shapes(20, random_state=np.random.RandomState(0)).factors
+    )
+
+
+def test_an_image_depends_on_its_own_factors_only(shapes):
+    some = [5, 1999, 70]  # rendered in batches: another batch must not change them
+
+    np.testing.assert_array_equal(_render(shapes.factors[some]), shapes.X[some])
+
+
+def test_position():
+    places = [(x, y) for x in (0, 0.25, 1) for y in (0, 0.25, 1)]
+
+    for (x, y), image in zip(places, images(*[(SQUARE, 1, 0, *p) for p in places]), strict=True):
+        np.testing.assert_allclose(centre(image), [7.5 + 17 * x, 7.5 + 17 * y], atol=0.1)
+
+
+@pytest.mark.parametrize("shape", [SQUARE, ELLIPSE, HEART])
+def test_no_shape_is_cut_off_by_the_border(shape):
+    angles = np.arange(40) * STEP
+    inner = 8 / 17  # eight pixels from the outermost place
+    for outermost, shift in [(0, -8), (1, 8)]:
+        inside = inner if shift < 0 else 1 - inner
+        middle = images(*[(shape, 1, each, inside, inside) for each in angles])
+        moved = np.roll(middle, (shift, shift), axis=(1, 2))  # what is cut off comes in opposite
+        outer = images(*[(shape, 1, each, outermost, outermost) for each in angles])
+        np.testing.assert_allclose(outer, moved, atol=3 / 9)  # subpixels on the very edge
+
+
+@pytest.mark.parametrize("shape", [SQUARE, ELLIPSE, HEART])
+def test_twice_the_scale_is_four_times_the_area(shape):
+    small, large = images((shape, 0.5, 0.3, 0.5, 0.5), (shape, 1, 0.3, 0.5, 0.5))
+    assert large.sum() / small.sum() == pytest.approx(4, rel=0.05)
+
+
+def test_sizes_of_the_shapes():
+    square, ellipse = images((SQUARE, 1, 0, 0.5, 0.5), (ELLIPSE, 1, 0, 0.5, 0.5))
+
+    assert square.sum() == pytest.approx(2 * 7**2, rel=0.03)
+    assert ellipse.sum() == pytest.approx(np.pi * 7 * 3.5, rel=0.03)
+
+
+def test_rotation_is_counter_clockwise():
+    steps = np.arange(1, 40, 4)
+    turned = images(*[(ELLIPSE, 1, k * STEP, 0.5, 0.5) for k in steps])
+
+    np.testing.assert_allclose([angle(each) for each in turned], steps * STEP % np.pi, atol=0.03)
+    upright, quarter = images((HEART, 1, 0, 0.5, 0.5), (HEART, 1, np.pi / 2, 0.5, 0.5))
+    np.testing.assert_allclose(quarter, np.rot90(upright), atol=0.12)  # counter-clockwise, too
+    assert np.abs(quarter - upright).max() > 0.9
+
+
+def test_a_heart_stands_on_its_tip():
+    image = images((HEART, 1, 0, 0.5, 0.5))[0]
+    widths = image.sum(axis=1)[image.any(axis=1)]
+
+    assert widths[-1] < 3 < widths[0] + widths[1]
+    np.testing.assert_allclose(image, image[:, ::-1])
+
+
+@pytest.mark.parametrize("shape", [SQUARE, ELLIPSE, HEART])
+def test_edges_are_grey(shape):
+    image = images((shape, 1, 3 * STEP, 0.3, 0.6))[0]
+
+    assert ((image > 0) & (image < 1)).sum() > 10
+
+
+def test_bad_number_of_images():
+    with pytest.raises(ValueError, match="n_samples == 0, must be >= 1"):
+        make_shapes(0)
+    with pytest.raises(TypeError, match="n_samples must be an instance of int"):
+        make_shapes(2.5)

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import struct
 import sys
 import time
@@ -25,6 +26,7 @@ from sklearn_binfogan._upgrades import FORMAT_VERSION
 from sklearn_binfogan.datasets import _celeba, _mnist, _svhn
 
 GOLDEN = Path(__file__).parent / "golden" / f"v{FORMAT_VERSION}.safetensors"
+GOLDENS = sorted(GOLDEN.parent.glob("v*.safetensors"))
 N_QUICK = 150  # of each kind
 N_LONG = int(os.environ.get("BINFOGAN_MUTATIONS", "100000"))
 MAX_SECONDS = 10  # of one file, on a busy machine
@@ -111,7 +113,8 @@ def use(model):
 
 
 def damaged_model(path, rng):
-    path.write_bytes(mutated_bytes(GOLDEN.read_bytes(), rng))
+    original = GOLDENS[rng.integers(len(GOLDENS))]  # of older formats, too
+    path.write_bytes(mutated_bytes(original.read_bytes(), rng))
     load(path)
 
 
@@ -267,5 +270,19 @@ def test_a_bomb_is_not_unpacked(tmp_path):
         with pytest.raises(ValueError, match=r"images\.gz"):
             _mnist._read_idx(path, SMALL)
         assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_bomb_for_svhn_is_not_unpacked(tmp_path, monkeypatch):
+    path = tmp_path / "train_32x32.mat"
+    digits = {"X": PIXELS[:32, :160].reshape(32, 32, 3, 5), "y": np.ones((5, 1), np.uint8)}
+    savemat(path, {**digits, "z": np.zeros(5 * 10**6)}, do_compression=True)
+    monkeypatch.setattr(_svhn, "_MOST_BYTES", 10**6)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=re.escape(str(path)) + ".*has over 1000000 bytes"):
+            _svhn._read(path)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 10**6  # z has 40 million
     finally:
         tracemalloc.stop()

@@ -20,11 +20,11 @@ from sklearn_binfogan.metrics import (
     code_columns,
     dci,
     factor_vae_score,
+    match_clusters,
     mutual_information_gap,
     mutual_information_gap_scorer,
     sap,
 )
-from sklearn_binfogan.metrics._codes import _bin, _concentration, _spread
 
 # Every combination of the values equally often: the factors are exactly independent.
 SIZES = (2, 4, 5)
@@ -97,14 +97,6 @@ def test_mig_bins_a_continuous_code():
     assert mutual_information_gap(factor, code, n_bins=2) == pytest.approx(1 / 2, abs=0.02)
 
 
-def test_bins_are_of_equal_width_and_few_values_keep_their_own():
-    code = np.array([0.0, 1, 4.9, 5.1, 9.9, 10])
-
-    np.testing.assert_array_equal(_bin(code, 2), [0, 0, 0, 1, 1, 1])
-    np.testing.assert_array_equal(_bin(code, 5), [0, 0, 2, 2, 4, 4])
-    np.testing.assert_array_equal(_bin(np.array([7.0, 1e6, 8, 7]), 3), [0, 2, 1, 0])
-
-
 # -- FactorVAE score -------------------------------------------------------------------------------
 
 
@@ -143,14 +135,6 @@ def test_factor_vae_score_of_categories_does_not_hang_on_their_numbers():
     assert score == vote(FACTORS, renumbered, categorical_codes=[2], group_size=8)
     assert score == vote(FACTORS, codes, categorical_codes=[False, False, True], group_size=8)
     assert score != vote(FACTORS, renumbered, group_size=8)
-
-
-def test_spread_is_the_variance_or_the_share_of_unlike_pairs():
-    codes = rng().integers(4, size=(9, 2))
-    unlike = [a != b for a, b in itertools.combinations(codes[:, 1], 2)]
-
-    expected = [codes[:, 0].var(ddof=1), np.mean(unlike)]
-    np.testing.assert_allclose(_spread(codes, np.array([False, True])), expected)
 
 
 def test_factor_vae_score_follows_its_random_state():
@@ -216,11 +200,6 @@ def test_dci_of_a_code_of_two_factors_is_not_disentangled():
     assert scores.disentanglement == pytest.approx(0, abs=1e-6)
     assert scores.completeness == 1
     assert scores.informativeness == 1
-
-
-def test_codes_weigh_as_much_as_they_are_important():
-    # One code for both factors, of importance 4; one for a single factor, of importance 1.
-    assert _concentration(np.array([[2.0, 2], [0, 1]])) == pytest.approx((4 * 0 + 1 * 1) / 5)
 
 
 def test_dci_of_partial_codes_is_less_informative():
@@ -339,6 +318,40 @@ def test_factor_vae_score_needs_rows_that_share_a_value():
 
     with pytest.raises(ValueError, match=f"Column 1 of factors has {N_ROWS} distinct values"):
         factor_vae_score(factors, FACTORS)
+
+
+# -- clusters and classes --------------------------------------------------------------------------
+
+
+def test_match_clusters_is_one_to_one():
+    y = np.array(["a"] * 5 + ["b"] * 4 + ["c"] * 3)
+    labels = np.array([7, 7, 7, 7, 2, 2, 2, 2, 2, 7, 7, 0])
+
+    mapping, accuracy = match_clusters(y, labels)
+
+    assert mapping == {7: "a", 2: "b", 0: "c"}
+    assert accuracy == pytest.approx(9 / 12)
+    assert cluster_accuracy(y, labels) == accuracy
+
+
+def test_match_clusters_ignores_numbering():
+    y = np.random.default_rng(0).integers(0, 5, 100)
+
+    assert match_clusters(y, (y + 2) % 5)[1] == 1
+    assert match_clusters(y, np.zeros(100))[1] == pytest.approx(np.bincount(y).max() / 100)
+
+
+def test_match_clusters_with_more_clusters_than_classes():
+    mapping, accuracy = match_clusters([0, 0, 0, 1], [5, 5, 6, 7])
+
+    assert mapping == {5: 0, 7: 1}
+    assert accuracy == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(("y", "labels"), [([], []), ([0, 1], [0]), ([[0], [1]], [[0], [1]])])
+def test_match_clusters_of_bad_input(y, labels):
+    with pytest.raises(ValueError, match="1-D, non-empty and of one length"):
+        match_clusters(y, labels)
 
 
 # -- scorers ---------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ X, _ = make_blobs(1500, n_features=6, centers=3, random_state=0)
 
 
 def model(**parameters):
-    budget = {"warmup_iter": 20, "max_iter": 20, "random_state": 0}
+    budget = {"warmup_iter": 5, "max_iter": 5, "random_state": 0}
     return BInfoGANTransformer(3, **{**budget, **parameters})
 
 

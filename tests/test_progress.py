@@ -1,14 +1,14 @@
 """What a fit tells its watchers: skorch's callbacks, the bar, the HTML repr."""
 
-import importlib.util
+import importlib
 import sys
-import warnings
 
+import pytest
+import tqdm.auto
 from sklearn.datasets import make_blobs
 from skorch.callbacks import Callback, EarlyStopping, TensorBoard
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._progress import PhaseProgress
 
 X, _ = make_blobs(60, centers=3, random_state=0)
 N_EPOCHS = 2 + 1  # 60 steps of the consistency phase, 20 of the game
@@ -20,24 +20,32 @@ def gan(**parameters):
     return BInfoGANTransformer(**(budget | parameters))
 
 
-def fit(estimator):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return estimator.fit(X)
-
-
 # -- without scikit-learn's callbacks --------------------------------------------------------------
 
 
-def test_older_versions_have_no_callbacks_but_fit(monkeypatch):
-    """A module that is not there is how a guard sees scikit-learn before 1.9."""
-    monkeypatch.setitem(sys.modules, "sklearn.callback", None)
-    guarded = importlib.util.find_spec("sklearn_binfogan._callbacks")
-    module = importlib.util.module_from_spec(guarded)
-    guarded.loader.exec_module(module)
+def modules_of_ours():
+    return [name for name in sys.modules if name.partition(".")[0] == "sklearn_binfogan"]
 
-    assert not hasattr(module.CallbackSupportMixin, "set_callbacks")
-    assert module.FitTasks.of(gan(), X, None) is None
+
+@pytest.fixture
+def package_beside_an_older_scikit_learn(monkeypatch):
+    """A module that is not there is how the package sees scikit-learn before 1.9."""
+    for name in modules_of_ours():
+        monkeypatch.delitem(sys.modules, name)
+    with monkeypatch.context() as patched:  # not for scikit-learn's own modules, imported later
+        patched.setitem(sys.modules, "sklearn.callback", None)
+        package = importlib.import_module("sklearn_binfogan")
+    yield package
+    for name in modules_of_ours():
+        del sys.modules[name]
+
+
+def test_older_versions_have_no_callbacks_but_fit(package_beside_an_older_scikit_learn):
+    older = package_beside_an_older_scikit_learn.BInfoGANTransformer
+
+    assert older is not BInfoGANTransformer
+    assert not hasattr(older, "set_callbacks")
+    assert older(3, warmup_iter=3, max_iter=3, random_state=0).fit(X).n_iter_ == 6
 
 
 # -- skorch's callbacks ----------------------------------------------------------------------------
@@ -54,7 +62,7 @@ def test_early_stopping_on_the_label_free_score():
     stopping = EarlyStopping(
         "score", lower_is_better=False, patience=2, threshold=10.0, sink=lambda text: None
     )
-    estimator = fit(gan(callbacks=[Score(), stopping], warmup_iter=0, max_iter=2000))
+    estimator = gan(callbacks=[Score(), stopping], warmup_iter=0, max_iter=2000).fit(X)
 
     scores = [row["score"] for row in estimator.history_]
     assert len(scores) == 3  # the first is the best, as none is better by a factor of 11
@@ -76,7 +84,7 @@ class Writer:
 
 def test_tensorboard_gets_the_losses_of_each_epoch():
     writer = Writer()
-    estimator = fit(gan(callbacks=[TensorBoard(writer, keys_ignored="phase")]))
+    estimator = gan(callbacks=[TensorBoard(writer, keys_ignored="phase")]).fit(X)
 
     valid = [value for tag, value, _ in writer.scalars if tag == "Loss/valid_loss"]
     assert valid == [row["valid_loss"] for row in estimator.history_]
@@ -89,18 +97,14 @@ def test_tensorboard_gets_the_losses_of_each_epoch():
 
 def test_bar_shows_phase_step_losses_and_time_left(monkeypatch):
     shown = []
+    set_postfix = tqdm.auto.tqdm.set_postfix
 
-    def refresh(self, *args, **kwargs):
-        shown.append(str(self.bar_))
+    def then_look(bar, *args, **kwargs):
+        set_postfix(bar, *args, **kwargs)
+        shown.append(str(bar))
 
-    on_epoch_end = PhaseProgress.on_epoch_end
-
-    def then_look(self, net, **kwargs):
-        on_epoch_end(self, net, **kwargs)
-        refresh(self)
-
-    monkeypatch.setattr(PhaseProgress, "on_epoch_end", then_look)
-    estimator = fit(gan(verbose=1))
+    monkeypatch.setattr(tqdm.auto.tqdm, "set_postfix", then_look)
+    estimator = gan(verbose=1).fit(X)
 
     assert [line.split(":")[0] for line in shown] == ["consistency", "consistency", "game"]
     assert "50/80 [" in shown[0]

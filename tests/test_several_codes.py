@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._codes import CodeSpec
-from sklearn_binfogan._collapse import Evidence, findings
 from sklearn_binfogan.metrics import code_information
 
 
@@ -37,7 +35,6 @@ def test_one_code_has_no_such_diagnostic():
     assert "code_information" not in gan.diagnostics_
 
 
-RNG = np.random.default_rng(0)
 BASE = np.repeat(np.arange(4), 50)
 
 
@@ -62,15 +59,3 @@ def test_information_of_partly_shared_codes():
 def test_information_of_bad_input(labels):
     with pytest.raises(ValueError, match=r"labels"):
         code_information(labels)
-
-
-@pytest.mark.parametrize(("alike", "n_findings"), [(True, 1), (False, 0)])
-def test_codes_that_say_the_same_are_found(alike, n_findings):
-    spec = CodeSpec((4, 4), 0, 0)
-    labels = np.column_stack([BASE, (BASE + 1) % 4 if alike else np.tile(np.arange(4), 50)])
-    posterior = np.hstack([np.eye(4)[column] for column in labels.T])
-    rows, prior = RNG.normal(size=(200, 3)), [np.full(4, 0.25)] * 2
-    evidence = Evidence(spec, prior, rows, rows, posterior, posterior, posterior, posterior, np.nan)
-    found = findings(evidence)
-    assert len(found) == n_findings
-    assert all("Codes 0 and 1 are much alike: they share 100%" in text for text in found)

@@ -1,30 +1,32 @@
-"""The small parts: codes, layouts, losses, augmentations, metrics."""
+"""Rows and codes: layouts, far values, codes, where real rows lie in them, and small parts."""
 
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import mutual_info_score
+from sklearn.datasets import make_blobs
+from sklearn.preprocessing import StandardScaler
 
-from sklearn_binfogan import AffineMove, GaussianNoise
-from sklearn_binfogan import _losses as losses
-from sklearn_binfogan._arrays import subsample
-from sklearn_binfogan._augmentation import identity, resolve_augmentation
+from sklearn_binfogan._aggregate import AggregatePosterior
+from sklearn_binfogan._arrays import as_tensor, subsample
 from sklearn_binfogan._codes import CodeSpec
-from sklearn_binfogan._layout import Layout, parse_image_shape
+from sklearn_binfogan._layout import Layout, outside, parse_image_shape
 from sklearn_binfogan._rows import Rows
-from sklearn_binfogan.metrics import cluster_accuracy, match_clusters
+from sklearn_binfogan._threads import seeded
+from sklearn_binfogan.distributed import _by_number
+from sklearn_binfogan.metrics._codes import _bin, _concentration, _spread
 
 SPEC = CodeSpec((3, 4), 2, 5)
+TABLE = make_blobs(120, centers=3, n_features=4, random_state=0)[0]
+RNG = np.random.default_rng(0)
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
 
 
 # -- codes -----------------------------------------------------------------------------------------
@@ -88,7 +90,7 @@ def test_one_hot_and_labels_are_inverse():
 
 
 def test_posterior_is_a_softmax_per_code():
-    logits = normal(5, 7)
+    logits = torch.randn(5, 7, generator=generator(), dtype=torch.float64)
 
     q = SPEC.posterior(logits).numpy()
 
@@ -109,6 +111,105 @@ def test_feature_names():
 
 def test_category_columns():
     assert SPEC.category_columns([[2, 0, 1], [3, 2, 1, 0]]) == [2, 0, 1, 6, 5, 4, 3]
+
+
+def test_draws_follow_a_prior():
+    spec, rng = CodeSpec((3,), 1, 0), generator()
+    codes = spec.draw(5000, rng, ((0.6, 0.3, 0.1),))
+    np.testing.assert_allclose(codes[:, :3].mean(dim=0), [0.6, 0.3, 0.1], atol=0.02)
+
+
+@pytest.mark.parametrize(("n_continuous", "n_noise"), [(2, 3), (1, 0), (0, 3), (0, 0), (4, 1)])
+def test_nested_mask(n_continuous, n_noise):
+    spec = CodeSpec((3, 2), n_continuous, n_noise)
+
+    mask = spec.nested_mask(4000, generator())
+
+    assert set(mask.unique().tolist()) <= {0.0, 1.0}
+    assert (mask[:, : spec.n_categorical] == 1).all()
+    kept = mask[:, spec.n_categorical :].sum(dim=1).long()
+    # A prefix is kept: all, or at least the first continuous code and never a part of z.
+    expected = torch.arange(n_continuous + n_noise) < kept[:, None]
+    assert torch.equal(mask[:, spec.n_categorical :].bool(), expected)
+    possible = {n_continuous + n_noise, *range(min(n_continuous, 1), n_continuous + 1)}
+    assert set(kept.tolist()) == possible
+    if n_noise:
+        assert (kept == n_continuous + n_noise).double().mean() == pytest.approx(0.5, abs=0.03)
+
+
+# -- where real rows lie in the codes --------------------------------------------------------------
+
+
+THREE = CodeSpec(categories=(3,), n_continuous=2, n_noise=1)
+
+
+def correlated_codes(n=4000):
+    """Codes of the first two categories; within each, the last columns depend on each other."""
+    codes = THREE.draw(n, generator())
+    category = torch.arange(n) % 2
+    codes[:, :3] = torch.nn.functional.one_hot(category, 3)
+    codes[:, 4] = torch.where(category == 0, codes[:, 3], -codes[:, 3]) * 0.5 + 0.1
+    return codes, category
+
+
+def test_before_fit_it_is_as_wide_as_the_prior():
+    aggregate = AggregatePosterior(THREE)
+    drawn = aggregate.draw(THREE.draw(20_000, generator())[:, :3], generator())
+
+    assert drawn.shape == (20_000, 3)
+    np.testing.assert_allclose(drawn.mean(dim=0), 0, atol=0.02)
+    np.testing.assert_allclose(np.cov(drawn.T), np.eye(3) / 3, atol=0.02)
+
+
+def test_draws_have_each_category_s_mean_and_covariance():
+    codes, category = correlated_codes()
+    aggregate = AggregatePosterior(THREE)
+    aggregate.fit(codes)
+
+    drawn = aggregate.draw(codes[:, :3], generator())
+
+    for k in (0, 1):
+        real, ours = codes[category == k, 3:], drawn[category == k]
+        np.testing.assert_allclose(ours.mean(dim=0), real.mean(dim=0), atol=0.05)
+        np.testing.assert_allclose(np.cov(ours.T), np.cov(real.T), atol=0.03)
+
+
+def test_a_category_without_rows_keeps_the_prior():
+    aggregate = AggregatePosterior(THREE)
+    aggregate.fit(correlated_codes()[0])
+
+    np.testing.assert_array_equal(aggregate.mean[2], 0)
+    np.testing.assert_allclose(aggregate.root[2] @ aggregate.root[2].T, np.eye(3) / 3, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 2])
+def test_few_rows_are_no_reason_to_fail(n_rows):
+    aggregate = AggregatePosterior(THREE)
+    aggregate.fit(correlated_codes()[0][:n_rows])
+
+    assert aggregate.draw(THREE.draw(50, generator())[:, :3], generator()).isfinite().all()
+
+
+def test_several_codes_share_one_gaussian():
+    spec = CodeSpec(categories=(3, 4), n_continuous=1, n_noise=1)
+    codes = spec.draw(4000, generator())
+    codes[:, -1] = codes[:, -2] + 0.3
+    aggregate = AggregatePosterior(spec)
+    aggregate.fit(codes)
+
+    drawn = aggregate.draw(codes[:, :7], generator())
+
+    np.testing.assert_allclose(drawn.mean(dim=0), codes[:, 7:].mean(dim=0), atol=0.03)
+    assert np.corrcoef(drawn.T)[0, 1] > 0.99
+
+
+def test_codes_without_continuous_columns_and_noise():
+    spec = CodeSpec(categories=(2,), n_continuous=0, n_noise=0)
+    aggregate = AggregatePosterior(spec)
+    codes = spec.draw(10, generator())
+    aggregate.fit(codes)
+
+    assert aggregate.draw(codes, generator()).shape == (10, 0)
 
 
 # -- layouts ---------------------------------------------------------------------------------------
@@ -187,337 +288,214 @@ def test_parse_image_shape():
         parse_image_shape((8, 9), 71)
 
 
-# -- losses ----------------------------------------------------------------------------------------
+# -- values far from all others --------------------------------------------------------------------
 
 
-def test_nonsaturating_losses():
-    real, fake = normal(20), normal(20, seed=1)
-
-    def sigmoid(v):
-        return 1 / (1 + np.exp(-v.numpy()))
-
-    discriminator = -np.log(sigmoid(real)).mean() - np.log(1 - sigmoid(fake)).mean()
-    players = -np.log(sigmoid(fake)).mean() - np.log(1 - sigmoid(real)).mean()
-    assert losses.nonsaturating_discriminator(real, fake).item() == pytest.approx(discriminator)
-    assert losses.nonsaturating_players(real, fake).item() == pytest.approx(players)
+def with_far(value, rows, columns=(1,)):
+    data = TABLE.copy()
+    data[np.ix_(rows, columns)] = value
+    return data
 
 
-@pytest.mark.parametrize("name", losses.ADVERSARIAL_LOSSES)
-def test_epsilon_in_the_logarithms_bounds_adversarial_losses(name):
-    real, fake = torch.tensor([-40.0, 40.0]), torch.tensor([40.0, 40.0])
-    certain, even = -np.log(1e-8), np.log(2)
-    of_discriminator, of_players = {
-        "nonsaturating": ((certain + 0) / 2 + certain, (certain + 0) / 2),
-        "relativistic": ((certain + even) / 2, (0 + even) / 2),
-    }[name]
-    for loss, expected in zip(
-        losses.ADVERSARIAL_LOSSES[name], (of_discriminator, of_players), strict=True
-    ):
-        assert loss(real, fake, 1e-8).item() == pytest.approx(expected, rel=1e-5)
+@pytest.mark.parametrize("value", [-999.0, 9999.0, 1e6, -1e30])
+@pytest.mark.parametrize("columns", [(1,), (0, 2), (0, 1, 2, 3)])
+@pytest.mark.parametrize("n", [2, 12, 40])
+def test_a_value_that_stands_for_missing(value, columns, n):
+    rows = np.arange(n) * 3
+    others = np.setdiff1d(np.arange(len(TABLE)), rows)
+
+    data = with_far(value, rows, columns)
+    scaled = Layout.table(data).scaled(data, np.float64)
+
+    usual = np.zeros_like(TABLE)  # far values lie at the mean, all others as without them
+    for i in range(4):
+        if i in columns:
+            scaler = StandardScaler().fit(TABLE[others, i : i + 1])
+            usual[others, i] = scaler.transform(TABLE[others, i : i + 1])[:, 0]
+        else:
+            usual[:, i] = StandardScaler().fit_transform(TABLE[:, i : i + 1])[:, 0]
+    np.testing.assert_allclose(scaled, usual, rtol=1e-9, atol=1e-9)
 
 
-def test_epsilon_in_the_logarithms_bounds_categorical_nll():
-    logits = torch.tensor([[50.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0]])
-    codes = torch.tensor([[0.0, 1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 1.0]])
-    sides = [(-np.log(1e-8) + np.log(2)) / 2, np.log(3)]
-    spec = CodeSpec((2, 3), 0, 0)
-    found = losses.categorical_nll(spec, logits, codes, 1e-8).item()
-    assert found == pytest.approx(sum(sides), rel=1e-5)
+def test_far_values_that_differ_are_cut_off_beside_the_others():
+    data = with_far(np.array([[-3e5], [1e5], [2e6]]), [0, 50, 100])
+    near = np.delete(TABLE[:, 1], [0, 50, 100])
+
+    scaled = Layout.table(data).scaled(data, np.float64)[:, 1]
+
+    others = np.delete(scaled, [0, 50, 100])
+    np.testing.assert_allclose(others, (near - near.mean()) / near.std())
+    np.testing.assert_allclose(scaled[0], others.min() - 1)
+    np.testing.assert_allclose(scaled[[50, 100]], others.max() + 1)
 
 
-def test_relativistic_losses():
-    real, fake = normal(20), normal(20, seed=1)
-    difference = (fake - real).numpy()
+def test_a_mark_for_missing_among_few_levels():
+    column = RNG.integers(1, 6, (300, 1)).astype(float)
+    column[::20] = 99
 
-    discriminator, players = (np.log1p(np.exp(s * difference)).mean() for s in (1, -1))
+    scaled = Layout.table(column).scaled(column, np.float64)[:, 0]
 
-    assert losses.relativistic_discriminator(real, fake).item() == pytest.approx(discriminator)
-    assert losses.relativistic_players(real, fake).item() == pytest.approx(players)
-
-
-def test_losses_stay_finite_for_large_logits():
-    large = torch.tensor([1e4, -1e4])
-
-    for discriminator, players in losses.ADVERSARIAL_LOSSES.values():
-        assert torch.isfinite(discriminator(large, -large))
-        assert torch.isfinite(players(large, -large))
+    np.testing.assert_array_equal(scaled[::20], 0)
+    assert 0.9 < scaled.std() < 1
 
 
-def test_categorical_nll_sums_over_codes():
-    logits, codes = normal(6, 7), SPEC.draw(6, generator())[:, :7].double()
+def test_two_values_that_stand_for_missing():
+    data = with_far(-999, [0, 1, 2])
+    data[5:9, 1] = 9999
 
-    q = SPEC.posterior(logits).numpy()
+    scaled = Layout.table(data).scaled(data, np.float64)[:, 1]
 
-    expected = -(codes.numpy() * np.log(q)).sum(axis=1).mean()
-    assert losses.categorical_nll(SPEC, logits, codes).item() == pytest.approx(expected)
-
-
-def test_continuous_nll_is_a_unit_gaussian():
-    mean, codes = normal(6, 2), normal(6, 2, seed=1)
-
-    density = np.exp(-0.5 * (mean - codes).numpy() ** 2) / np.sqrt(2 * np.pi)
-
-    expected = -np.log(density).sum(axis=1).mean()
-    assert losses.continuous_nll(mean, codes).item() == pytest.approx(expected)
-    assert losses.continuous_nll(mean[:, :0], codes[:, :0]).item() == 0
+    np.testing.assert_array_equal(scaled[[0, 1, 2, 5, 6, 7, 8]], 0)
 
 
-def test_squared_error_sums_over_pixels():
-    one, other = normal(3, 2, 4, 4), normal(3, 2, 4, 4, seed=1)
+@pytest.mark.parametrize(
+    "column",
+    [
+        TABLE[:, 1],
+        RNG.normal(size=500),
+        RNG.lognormal(0, 1, 500),
+        RNG.standard_t(3, 500),
+        RNG.pareto(3, 500),
+        RNG.poisson(0.02, 500).astype(float),
+        (RNG.random(500) < 0.01).astype(float),
+        np.where(RNG.random(500) < 0.01, -999.0, 0.0),  # nothing says which of two is far
+        np.where(RNG.random(500) < 0.02, RNG.lognormal(0, 1, 500), 0),
+        RNG.choice([0.0, 1, 100], 500),
+        RNG.choice([1.0, 10, 100, 1000], 500),
+        np.r_[RNG.normal(size=450), RNG.normal(30, 1, 50)],  # a small cluster
+        np.full(500, 7.0),
+        1.7e9 + RNG.normal(size=500),
+    ],
+)
+def test_ordinary_columns_are_scaled_as_ever(column):
+    layout = Layout.table(column[:, None])
 
-    expected = ((one - other).numpy() ** 2).sum(axis=(1, 2, 3)).mean()
+    assert layout.limits is None
+    assert layout.stand_in is None
+    np.testing.assert_array_equal(layout.center, StandardScaler().fit(column[:, None]).mean_)
 
-    assert losses.squared_error(one, other).item() == pytest.approx(expected)
 
+def test_columns_beside_one_with_far_values_stay_as_they_are():
+    layout, usual = Layout.table(with_far(-999, [3, 4])), Layout.table(TABLE)
 
-def test_entropy():
-    probabilities = torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [1 / 3] * 3])
-
-    np.testing.assert_allclose(
-        losses.entropy(probabilities).numpy(), [math.log(2), 0, math.log(3)], atol=1e-6
+    others = [0, 2, 3]
+    np.testing.assert_array_equal(layout.center[others], usual.center[others])
+    np.testing.assert_array_equal(
+        layout.scaled(TABLE, np.float64)[:, others], usual.scaled(TABLE, np.float64)[:, others]
     )
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_mutual_information_against_sklearn(seed):
+def test_rare_far_values_among_many_rows_are_found():
+    """They are few beside the rows that are sampled to look at a column."""
+    column = RNG.normal(size=(30_001, 1))
+    column[[7, 20_011]] = -999
+
+    layout = Layout.table(column)
+
+    assert layout.cut_columns.tolist() == [0]
+    np.testing.assert_allclose(layout.scale, 1, atol=0.02)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_sorted_rows_with_whole_blocks_of_far_values(dtype):
+    column = RNG.normal(5, 2, (6000, 1)).astype(dtype)
+    column[:2000] = -999
+    others = column[2000:].astype(np.float64)
+
+    for rows in (column, column[::-1]):
+        layout = Layout.table(rows)
+        np.testing.assert_allclose(layout.center, others.mean(), rtol=1e-12)
+        np.testing.assert_allclose(layout.scale, others.std(), rtol=1e-9)
+
+
+def test_bytes_are_treated_like_floats():
+    data = RNG.integers(0, 9, (60, 3)).astype(np.uint8)
+    data[::15, 1] = 255
+    layout = Layout.table(data)
+
+    batch = Rows(data, layout, "cpu").take(torch.arange(60)).numpy()
+
+    assert layout.cut_columns.tolist() == [1]
+    np.testing.assert_allclose(batch, layout.scaled(data, np.float32), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pieces_of_ordinary_columns_are_inside(seed):
     rng = np.random.default_rng(seed)
-    a, b = rng.integers(0, 3, 40), rng.integers(0, 4, 40)
-    b = np.where(rng.random(40) < 0.5, a, b)
+    columns = [
+        rng.normal(size=400),
+        rng.lognormal(0, 1, 400),
+        rng.standard_t(3, 400),
+        rng.poisson(0.05, 400),
+        (rng.random(400) < 0.02).astype(float),
+        np.arange(400) / 100 + rng.normal(size=400),  # a drift
+    ]
+    table = np.stack(columns, axis=1)
 
-    p, q = torch.eye(3).double()[a], torch.eye(4).double()[b]
+    for start in range(50, 400, 50):
+        assert len(outside(Layout.table(table[:50]), table[start : start + 50])) == 0
 
-    expected = mutual_info_score(a, b)
-    assert losses.mutual_information(p, q).item() == pytest.approx(expected, abs=1e-9)
-    assert losses.mutual_information(p, p).item() == pytest.approx(mutual_info_score(a, a))
 
+def test_the_worst_column_comes_first():
+    assert outside(Layout.table(TABLE), TABLE + np.array([0, 1e3, 1e5, 1e4])).tolist() == [2, 3, 1]
 
-def test_mutual_information_by_head():
-    p, q = normal(2, 9, 3).softmax(-1), normal(2, 9, 4, seed=1).softmax(-1)
 
-    by_head = [losses.mutual_information(p[i], q[i]).item() for i in range(2)]
+# -- arrays, devices, threads ----------------------------------------------------------------------
 
-    np.testing.assert_allclose(losses.mutual_information(p, q).numpy(), by_head)
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("source", [np.zeros(3), np.array(2.0), torch.zeros(3)])
+def test_as_tensor_copies(source):
+    if isinstance(source, np.ndarray):
+        source.flags.writeable = False
 
-def test_code_overlap_sums_over_pairs():
-    spec = CodeSpec((2, 3, 2), 0, 0)
-    rng = np.random.default_rng(0)
-    a, b, c = rng.integers(0, 2, 30), rng.integers(0, 3, 30), rng.integers(0, 2, 30)
-    logits = spec.one_hot(torch.tensor(np.stack([a, b, c], axis=1))).double().log()
+    tensor = as_tensor(source)
+    tensor += 1
 
-    expected = mutual_info_score(a, b) + mutual_info_score(a, c) + mutual_info_score(b, c)
+    np.testing.assert_array_equal(np.asarray(source) + 1, tensor.numpy())
 
-    assert losses.code_overlap(spec, logits).item() == pytest.approx(expected)
-    assert losses.code_overlap(CodeSpec((3,), 0, 0), logits[:, :3]).item() == 0
 
+def test_a_model_stays_on_its_processs_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert [_by_number(name) for name in ("cuda", "cuda:0", "cpu")] == ["cuda:1", "cuda:0", "cpu"]
 
-def test_code_overlap_is_not_rounded_to_bfloat16():
-    spec = CodeSpec((10, 10), 0, 0)
-    logits = normal(128, 20).float()
-    with torch.autocast("cpu", torch.bfloat16):
-        rounded = losses.code_overlap(spec, logits)
-    torch.testing.assert_close(rounded, losses.code_overlap(spec, logits))
 
+def test_networks_of_threads_begin_as_their_seeds_say():
+    """Building them draws from a generator that all threads share."""
 
-def test_code_overlap_moves_later_codes_alone():
-    spec = CodeSpec((3, 2), 0, 0)
-    logits = torch.randn(20, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    losses.code_overlap(spec, logits).backward()
-    first, second = spec.split(logits.grad)
-    assert (first == 0).all()
-    assert (second != 0).any()
+    def first_draws(seed):
+        with seeded(seed):
+            draws = []
+            for _ in range(5):
+                draws.append(torch.rand(1).item())
+                time.sleep(0.001)  # lets other threads in
+        return draws
 
+    serial = [first_draws(seed) for seed in range(8)]
 
-def test_imbalance_is_what_the_entropy_lacks():
-    mean = torch.tensor([[0.25] * 4, [1.0, 0, 0, 0], [0.3, 0.2, 0.25, 0.25]], dtype=torch.float64)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(first_draws, range(8))) == serial
 
-    exact, slack = losses.imbalance(mean, 0.0).numpy(), losses.imbalance(mean, 0.1).numpy()
 
-    p = mean[2].numpy()
-    np.testing.assert_allclose(
-        exact, [0, math.log(4), math.log(4) + (p * np.log(p)).sum()], atol=1e-12
-    )
-    np.testing.assert_allclose(slack, np.maximum(exact - 0.1, 0), atol=1e-12)
+# -- parts of measures -----------------------------------------------------------------------------
 
 
-def test_consistency_terms():
-    logits, moved = normal(2, 5, 3), normal(2, 5, 3, seed=1)
+def test_bins_are_of_equal_width_and_few_values_keep_their_own():
+    code = np.array([0.0, 1, 4.9, 5.1, 9.9, 10])
 
-    terms = losses.consistency_terms(logits, moved)
+    np.testing.assert_array_equal(_bin(code, 2), [0, 0, 0, 1, 1, 1])
+    np.testing.assert_array_equal(_bin(code, 5), [0, 0, 2, 2, 4, 4])
+    np.testing.assert_array_equal(_bin(np.array([7.0, 1e6, 8, 7]), 3), [0, 2, 1, 0])
 
-    q, q_moved = logits.softmax(-1).numpy(), moved.softmax(-1).numpy()
-    np.testing.assert_allclose(terms.mean.numpy(), q.mean(axis=1))
-    np.testing.assert_allclose(
-        terms.uncertainty.numpy(), -(q * np.log(q)).sum(axis=-1).mean(axis=1)
-    )
-    np.testing.assert_allclose(
-        terms.agreement.numpy(), -(q * np.log(q_moved)).sum(axis=-1).mean(axis=1)
-    )
 
+def test_spread_is_the_variance_or_the_share_of_unlike_pairs():
+    codes = RNG.integers(4, size=(9, 2))
+    unlike = [a != b for a, b in combinations(codes[:, 1], 2)]
 
-# -- augmentations ---------------------------------------------------------------------------------
+    expected = [codes[:, 0].var(ddof=1), np.mean(unlike)]
+    np.testing.assert_allclose(_spread(codes, np.array([False, True])), expected)
 
 
-@pytest.mark.parametrize("shape", [(4, 1, 8, 8), (3, 3, 9, 13)])
-def test_affine_move(shape):
-    x = torch.rand(shape, generator=generator())
-    move = AffineMove()
-
-    moved = move(x, generator(1))
-
-    assert moved.shape == x.shape
-    assert moved.dtype == x.dtype
-    assert torch.equal(moved, move(x, generator(1)))
-    assert not torch.equal(moved, move(x, generator(2)))
-    assert moved.min() >= 0
-    assert moved.max() <= 1 + 1e-6
-
-
-@pytest.mark.parametrize("shape", [(4, 1, 8, 8), (3, 3, 9, 13)])
-def test_affine_move_of_no_size_is_the_identity(shape):
-    x = torch.rand(shape, generator=generator())
-
-    still = AffineMove(0, 0, 0, 0)(x, generator())
-
-    np.testing.assert_allclose(still.numpy(), x.numpy(), atol=1e-5)
-
-
-def test_affine_move_shifts_by_a_share_of_half_the_side():
-    x = torch.zeros(200, 1, 33, 33)
-    x[:, 0, 16, 16] = 1
-
-    moved = AffineMove(0, 0, 0, 0.25)(x, generator())
-
-    columns = (moved.sum(dim=(1, 2)) * torch.arange(33)).sum(dim=1) - 16
-    assert 3.5 < columns.abs().max() <= 0.25 * 16.5 + 1e-3
-
-
-def test_warp_moves_parts_of_an_image_differently_and_little():
-    ramp = torch.linspace(-1, 1, 28).expand(20, 1, 28, 28).contiguous()  # its value is its column
-    warped = AffineMove(0, 0, 0, 0, warp=0.1)(ramp, generator())
-
-    inside = (slice(None), 0, slice(4, -4), slice(4, -4))
-    shift = (warped - ramp)[inside]
-    assert 0.05 < shift.abs().max() < 0.15
-    assert shift.std(dim=(1, 2)).min() > 0.005
-    neighbours = (shift[:, :, 1:] - shift[:, :, :-1]).abs().max()
-    assert neighbours < 0.5 * shift.abs().max()
-
-
-@pytest.mark.parametrize(("shape", "warp"), [((1, 8, 8), 0.0), ((1, 28, 28), 0.12)])
-def test_only_large_images_are_warped_by_default(shape, warp):
-    assert resolve_augmentation("auto", np.zeros((1, math.prod(shape))), shape).warp == warp
-
-
-@pytest.mark.parametrize(("n_continuous", "n_noise"), [(2, 3), (1, 0), (0, 3), (0, 0), (4, 1)])
-def test_nested_mask(n_continuous, n_noise):
-    spec = CodeSpec((3, 2), n_continuous, n_noise)
-
-    mask = spec.nested_mask(4000, generator())
-
-    assert set(mask.unique().tolist()) <= {0.0, 1.0}
-    assert (mask[:, : spec.n_categorical] == 1).all()
-    kept = mask[:, spec.n_categorical :].sum(dim=1).long()
-    # A prefix is kept: all, or at least the first continuous code and never a part of z.
-    expected = torch.arange(n_continuous + n_noise) < kept[:, None]
-    assert torch.equal(mask[:, spec.n_categorical :].bool(), expected)
-    possible = {n_continuous + n_noise, *range(min(n_continuous, 1), n_continuous + 1)}
-    assert set(kept.tolist()) == possible
-    if n_noise:
-        assert (kept == n_continuous + n_noise).double().mean() == pytest.approx(0.5, abs=0.03)
-
-
-def test_gaussian_noise():
-    x = torch.zeros(500, 4)
-    noise = GaussianNoise(0.5)
-
-    noisy = noise(x, generator())
-
-    assert torch.equal(noisy, noise(x, generator()))
-    assert noisy.std().item() == pytest.approx(0.5, rel=0.05)
-    assert torch.equal(GaussianNoise(0.0)(x, generator()), x)
-
-
-def test_gaussian_noise_follows_the_neighbours():
-    X = np.random.default_rng(0).normal(size=(300, 3))
-
-    fine, coarse = (GaussianNoise.from_neighbours(scale * X).deviation for scale in (1, 2))
-
-    assert coarse == pytest.approx(2 * fine)
-    assert GaussianNoise.from_neighbours(X[:1]).deviation > 0
-    assert GaussianNoise.from_neighbours(X[:2]).deviation > 0
-
-
-def test_identity():
-    x = torch.rand(2, 3)
-
-    assert identity(x, generator()) is x
-
-
-# -- metrics ---------------------------------------------------------------------------------------
-
-
-def test_match_clusters_is_one_to_one():
-    y = np.array(["a"] * 5 + ["b"] * 4 + ["c"] * 3)
-    labels = np.array([7, 7, 7, 7, 2, 2, 2, 2, 2, 7, 7, 0])
-
-    mapping, accuracy = match_clusters(y, labels)
-
-    assert mapping == {7: "a", 2: "b", 0: "c"}
-    assert accuracy == pytest.approx(9 / 12)
-    assert cluster_accuracy(y, labels) == accuracy
-
-
-def test_match_clusters_ignores_numbering():
-    y = np.random.default_rng(0).integers(0, 5, 100)
-
-    assert match_clusters(y, (y + 2) % 5)[1] == 1
-    assert match_clusters(y, np.zeros(100))[1] == pytest.approx(np.bincount(y).max() / 100)
-
-
-def test_match_clusters_with_more_clusters_than_classes():
-    mapping, accuracy = match_clusters([0, 0, 0, 1], [5, 5, 6, 7])
-
-    assert mapping == {5: 0, 7: 1}
-    assert accuracy == pytest.approx(0.75)
-
-
-@pytest.mark.parametrize(("y", "labels"), [([], []), ([0, 1], [0]), ([[0], [1]], [[0], [1]])])
-def test_match_clusters_of_bad_input(y, labels):
-    with pytest.raises(ValueError, match="1-D, non-empty and of one length"):
-        match_clusters(y, labels)
-
-
-def test_marginal_mismatch_is_the_squared_wasserstein_distance():
-    quantiles = (torch.arange(100) + 0.5) / 50 - 1
-    order = torch.randperm(100, generator=generator())
-    codes = torch.stack([quantiles[order], quantiles + 0.5, torch.zeros(100)], dim=1)
-    one = torch.ones(100, 1)
-    # Uniform, and shifted by a half. A point is as far from all quantiles below it as it must be.
-    for columns, expected in (([0], 0), ([1], 0.25), ([0, 1], 0.25), ([2], 0.99**2)):
-        mismatch = losses.prior_mismatch(codes[:, columns], one)
-        assert float(mismatch) == pytest.approx(expected, abs=1e-3)
-
-
-def test_marginal_mismatch_is_within_categories():
-    values = torch.linspace(-1, 1, 200)[:, None]
-    low = (values < 0).float()
-    halves = torch.cat([low, 1 - low], dim=1)
-    assert float(losses.prior_mismatch(values, torch.ones(200, 1))) < 1e-3
-    # Each half has a width of 1, and its middle half a unit off.
-    expected = 0.25 + (2 / 12**0.5 - 1 / 12**0.5) ** 2
-    assert float(losses.prior_mismatch(values, halves)) == pytest.approx(expected, abs=1e-2)
-    several = torch.cat([halves, torch.ones(200, 1)], dim=1)  # a second code of one category
-    torch.testing.assert_close(
-        losses.prior_mismatch(values, several), losses.prior_mismatch(values, halves)
-    )
-
-
-def test_relative_change_does_not_depend_on_a_codes_scale():
-    codes, change = torch.randn((2, 50, 3), generator=generator())
-    scale = torch.tensor([0.1, 1.0, 10.0])
-    relative = losses.relative_change(change, codes)
-    torch.testing.assert_close(losses.relative_change(scale * change, scale * codes), relative)
-    expected = (change.square().mean(dim=0) / codes.var(dim=0, correction=0)).sum()
-    torch.testing.assert_close(relative, expected)
-    assert torch.isfinite(losses.relative_change(change, torch.ones(50, 3)))
+def test_codes_weigh_as_much_as_they_are_important():
+    # One code for both factors, of importance 4; one for a single factor, of importance 1.
+    assert _concentration(np.array([[2.0, 2], [0, 1]])) == pytest.approx((4 * 0 + 1 * 1) / 5)

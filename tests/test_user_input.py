@@ -2,7 +2,6 @@
 
 import pickle
 import warnings
-from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pytest
 import sklearn
 import torch
+from conftest import DIGITS, trained_arrays
 from scipy.special import expit
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine, make_blobs
 from sklearn.exceptions import ConvergenceWarning
@@ -21,17 +21,11 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from skorch.callbacks import Callback
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, load, save
-from sklearn_binfogan._arrays import as_tensor
-from sklearn_binfogan._base import fitted_model
-from sklearn_binfogan._input import hint_at_images
-from sklearn_binfogan._layout import Layout, outside
-from sklearn_binfogan._portable import decode_settings, encode
-from sklearn_binfogan._rows import Rows
 from sklearn_binfogan.exceptions import ImageShapeWarning, ScaleWarning
 
 X, Y = make_blobs(120, centers=3, n_features=4, random_state=0)
-DIGITS = load_digits().data
 BUDGET = {"n_clusters": 3, "warmup_iter": 2, "max_iter": 2, "random_state": 0}
+ONE_STEP = {"n_clusters": 1, "warmup_iter": 1, "max_iter": 0, "random_state": 0}
 RNG = np.random.default_rng(0)
 LARGE = RNG.random((200, 24 * 24))
 
@@ -69,18 +63,6 @@ def frozen(array):
 
 
 @pytest.mark.usefixtures("no_warnings")
-@pytest.mark.parametrize("source", [np.zeros(3), np.array(2.0), torch.zeros(3)])
-def test_as_tensor_copies(source):
-    if isinstance(source, np.ndarray):
-        source = frozen(source)
-
-    tensor = as_tensor(source)
-    tensor += 1
-
-    np.testing.assert_array_equal(np.asarray(source) + 1, tensor.numpy())
-
-
-@pytest.mark.usefixtures("no_warnings")
 def test_two_jobs_on_images_are_silent_and_equal_to_one():
     params = {**BUDGET, "image_shape": (24, 24), "n_init": 2}
 
@@ -96,7 +78,7 @@ def test_a_memory_mapped_model_is_silent_and_the_same(fitted, tmp_path):
 
     mapped = joblib.load(tmp_path / "model", mmap_mode="r")
 
-    assert not fitted_model(mapped).layout.center.flags.writeable
+    assert not all(array.flags.writeable for array in trained_arrays(mapped).values())
     np.testing.assert_array_equal(mapped.transform(X), fitted.transform(X))
     for ours, theirs in zip(
         mapped.sample(5, random_state=0), fitted.sample(5, random_state=0), strict=True
@@ -328,7 +310,7 @@ IMAGES = {
 def test_forgotten_image_shape(kind):
     images, shape = IMAGES[kind]
     with pytest.warns(ImageShapeWarning) as caught:
-        hint_at_images(BInfoGANTransformer(), images)
+        BInfoGANTransformer(**ONE_STEP).fit(images)
 
     assert len(caught) == 1
     assert f"image_shape={shape}" in str(caught[0].message)
@@ -408,13 +390,13 @@ TABLES = {
 @pytest.mark.usefixtures("no_warnings")
 @pytest.mark.parametrize("kind", TABLES)
 def test_no_hint_on_tables(kind):
-    hint_at_images(BInfoGANTransformer(), TABLES[kind])
+    BInfoGANTransformer(**ONE_STEP).fit(TABLES[kind])
 
 
 @pytest.mark.usefixtures("no_warnings")
 @pytest.mark.parametrize("params", [{"image_shape": (8, 8)}, {"architecture": "mlp"}])
 def test_no_hint_where_the_choice_is_made(params):
-    hint_at_images(BInfoGANTransformer(**params), DIGITS)
+    BInfoGANTransformer(**ONE_STEP, **params).fit(DIGITS)
 
 
 # -- columns that hold no numbers ------------------------------------------------------------------
@@ -463,128 +445,6 @@ def with_far(value, rows, columns=(1,)):
     return data
 
 
-@pytest.mark.parametrize("value", [-999.0, 9999.0, 1e6, -1e30])
-@pytest.mark.parametrize("columns", [(1,), (0, 2), (0, 1, 2, 3)])
-@pytest.mark.parametrize("n", [2, 12, 40])
-def test_a_value_that_stands_for_missing(value, columns, n):
-    rows = np.arange(n) * 3
-    others = np.setdiff1d(np.arange(len(X)), rows)
-
-    data = with_far(value, rows, columns)
-    scaled = Layout.table(data).scaled(data, np.float64)
-
-    usual = np.zeros_like(X)  # far values lie at the mean, all others as without them
-    for i in range(4):
-        if i in columns:
-            scaler = StandardScaler().fit(X[others, i : i + 1])
-            usual[others, i] = scaler.transform(X[others, i : i + 1])[:, 0]
-        else:
-            usual[:, i] = StandardScaler().fit_transform(X[:, i : i + 1])[:, 0]
-    np.testing.assert_allclose(scaled, usual, rtol=1e-9, atol=1e-9)
-
-
-def test_far_values_that_differ_are_cut_off_beside_the_others():
-    data = with_far(np.array([[-3e5], [1e5], [2e6]]), [0, 50, 100])
-    near = np.delete(X[:, 1], [0, 50, 100])
-
-    scaled = Layout.table(data).scaled(data, np.float64)[:, 1]
-
-    others = np.delete(scaled, [0, 50, 100])
-    np.testing.assert_allclose(others, (near - near.mean()) / near.std())
-    np.testing.assert_allclose(scaled[0], others.min() - 1)
-    np.testing.assert_allclose(scaled[[50, 100]], others.max() + 1)
-
-
-def test_a_mark_for_missing_among_few_levels():
-    column = RNG.integers(1, 6, (300, 1)).astype(float)
-    column[::20] = 99
-
-    scaled = Layout.table(column).scaled(column, np.float64)[:, 0]
-
-    np.testing.assert_array_equal(scaled[::20], 0)
-    assert 0.9 < scaled.std() < 1
-
-
-def test_two_values_that_stand_for_missing():
-    data = with_far(-999, [0, 1, 2])
-    data[5:9, 1] = 9999
-
-    scaled = Layout.table(data).scaled(data, np.float64)[:, 1]
-
-    np.testing.assert_array_equal(scaled[[0, 1, 2, 5, 6, 7, 8]], 0)
-
-
-@pytest.mark.parametrize(
-    "column",
-    [
-        X[:, 1],
-        RNG.normal(size=500),
-        RNG.lognormal(0, 1, 500),
-        RNG.standard_t(3, 500),
-        RNG.pareto(3, 500),
-        RNG.poisson(0.02, 500).astype(float),
-        (RNG.random(500) < 0.01).astype(float),
-        np.where(RNG.random(500) < 0.01, -999.0, 0.0),  # nothing says which of two is far
-        np.where(RNG.random(500) < 0.02, RNG.lognormal(0, 1, 500), 0),
-        RNG.choice([0.0, 1, 100], 500),
-        RNG.choice([1.0, 10, 100, 1000], 500),
-        np.r_[RNG.normal(size=450), RNG.normal(30, 1, 50)],  # a small cluster
-        np.full(500, 7.0),
-        1.7e9 + RNG.normal(size=500),
-    ],
-)
-def test_ordinary_columns_are_scaled_as_ever(column):
-    layout = Layout.table(column[:, None])
-
-    assert layout.limits is None
-    assert layout.stand_in is None
-    np.testing.assert_array_equal(layout.center, StandardScaler().fit(column[:, None]).mean_)
-
-
-def test_columns_beside_one_with_far_values_stay_as_they_are():
-    layout, usual = Layout.table(with_far(-999, [3, 4])), Layout.table(X)
-
-    others = [0, 2, 3]
-    np.testing.assert_array_equal(layout.center[others], usual.center[others])
-    np.testing.assert_array_equal(
-        layout.scaled(X, np.float64)[:, others], usual.scaled(X, np.float64)[:, others]
-    )
-
-
-def test_rare_far_values_among_many_rows_are_found():
-    """They are few beside the rows that are sampled to look at a column."""
-    column = RNG.normal(size=(30_001, 1))
-    column[[7, 20_011]] = -999
-
-    layout = Layout.table(column)
-
-    assert layout.cut_columns.tolist() == [0]
-    np.testing.assert_allclose(layout.scale, 1, atol=0.02)
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_sorted_rows_with_whole_blocks_of_far_values(dtype):
-    column = RNG.normal(5, 2, (6000, 1)).astype(dtype)
-    column[:2000] = -999
-    others = column[2000:].astype(np.float64)
-
-    for rows in (column, column[::-1]):
-        layout = Layout.table(rows)
-        np.testing.assert_allclose(layout.center, others.mean(), rtol=1e-12)
-        np.testing.assert_allclose(layout.scale, others.std(), rtol=1e-9)
-
-
-def test_bytes_are_treated_like_floats():
-    data = RNG.integers(0, 9, (60, 3)).astype(np.uint8)
-    data[::15, 1] = 255
-    layout = Layout.table(data)
-
-    batch = Rows(data, layout, "cpu").take(torch.arange(60)).numpy()
-
-    assert layout.cut_columns.tolist() == [1]
-    np.testing.assert_allclose(batch, layout.scaled(data, np.float32), rtol=1e-5, atol=1e-6)
-
-
 @pytest.mark.parametrize("n_columns", [2, 4])
 def test_clusters_are_found_beside_far_values(n_columns):
     data, y = make_blobs(300, centers=3, n_features=4, random_state=0)
@@ -623,24 +483,6 @@ def test_a_model_with_far_values_is_saved_and_pickled(tmp_path):
         np.testing.assert_array_equal(again.transform(data), gan.transform(data))
 
 
-@pytest.mark.parametrize(
-    ("limits", "stand_in"),
-    [
-        (np.zeros((3, 4)), np.zeros((2, 4))),
-        (np.zeros((2, 4)), np.zeros((2, 4), np.float32)),
-        (np.zeros((2, 4)), None),
-    ],
-)
-def test_limits_that_no_fit_gives_are_refused_in_a_file(fitted, limits, stand_in):
-    settings = fitted_model(fitted).settings
-    layout = replace(settings.layout, limits=limits, stand_in=stand_in)
-    arrays = {}
-    document = encode(replace(settings, layout=layout), "settings", arrays)
-
-    with pytest.raises(ValueError, match="limits"):
-        decode_settings(document, arrays)
-
-
 # -- a later piece outside the scale ---------------------------------------------------------------
 
 
@@ -674,27 +516,6 @@ def test_a_warning_that_is_an_error_changes_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error", ScaleWarning)
         unchanged(gan, lambda e: e.partial_fit(X + 1e4), ScaleWarning, "column 0")
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_pieces_of_ordinary_columns_are_inside(seed):
-    rng = np.random.default_rng(seed)
-    columns = [
-        rng.normal(size=400),
-        rng.lognormal(0, 1, 400),
-        rng.standard_t(3, 400),
-        rng.poisson(0.05, 400),
-        (rng.random(400) < 0.02).astype(float),
-        np.arange(400) / 100 + rng.normal(size=400),  # a drift
-    ]
-    table = np.stack(columns, axis=1)
-
-    for start in range(50, 400, 50):
-        assert len(outside(Layout.table(table[:50]), table[start : start + 50])) == 0
-
-
-def test_the_worst_column_comes_first():
-    assert outside(Layout.table(X), X + np.array([0, 1e3, 1e5, 1e4])).tolist() == [2, 3, 1]
 
 
 # -- columns far from zero ---------------------------------------------------------------------

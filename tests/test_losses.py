@@ -1,0 +1,461 @@
+"""Losses and augmentations: pure functions against formulas written in NumPy."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import mutual_info_score
+from torch.nn import functional as F
+
+from sklearn_binfogan import AffineMove, ColourMove, GaussianNoise
+from sklearn_binfogan import _losses as losses
+from sklearn_binfogan._augmentation import identity, resolve_augmentation
+from sklearn_binfogan._codes import CodeSpec
+from sklearn_binfogan._supervision import LabelledBatch, label_nll
+
+SPEC = CodeSpec((3, 4), 2, 5)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(shape, generator=generator(seed), dtype=torch.float64)
+
+
+# -- losses of the game ----------------------------------------------------------------------------
+
+
+def test_nonsaturating_losses():
+    real, fake = normal(20), normal(20, seed=1)
+
+    def sigmoid(v):
+        return 1 / (1 + np.exp(-v.numpy()))
+
+    discriminator = -np.log(sigmoid(real)).mean() - np.log(1 - sigmoid(fake)).mean()
+    players = -np.log(sigmoid(fake)).mean() - np.log(1 - sigmoid(real)).mean()
+    assert losses.nonsaturating_discriminator(real, fake).item() == pytest.approx(discriminator)
+    assert losses.nonsaturating_players(real, fake).item() == pytest.approx(players)
+
+
+@pytest.mark.parametrize("name", losses.ADVERSARIAL_LOSSES)
+def test_epsilon_in_the_logarithms_bounds_adversarial_losses(name):
+    real, fake = torch.tensor([-40.0, 40.0]), torch.tensor([40.0, 40.0])
+    certain, even = -np.log(1e-8), np.log(2)
+    of_discriminator, of_players = {
+        "nonsaturating": ((certain + 0) / 2 + certain, (certain + 0) / 2),
+        "relativistic": ((certain + even) / 2, (0 + even) / 2),
+    }[name]
+    for loss, expected in zip(
+        losses.ADVERSARIAL_LOSSES[name], (of_discriminator, of_players), strict=True
+    ):
+        assert loss(real, fake, 1e-8).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_epsilon_in_the_logarithms_bounds_categorical_nll():
+    logits = torch.tensor([[50.0, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 0.0]])
+    codes = torch.tensor([[0.0, 1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 1.0]])
+    sides = [(-np.log(1e-8) + np.log(2)) / 2, np.log(3)]
+    spec = CodeSpec((2, 3), 0, 0)
+    found = losses.categorical_nll(spec, logits, codes, 1e-8).item()
+    assert found == pytest.approx(sum(sides), rel=1e-5)
+
+
+def test_relativistic_losses():
+    real, fake = normal(20), normal(20, seed=1)
+    difference = (fake - real).numpy()
+
+    discriminator, players = (np.log1p(np.exp(s * difference)).mean() for s in (1, -1))
+
+    assert losses.relativistic_discriminator(real, fake).item() == pytest.approx(discriminator)
+    assert losses.relativistic_players(real, fake).item() == pytest.approx(players)
+
+
+def test_losses_stay_finite_for_large_logits():
+    large = torch.tensor([1e4, -1e4])
+
+    for discriminator, players in losses.ADVERSARIAL_LOSSES.values():
+        assert torch.isfinite(discriminator(large, -large))
+        assert torch.isfinite(players(large, -large))
+
+
+def test_categorical_nll_sums_over_codes():
+    logits, codes = normal(6, 7), SPEC.draw(6, generator())[:, :7].double()
+
+    q = SPEC.posterior(logits).numpy()
+
+    expected = -(codes.numpy() * np.log(q)).sum(axis=1).mean()
+    assert losses.categorical_nll(SPEC, logits, codes).item() == pytest.approx(expected)
+
+
+def test_continuous_nll_is_a_unit_gaussian():
+    mean, codes = normal(6, 2), normal(6, 2, seed=1)
+
+    density = np.exp(-0.5 * (mean - codes).numpy() ** 2) / np.sqrt(2 * np.pi)
+
+    expected = -np.log(density).sum(axis=1).mean()
+    assert losses.continuous_nll(mean, codes).item() == pytest.approx(expected)
+    assert losses.continuous_nll(mean[:, :0], codes[:, :0]).item() == 0
+
+
+def test_squared_error_sums_over_pixels():
+    one, other = normal(3, 2, 4, 4), normal(3, 2, 4, 4, seed=1)
+
+    expected = ((one - other).numpy() ** 2).sum(axis=(1, 2, 3)).mean()
+
+    assert losses.squared_error(one, other).item() == pytest.approx(expected)
+
+
+def test_entropy():
+    probabilities = torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [1 / 3] * 3])
+
+    np.testing.assert_allclose(
+        losses.entropy(probabilities).numpy(), [math.log(2), 0, math.log(3)], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mutual_information_against_sklearn(seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.integers(0, 3, 40), rng.integers(0, 4, 40)
+    b = np.where(rng.random(40) < 0.5, a, b)
+
+    p, q = torch.eye(3).double()[a], torch.eye(4).double()[b]
+
+    expected = mutual_info_score(a, b)
+    assert losses.mutual_information(p, q).item() == pytest.approx(expected, abs=1e-9)
+    assert losses.mutual_information(p, p).item() == pytest.approx(mutual_info_score(a, a))
+
+
+def test_mutual_information_by_head():
+    p, q = normal(2, 9, 3).softmax(-1), normal(2, 9, 4, seed=1).softmax(-1)
+
+    by_head = [losses.mutual_information(p[i], q[i]).item() for i in range(2)]
+
+    np.testing.assert_allclose(losses.mutual_information(p, q).numpy(), by_head)
+
+
+def test_code_overlap_sums_over_pairs():
+    spec = CodeSpec((2, 3, 2), 0, 0)
+    rng = np.random.default_rng(0)
+    a, b, c = rng.integers(0, 2, 30), rng.integers(0, 3, 30), rng.integers(0, 2, 30)
+    logits = spec.one_hot(torch.tensor(np.stack([a, b, c], axis=1))).double().log()
+
+    expected = mutual_info_score(a, b) + mutual_info_score(a, c) + mutual_info_score(b, c)
+
+    assert losses.code_overlap(spec, logits).item() == pytest.approx(expected)
+    assert losses.code_overlap(CodeSpec((3,), 0, 0), logits[:, :3]).item() == 0
+
+
+def test_code_overlap_is_not_rounded_to_bfloat16():
+    spec = CodeSpec((10, 10), 0, 0)
+    logits = normal(128, 20).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = losses.code_overlap(spec, logits)
+    torch.testing.assert_close(rounded, losses.code_overlap(spec, logits))
+
+
+def test_code_overlap_moves_later_codes_alone():
+    spec = CodeSpec((3, 2), 0, 0)
+    logits = torch.randn(20, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    losses.code_overlap(spec, logits).backward()
+    first, second = spec.split(logits.grad)
+    assert (first == 0).all()
+    assert (second != 0).any()
+
+
+def test_imbalance_is_what_the_entropy_lacks():
+    mean = torch.tensor([[0.25] * 4, [1.0, 0, 0, 0], [0.3, 0.2, 0.25, 0.25]], dtype=torch.float64)
+
+    exact, slack = losses.imbalance(mean, 0.0).numpy(), losses.imbalance(mean, 0.1).numpy()
+
+    p = mean[2].numpy()
+    np.testing.assert_allclose(
+        exact, [0, math.log(4), math.log(4) + (p * np.log(p)).sum()], atol=1e-12
+    )
+    np.testing.assert_allclose(slack, np.maximum(exact - 0.1, 0), atol=1e-12)
+
+
+def test_consistency_terms():
+    logits, moved = normal(2, 5, 3), normal(2, 5, 3, seed=1)
+
+    terms = losses.consistency_terms(logits, moved)
+
+    q, q_moved = logits.softmax(-1).numpy(), moved.softmax(-1).numpy()
+    np.testing.assert_allclose(terms.mean.numpy(), q.mean(axis=1))
+    np.testing.assert_allclose(
+        terms.uncertainty.numpy(), -(q * np.log(q)).sum(axis=-1).mean(axis=1)
+    )
+    np.testing.assert_allclose(
+        terms.agreement.numpy(), -(q * np.log(q_moved)).sum(axis=-1).mean(axis=1)
+    )
+
+
+def test_imbalance_is_the_divergence_from_the_prior_by_size():
+    prior = torch.tensor([0.5, 0.3, 0.2])
+    mean = torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]])
+    expected = 0.8 * np.log(0.8 / 0.5) + 0.1 * np.log(0.1 / 0.3) + 0.1 * np.log(0.1 / 0.2)
+    np.testing.assert_allclose(losses.imbalance(mean, 0.0, prior), [0, expected], atol=1e-6)
+    np.testing.assert_allclose(losses.imbalance(mean, 0.1, prior), [0, expected - 0.1], atol=1e-6)
+
+
+def test_marginal_mismatch_is_the_squared_wasserstein_distance():
+    quantiles = (torch.arange(100) + 0.5) / 50 - 1
+    order = torch.randperm(100, generator=generator())
+    codes = torch.stack([quantiles[order], quantiles + 0.5, torch.zeros(100)], dim=1)
+    one = torch.ones(100, 1)
+    # Uniform, and shifted by a half. A point is as far from all quantiles below it as it must be.
+    for columns, expected in (([0], 0), ([1], 0.25), ([0, 1], 0.25), ([2], 0.99**2)):
+        mismatch = losses.prior_mismatch(codes[:, columns], one)
+        assert float(mismatch) == pytest.approx(expected, abs=1e-3)
+
+
+def test_marginal_mismatch_is_within_categories():
+    values = torch.linspace(-1, 1, 200)[:, None]
+    low = (values < 0).float()
+    halves = torch.cat([low, 1 - low], dim=1)
+    assert float(losses.prior_mismatch(values, torch.ones(200, 1))) < 1e-3
+    # Each half has a width of 1, and its middle half a unit off.
+    expected = 0.25 + (2 / 12**0.5 - 1 / 12**0.5) ** 2
+    assert float(losses.prior_mismatch(values, halves)) == pytest.approx(expected, abs=1e-2)
+    several = torch.cat([halves, torch.ones(200, 1)], dim=1)  # a second code of one category
+    torch.testing.assert_close(
+        losses.prior_mismatch(values, several), losses.prior_mismatch(values, halves)
+    )
+
+
+def test_relative_change_does_not_depend_on_a_codes_scale():
+    codes, change = torch.randn((2, 50, 3), generator=generator())
+    scale = torch.tensor([0.1, 1.0, 10.0])
+    relative = losses.relative_change(change, codes)
+    torch.testing.assert_close(losses.relative_change(scale * change, scale * codes), relative)
+    expected = (change.square().mean(dim=0) / codes.var(dim=0, correction=0)).sum()
+    torch.testing.assert_close(relative, expected)
+    assert torch.isfinite(losses.relative_change(change, torch.ones(50, 3)))
+
+
+# -- labelled rows ---------------------------------------------------------------------------------
+
+
+def test_label_nll_is_cross_entropy_over_the_heads_that_lets_a_tenth_be_wrong():
+    spec = CodeSpec((3, 2), 0, 0)
+    logits = torch.randn((2, 5, 5), generator=torch.Generator().manual_seed(0))
+    categories = torch.tensor([[0, 1, 2, 0, 1], [2, 2, 1, 0, 0]])
+    uniform = LabelledBatch(torch.empty(0), categories, torch.zeros(2, 3))
+
+    q = 0.9 * logits[:, :, :3].softmax(dim=-1) + 0.1 / 3
+    expected = sum(F.nll_loss(q[h].log(), categories[h]) for h in range(2))
+
+    torch.testing.assert_close(label_nll(spec, logits, uniform), expected)
+
+
+def test_a_label_against_all_evidence_is_let_go():
+    """Gradient by the logit of the given category: that of cross-entropy would be -q(other)."""
+    pulls = []
+    for evidence in (0.0, 12.0):
+        logits = torch.tensor([[[0.0, evidence]]], requires_grad=True)
+        batch = LabelledBatch(torch.empty(0), torch.tensor([[0]]), torch.zeros(1, 2))
+        (gradient,) = torch.autograd.grad(label_nll(CodeSpec((2,), 0, 0), logits, batch), logits)
+        pulls.append(-gradient[0, 0, 0].item())
+
+    assert pulls[0] > 0.4
+    assert 0 < pulls[1] < 0.001
+
+
+def test_label_nll_of_balanced_rows_teaches_the_posterior_under_the_prior():
+    """Two classes that look the same: the best logits are then the log of their prior."""
+    prior = torch.tensor([[0.9, 0.1]])
+    batch = LabelledBatch(torch.empty(0), torch.tensor([[0, 1]]), prior.log())
+    spec = CodeSpec((2,), 0, 0)
+    logits = prior.log().expand(1, 2, 2).clone().requires_grad_()
+
+    (gradient,) = torch.autograd.grad(label_nll(spec, logits, batch), logits)
+
+    torch.testing.assert_close(gradient.sum(dim=1), torch.zeros(1, 2))
+
+
+# -- augmentations ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 8, 8), (3, 3, 9, 13)])
+def test_affine_move(shape):
+    x = torch.rand(shape, generator=generator())
+    move = AffineMove()
+
+    moved = move(x, generator(1))
+
+    assert moved.shape == x.shape
+    assert moved.dtype == x.dtype
+    assert torch.equal(moved, move(x, generator(1)))
+    assert not torch.equal(moved, move(x, generator(2)))
+    assert moved.min() >= 0
+    assert moved.max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 8, 8), (3, 3, 9, 13)])
+def test_affine_move_of_no_size_is_the_identity(shape):
+    x = torch.rand(shape, generator=generator())
+
+    still = AffineMove(0, 0, 0, 0)(x, generator())
+
+    np.testing.assert_allclose(still.numpy(), x.numpy(), atol=1e-5)
+
+
+def test_affine_move_shifts_by_a_share_of_half_the_side():
+    x = torch.zeros(200, 1, 33, 33)
+    x[:, 0, 16, 16] = 1
+
+    moved = AffineMove(0, 0, 0, 0.25)(x, generator())
+
+    columns = (moved.sum(dim=(1, 2)) * torch.arange(33)).sum(dim=1) - 16
+    assert 3.5 < columns.abs().max() <= 0.25 * 16.5 + 1e-3
+
+
+def test_warp_moves_parts_of_an_image_differently_and_little():
+    ramp = torch.linspace(-1, 1, 28).expand(20, 1, 28, 28).contiguous()  # its value is its column
+    warped = AffineMove(0, 0, 0, 0, warp=0.1)(ramp, generator())
+
+    inside = (slice(None), 0, slice(4, -4), slice(4, -4))
+    shift = (warped - ramp)[inside]
+    assert 0.05 < shift.abs().max() < 0.15
+    assert shift.std(dim=(1, 2)).min() > 0.005
+    neighbours = (shift[:, :, 1:] - shift[:, :, :-1]).abs().max()
+    assert neighbours < 0.5 * shift.abs().max()
+
+
+@pytest.mark.parametrize(("shape", "warp"), [((1, 8, 8), 0.0), ((1, 28, 28), 0.12)])
+def test_only_large_images_are_warped_by_default(shape, warp):
+    assert resolve_augmentation("auto", np.zeros((1, math.prod(shape))), shape).warp == warp
+
+
+def test_moves_are_affine_plus_a_bicubic_interpolation():
+    x, move = normal(3, 1, 28, 20), AffineMove(warp=0.5)
+    grid = move._grid(x, torch.Generator().manual_seed(0))
+    rng = torch.Generator().manual_seed(0)
+    u = 2 * torch.rand((6, 3), dtype=x.dtype, generator=rng) - 1
+    angle, shear, scale, shift = 0.3 * u[0], 0.3 * u[1], 1 + 0.15 * u[2:4], 0.16 * u[4:]
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).view(2, 2, 3)
+    turn = scale[:, None] * torch.stack([turn[:, 0], shear * turn[:, 0] + turn[:, 1]], dim=1)
+    matrices = torch.cat([turn, shift[:, None]], dim=1).permute(2, 0, 1)
+    affine = F.affine_grid(matrices, list(x.shape), align_corners=False)
+    u = 2 * torch.rand((3, 2, 5, 5), dtype=x.dtype, generator=rng) - 1
+    smooth = F.interpolate(u, (28, 20), mode="bicubic", align_corners=True)
+    torch.testing.assert_close(grid, affine + 0.5 * smooth.permute(0, 2, 3, 1))
+
+
+def test_places_are_not_rounded_to_bfloat16():
+    """A pixel's place would be off by a tenth of a pixel and more."""
+    x, move = torch.rand(4, 3, 64, 64, generator=generator()), AffineMove(warp=0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = move._grid(x, generator())
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, move._grid(x, generator()))
+
+
+def test_gaussian_noise():
+    x = torch.zeros(500, 4)
+    noise = GaussianNoise(0.5)
+
+    noisy = noise(x, generator())
+
+    assert torch.equal(noisy, noise(x, generator()))
+    assert noisy.std().item() == pytest.approx(0.5, rel=0.05)
+    assert torch.equal(GaussianNoise(0.0)(x, generator()), x)
+
+
+def test_gaussian_noise_follows_the_neighbours():
+    X = np.random.default_rng(0).normal(size=(300, 3))
+
+    fine, coarse = (GaussianNoise.from_neighbours(scale * X).deviation for scale in (1, 2))
+
+    assert coarse == pytest.approx(2 * fine)
+    assert GaussianNoise.from_neighbours(X[:1]).deviation > 0
+    assert GaussianNoise.from_neighbours(X[:2]).deviation > 0
+
+
+def test_identity():
+    x = torch.rand(2, 3)
+
+    assert identity(x, generator()) is x
+
+
+# -- augmentations of colour images ----------------------------------------------------------------
+
+
+STILL = AffineMove(0, 0, 0, 0)
+
+
+def random_images():
+    return torch.rand((200, 3, 16, 16), generator=generator(9))
+
+
+def test_colour_move_keeps_shape_and_input_and_follows_its_generator():
+    x = random_images()
+    before, move = x.clone(), ColourMove(AffineMove(), mirror=True, invert=True)
+    moved = move(x, generator(1))
+    assert (moved.shape, moved.dtype) == (x.shape, x.dtype)
+    assert torch.equal(x, before)
+    assert torch.equal(moved, move(x, generator(1)))
+    assert not torch.equal(moved, move(x, generator(2)))
+
+
+def test_colour_move_is_one_straight_line_per_image_and_channel():
+    """Contrast within exp(0.5 + 0.2), brightness within 0.3 + 0.2, by its parameters."""
+    x = random_images()
+    moved = ColourMove(STILL, contrast=0.5, brightness=0.3, cast=0.2)(x, generator())
+    mean, moved_mean = x.mean(dim=(2, 3)), moved.mean(dim=(2, 3))
+    gain = moved.std(dim=(2, 3)) / x.std(dim=(2, 3))
+    line = moved_mean[..., None, None] + gain[..., None, None] * (x - mean[..., None, None])
+    np.testing.assert_allclose(moved.numpy(), line.numpy(), atol=1e-4)
+    lift = moved_mean - mean
+    assert 0.4 < lift.abs().max() <= 0.5 + 1e-4
+    assert 0.55 < gain.log().abs().max() <= 0.7 + 1e-4
+    # Brightness is common to the channels, the cast is not.
+    common = lift.mean(dim=1, keepdim=True)
+    assert 0.1 < (lift - common).abs().max() < 0.3
+
+
+@pytest.mark.parametrize("part", ["mirror", "invert"])
+def test_half_of_the_images_are_mirrored_or_inverted(part):
+    x = random_images()
+    moved = ColourMove(STILL, 0, 0, 0, **{part: True})(x, generator())
+    changed = x.flip(3) if part == "mirror" else 2 * x.mean(dim=(2, 3), keepdim=True) - x
+    is_same = ((moved - x).abs() < 1e-4).all(dim=(1, 2, 3))
+    is_changed = ((moved - changed).abs() < 1e-4).all(dim=(1, 2, 3))
+    assert (is_same ^ is_changed).all()
+    assert 0.4 < is_changed.float().mean() < 0.6
+
+
+def test_clutter_lays_other_images_corners_over_the_middle():
+    x = torch.zeros(100, 3, 16, 16)
+    x[::2, 0, 7:9, 7:9] = 1.0  # a red dot in the middle of half of the images
+    moved = ColourMove(STILL, 0, 0, 0, clutter=0.5)(x, generator())
+    added = moved - x
+    np.testing.assert_allclose(added.mean(dim=(2, 3)), 0, atol=1e-6)
+    reached = (added[:, 0] > 0.02).any(dim=0)  # where dots of others came to lie
+    assert reached.any()
+    assert not reached[5:11, 5:11].any()
+    assert 0.4 < added.max() <= 0.5
+    untouched = ColourMove(STILL, 0, 0, 0)(x, generator())
+    np.testing.assert_allclose(untouched, x, atol=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((3, 32, 32), ColourMove), ((1, 32, 32), AffineMove)])
+def test_colour_is_the_default_for_three_channels(shape, kind):
+    rows = np.zeros((1, int(np.prod(shape))))
+    assert isinstance(resolve_augmentation("auto", rows, shape), kind)
+    assert isinstance(resolve_augmentation("affine", rows, shape), AffineMove)
+
+
+def test_reflection_brings_nothing_black_into_an_image():
+    x = torch.full((50, 3, 16, 16), 0.6)
+    np.testing.assert_allclose(AffineMove(reflect=True)(x, generator()), x, atol=1e-5)
+    assert AffineMove()(x, generator()).min() == 0
+
+
+def test_photographs_are_reflected_by_default():
+    rows = np.zeros((1, 3072))
+    assert resolve_augmentation("auto", rows, (3, 32, 32)).move.reflect
+    assert not resolve_augmentation("affine", rows[:, :1024], (1, 32, 32)).reflect

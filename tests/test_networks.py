@@ -1,0 +1,583 @@
+"""The networks: those of the paper's supplement layer by layer, parts of ours, and users' own.
+
+Parameter counts of the paper's networks are added up here from its tables: weights of a layer, then
+either its batch norm's scale and shift or its bias.
+"""
+
+import pickle
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from conftest import DIGITS, TABLE, assert_same_model, tiny
+from golden.cases import Cut, CutAfter
+from skorch.callbacks import Callback
+from torch import nn
+from torch.nn import functional as F
+
+from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan._architectures import MLPArchitecture, Networks
+from sklearn_binfogan._codes import CodeSpec
+from sklearn_binfogan._networks import (
+    AdditiveNoise,
+    DenseGenerator,
+    Discriminator,
+    Encoder,
+    FoldedTransposed,
+    LocalContrast,
+    _window_means,
+    conv_stack,
+    dense_stack,
+)
+from sklearn_binfogan._presets import PRESETS, resolve_preset
+
+WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+PAPERS = {
+    "paper-mnist": (CodeSpec((10,), 2, 16), (1, 28, 28)),
+    "paper-32x32": (CodeSpec((10,) * 4, 4, 64), (3, 32, 32)),
+}
+of_both_papers = pytest.mark.parametrize("name", PAPERS)
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+# -- the paper's networks --------------------------------------------------------------------------
+
+
+@cache
+def papers_networks(name):
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        return PRESETS[name].build(*PAPERS[name])
+
+
+def layers_run(name):
+    """Each layer with weights of E, G and D, and its output's shape without the batch, as run."""
+    (spec, shape), (encoder, generator, discriminator) = PAPERS[name], papers_networks(name)
+    images, codes = torch.zeros(2, *shape), torch.zeros(2, spec.width)
+    run = []
+    for network, inputs in (
+        (encoder, [images]),
+        (generator, [codes]),
+        (discriminator, [images, codes]),
+    ):
+        run.append([])
+        hooks = [
+            module.register_forward_hook(
+                lambda m, i, output, of=run[-1]: of.append((m, tuple(output.shape[1:])))
+            )
+            for module in network.modules()
+            if isinstance(module, WEIGHTED)
+        ]
+        network(*inputs)
+        for hook in hooks:
+            hook.remove()
+    return run
+
+
+SHAPES = {
+    "paper-mnist": (
+        [(32, 26, 26), (64, 12, 12), (128, 5, 5), (1024,), (10,), (18,)],
+        [(3136,), (128, 14, 14), (64, 14, 14), (1, 28, 28)],
+        [(64, 13, 13), (128, 6, 6), (512,), (64, 1, 1), (128, 1, 1), (512,), (1024,), (1,)],
+    ),
+    "paper-32x32": (
+        [
+            (32, 30, 30),
+            (64, 14, 14),
+            (128, 12, 12),
+            (256, 5, 5),
+            (512, 2, 2),
+            (1024,),
+            (40,),
+            (68,),
+        ],
+        [(2048,), (512, 4, 4), (256, 8, 8), (128, 16, 16), (64, 32, 32), (32, 32, 32), (3, 32, 32)],
+        [
+            (64, 15, 15),
+            (128, 6, 6),
+            (256, 2, 2),
+            (1024,),
+            (64, 1, 1),
+            (128, 1, 1),
+            (256, 1, 1),
+            (1024,),
+            (1024,),
+            (1,),
+        ],
+    ),
+}
+# (kernel, stride) of E's, G's and D's convolutions.
+KERNELS = {
+    "paper-mnist": (
+        [(3, 1), (3, 2), (3, 2)],
+        [(4, 2), (4, 1), (4, 2)],
+        [(3, 2), (3, 2), (1, 1), (1, 1)],
+    ),
+    "paper-32x32": (
+        [(3, 1), (3, 2), (3, 1), (3, 2), (3, 2)],
+        [(5, 2), (5, 2), (5, 2), (5, 2), (5, 1), (4, 1)],
+        [(4, 2)] * 3 + [(1, 1)] * 3,
+    ),
+}
+
+
+@of_both_papers
+def test_layers(name):
+    run = layers_run(name)
+
+    assert tuple([shape for _, shape in layers] for layers in run) == SHAPES[name]
+    found = [
+        [(m.kernel_size[0], m.stride[0]) for m, _ in layers if not isinstance(m, nn.Linear)]
+        for layers in run
+    ]
+    assert tuple(found) == KERNELS[name]
+
+
+def test_colour_images_grow_from_two_pixels_a_side():
+    generator = papers_networks("paper-32x32").generator
+    maps = next(m for m in generator.modules() if isinstance(m, nn.Unflatten))
+
+    assert (generator.project[0].in_features, maps.unflattened_size) == (108, (512, 2, 2))
+
+
+def chain(sizes, kernel=1):
+    """Count a chain of layers with batch norm, by their channels."""
+    return sum(a * b * kernel**2 + 2 * b for a, b in pairwise(sizes))
+
+
+PARAMETERS = {
+    "paper-mnist": (
+        chain([1, 32, 64, 128], 3) + chain([128 * 5 * 5, 1024]) + 1024 * (10 + 2 + 16) + 28,
+        chain([28, 3136]) + chain([64, 128, 64], 4) + 64 * 1 * 4 * 4 + 1,
+        chain([1, 64, 128], 3)
+        + chain([128 * 6 * 6, 512])
+        + chain([28, 64, 128, 512])
+        + chain([1024, 1024])
+        + 1025,
+    ),
+    "paper-32x32": (
+        chain([3, 32, 64, 128, 256, 512], 3) + chain([2048, 1024]) + 1024 * (40 + 4 + 64) + 108,
+        chain([108, 2048]) + chain([512, 512, 256, 128, 64, 32], 5) + 32 * 3 * 4 * 4 + 3,
+        chain([3, 64, 128, 256], 4)
+        + chain([2 * 2 * 256, 1024])
+        + chain([108, 64, 128, 256, 1024])
+        + chain([2048, 1024])
+        + 1025,
+    ),
+}
+
+
+def test_one_weight_counted_by_hand():
+    assert chain([28, 3136]) == 28 * 3136 + 2 * 3136
+    assert chain([64, 128], 4) == 64 * 128 * 16 + 2 * 128
+
+
+@of_both_papers
+def test_parameter_counts(name):
+    counts = [sum(p.numel() for p in network.parameters()) for network in papers_networks(name)]
+    assert tuple(counts) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("paper-mnist", [0.3, 0.5, 0.5, 0.3, 0.5, 0.5, 0.5]), ("paper-32x32", [])],
+)
+def test_noise_layers(name, expected):
+    *others, discriminator = papers_networks(name)
+    deviations = [m.deviation for m in discriminator.modules() if isinstance(m, AdditiveNoise)]
+
+    assert deviations == expected
+    assert not any(isinstance(m, AdditiveNoise) for network in others for m in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("paper-mnist", [[4, 4], [3, 3], [7, 7]]), ("paper-32x32", [[6, 6], [6, 6], [9, 9]])],
+)
+def test_activations_and_norms(name, expected):
+    networks = papers_networks(name)
+    counts = [
+        [sum(isinstance(m, kind) for m in network.modules()) for kind in (nn.ELU, BATCH_NORMS)]
+        for network in networks
+    ]
+
+    assert counts == expected
+    assert not any(isinstance(m, nn.GroupNorm) for n in networks for m in n.modules())
+    assert isinstance(networks.generator.layers[-1], nn.Sigmoid)
+
+
+@of_both_papers
+def test_ranges_of_the_encoder(name):
+    spec, shape = PAPERS[name]
+    codes = papers_networks(name).encoder(torch.rand(50, *shape, generator=rng()))
+
+    for part in spec.category_slices:
+        torch.testing.assert_close(codes[:, part].sum(dim=1), torch.ones(50))
+    assert codes[:, spec.noise].abs().max() < 1
+
+
+def initial_deviations(network):
+    """Of the weights of each layer, in order; all biases must be zero."""
+    layers = [m for m in network.modules() if isinstance(m, WEIGHTED)]
+    assert not any(m.bias is not None and m.bias.detach().any() for m in layers)
+    return [m.weight.detach().std().item() for m in layers]
+
+
+# Lengths of the first axis of E's and D's weights, by which their deviations go.
+FIRST_AXES = {
+    "paper-mnist": ([3, 3, 3, 3200, 1024, 1024], [3, 3, 4608, 1, 1, 128, 1024, 1024]),
+    "paper-32x32": (
+        [3, 3, 3, 3, 3, 2048, 1024, 1024],
+        [4, 4, 4, 1024, 1, 1, 1, 256, 2048, 1024],
+    ),
+}
+
+
+@of_both_papers
+def test_initial_weights(name):
+    encoder, generator, discriminator = papers_networks(name)
+
+    # 0.02, cut at two deviations
+    of_generator = initial_deviations(generator)
+    assert of_generator == pytest.approx([0.0176] * len(of_generator), rel=0.05)
+    assert max(w.abs().max() for w in generator.parameters() if w.dim() > 1) <= 0.04
+    for network, axes in zip((encoder, discriminator), FIRST_AXES[name], strict=True):
+        he = [(2 / first_axis) ** 0.5 for first_axis in axes]
+        assert initial_deviations(network) == pytest.approx(he, rel=0.12)
+
+
+@pytest.mark.parametrize(("name", "n_units"), [("paper-mnist", 3136), ("paper-32x32", 2048)])
+def test_numbers_of_batch_norm(name, n_units):
+    networks = papers_networks(name)
+    norms = [m for n in networks for m in n.modules() if isinstance(m, BATCH_NORMS)]
+    first = next(m for m in networks.generator.modules() if isinstance(m, BATCH_NORMS))
+
+    assert {(m.eps, m.momentum) for m in norms} == {(1e-3, 1e-3)}
+    assert first.num_features == n_units  # each unit by itself
+
+
+@pytest.mark.parametrize(
+    ("name", "max_iter", "batch_size", "rates"),
+    [
+        ("paper-mnist", 30_000, 128, (5e-4, 1e-4)),
+        ("paper-32x32", 300_000, 32, (1e-4, 1e-4)),
+    ],
+)
+def test_training_is_the_papers(name, max_iter, batch_size, rates):
+    spec, shape = PAPERS[name]
+    preset = resolve_preset(name, shape, 40)
+    recipe = preset.resolved(40, {})
+
+    assert preset.n_noise == spec.n_noise
+    assert (recipe.max_iter, recipe.warmup_iter, recipe.batch_size) == (max_iter, 0, batch_size)
+    assert (recipe.learning_rate, recipe.discriminator_learning_rate) == rates
+    assert recipe.mi_weight == 1
+    assert (recipe.consistency_weight, recipe.cycle_weight) == (0, 0)
+    assert recipe.adversarial_loss == "nonsaturating"
+    assert (recipe.betas, recipe.rate_floor) == ((0.5, 0.999), 0.2)
+    assert recipe.log_epsilon == 1e-8
+
+
+class RecordRate(Callback):
+    """Notes the learning rate of every step."""
+
+    def __init__(self):
+        self.rates = []
+
+    def on_batch_end(self, net, training, **kwargs):
+        if training:
+            self.rates.append(net.optimizer_.param_groups[0]["lr"])
+
+
+def bytes_of(n_rows, n_features):
+    return np.random.default_rng(0).integers(0, 256, (n_rows, n_features), dtype=np.uint8)
+
+
+SMALL_MNIST = PRESETS["paper-mnist"].with_networks(
+    generator_channels=(8, 8, 8),
+    encoder_channels=(4, 4, 8),
+    encoder_dense=16,
+    discriminator_channels=(4, 8),
+    discriminator_dense=16,
+    discriminator_code=(4, 8),
+)
+SMALL_COLOUR = PRESETS["paper-32x32"].with_networks(
+    generator_channels=(8, 8, 8, 8, 4, 4),
+    encoder_channels=(4, 4, 4, 8, 8),
+    encoder_dense=16,
+    discriminator_channels=(4, 4, 8),
+    discriminator_dense=16,
+    discriminator_code=(4, 4, 8),
+    discriminator_joint=16,
+)
+
+
+def test_decay_to_a_fifth_with_power_one_half():
+    record = RecordRate()
+    BInfoGANTransformer(
+        image_shape=(28, 28),
+        architecture=SMALL_MNIST,
+        max_iter=4,
+        batch_size=4,
+        callbacks=[record],
+        random_state=0,
+    ).fit(bytes_of(12, 784))
+
+    expected = [5e-4 * (0.2 + 0.8 * (1 - step / 4) ** 0.5) for step in range(4)]
+    np.testing.assert_allclose(record.rates, expected)
+
+
+def test_the_papers_networks_need_images():
+    with pytest.raises(ValueError, match="architecture='paper-mnist' needs images"):
+        BInfoGANTransformer(architecture="paper-mnist").fit(np.zeros((20, 4)))
+
+
+def test_too_small_images_are_refused():
+    gan = BInfoGANTransformer(image_shape=(21, 21, 3), architecture="paper-32x32", max_iter=1)
+    with pytest.raises(ValueError, match="Images of 21 x 21 pixels are too small"):
+        gan.fit(bytes_of(40, 21 * 21 * 3))
+
+
+def test_fit_with_the_papers_codes():
+    X = bytes_of(12, 3072)
+    gan = BInfoGANTransformer(
+        n_clusters=(10,) * 4,
+        n_continuous=4,
+        image_shape=(32, 32, 3),
+        architecture=SMALL_COLOUR,
+        max_iter=1,
+        batch_size=4,
+        random_state=0,
+    )
+
+    assert gan.fit(X).transform(X).shape == (12, 44)
+    assert len(gan.set_params(include_noise=True).get_feature_names_out()) == 108
+    assert gan.labels_.shape == (12, 4)
+    images, labels = gan.sample(2, cluster=(0, None, 3, None), random_state=0)
+    assert images.shape == (2, 3072)
+    assert labels[:, [0, 2]].tolist() == [[0, 3]] * 2
+
+
+# -- local contrast -------------------------------------------------------------------------------
+
+
+def square_on(ground, ink):
+    """Colour image (1, 3, 32, 32) of a square of one colour on another."""
+    image = torch.tensor(ground)[None, :, None, None].expand(1, 3, 32, 32).clone()
+    image[:, :, 12:20, 10:18] = torch.tensor(ink)[None, :, None, None]
+    return image
+
+
+def test_local_contrast_sees_form_alone():
+    """Which colours differ, and how much, may change: only the floor lets a little through."""
+    contrast = LocalContrast(floor=0.0)
+    seen = contrast(square_on((0.7, 0.2, 0.5), (0.1, 0.4, 0.9)))
+    assert seen.shape == (1, 1, 32, 32)
+    assert seen[0, 0, 16, 10] > 10 * seen[0, 0, 2, 2]
+    for colours in (
+        ((0.1, 0.4, 0.9), (0.7, 0.2, 0.5)),
+        ((0.0, 0.6, 0.3), (0.5, 0.5, 0.5)),
+        ((0.1, 0.4, 0.2), (0.9, 0.9, 0.1)),
+    ):
+        np.testing.assert_allclose(contrast(square_on(*colours)), seen, atol=0.02)
+
+
+def test_colour_shows_what_lightness_hides():
+    """A pale stroke on a ground of black and white noise."""
+    ground = 0.3 + 0.4 * torch.rand(1, 1, 32, 32, generator=rng()).expand(1, 3, 32, 32)
+    image = ground.clone()
+    image[:, 0, 12:20, 14:17] += 0.2
+    inside = torch.zeros(32, 32, dtype=torch.bool)
+    inside[12:20, 14:17] = True
+    colour, lightness = LocalContrast()(image)[0, 0], LocalContrast()(image[:, :1])[0, 0]
+    assert colour[inside].min() > 3 * colour[~inside].max()
+    assert lightness[inside].min() < lightness[~inside].max()
+
+
+def test_local_contrast_of_grey_images():
+    dark_on_light, light_on_dark = (
+        LocalContrast(floor=0.0)(square_on(*colours)[:, :1])
+        for colours in (((1.0,) * 3, (0.2,) * 3), ((0.1,) * 3, (0.3,) * 3))
+    )
+    assert dark_on_light.max() > 1
+    np.testing.assert_allclose(dark_on_light, light_on_dark, atol=0.02)
+
+
+def test_local_contrast_has_a_limit():
+    x = torch.zeros(1, 1, 32, 32)
+    x[0, 0, 16, 16] = 1.0
+    assert LocalContrast(limit=2.0)(x).max() == 2.0
+    assert LocalContrast(limit=1e3)(x).max() > 10
+
+
+@pytest.mark.parametrize("side", [3, 17])
+def test_window_means(side):
+    x = torch.rand(2, 3, 9, 20, generator=rng())
+    rows, columns = (_window_means(size, side, x) for size in (9, 20))
+    expected = F.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
+    np.testing.assert_allclose(rows @ x @ columns.T, expected, atol=1e-6)
+
+
+def test_local_contrast_of_an_even_image_is_finite_with_its_gradient():
+    x = torch.full((2, 3, 9, 13), 0.5, requires_grad=True)
+    seen = LocalContrast()(x)
+    seen.sum().backward()
+    assert seen.max() < 0.01
+    assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("side", [8, 16])
+@pytest.mark.parametrize("name", ["conv", "conv-contrast"])
+def test_categories_may_be_read_from_it(name, side):
+    shape = (3, side, side)
+    preset = resolve_preset(name, shape, 500)
+    networks = preset.build(CodeSpec((4,), 1, 2), shape)
+    kinds = [type(module) for module in networks.encoder.category_trunk]
+    assert (LocalContrast in kinds) == (name == "conv-contrast")
+    without = replace(preset, networks=replace(preset.networks, local_contrast=False))
+    assert without == resolve_preset("auto", shape, 500)  # the same in everything else
+    assert LocalContrast not in [type(module) for module in networks.encoder.style_trunk]
+
+
+# -- convolutions ---------------------------------------------------------------------------------
+
+
+def draw(*shape):
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def assert_same_function(fast, plain, x):
+    """Same outputs, and same gradients by the input and all weights."""
+    plain.load_state_dict(fast.state_dict())
+    results = []
+    for layer in (fast, plain):
+        given = x.clone().requires_grad_()
+        output = layer(given)
+        loss = (output * draw(*output.shape)).sum()
+        results.append([output, *torch.autograd.grad(loss, [given, *layer.parameters()])])
+        results[-1].append(layer(x))  # by its own way where x needs no gradient
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("n_out", [1, 3])
+@pytest.mark.parametrize("kernel", [2, 4, 5])
+def test_folded_transposed_convolution(n_out, kernel):
+    sizes = (5, n_out, kernel, 2, (kernel - 1) // 2, kernel % 2)
+    fast, plain = FoldedTransposed(*sizes).double(), nn.ConvTranspose2d(*sizes).double()
+    assert_same_function(fast, plain, draw(2, 5, 6, 7))
+
+
+@pytest.mark.parametrize(
+    ("norm", "order"),
+    [
+        ("batch", torch.channels_last),
+        ("none", torch.channels_last),
+        ("group", torch.contiguous_format),
+    ],
+)
+@pytest.mark.parametrize("n_in", [1, 3])
+def test_memory_of_maps(norm, order, n_in):
+    # Real rows come as (n, H, W, C), fakes and moved rows as (n, C, H, W).
+    stack, _ = conv_stack((n_in, 8, 8), (4,), (2,), norm)
+    maps = []
+    stack[0].register_forward_hook(lambda _, inputs, output: maps.append(output))
+    for x in (torch.rand(2, 8, 8, n_in).permute(0, 3, 1, 2), torch.rand(2, n_in, 8, 8)):
+        stack(x)
+        assert maps.pop().is_contiguous(memory_format=order)
+
+
+def test_contrasts_are_not_rounded_to_bfloat16():
+    x = torch.rand(4, 3, 64, 64, generator=rng())
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = LocalContrast()(x)
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, LocalContrast()(x))
+
+
+# -- users' own networks --------------------------------------------------------------------------
+
+
+class Linear:
+    """A user's own architecture."""
+
+    def build(self, spec, shape):
+        n_features = int(np.prod(shape))
+        encoder = Encoder(
+            spec, dense_stack([n_features, 6]), 6, dense_stack([n_features, 5]), 5, n_heads=2
+        )
+        generator = DenseGenerator(spec, (n_features,), (7,))
+        discriminator = Discriminator(nn.Identity(), n_features, spec.width, (4,), (5,))
+        return Networks(encoder, generator, discriminator)
+
+
+class LinearWithRecipe(Linear):
+    """One that also names its budget."""
+
+    def recipe(self, n_rows):
+        return {
+            "n_noise": 3,
+            "warmup_iter": 7,
+            "max_iter": 4,
+            "batch_size": 16,
+            "learning_rate": 1e-3,
+            "discriminator_learning_rate": 1e-3,
+            "consistency_weight": 1.0,
+            "cycle_weight": 0.1,
+            "adversarial_loss": "relativistic",
+        }
+
+
+def test_architecture_object():
+    estimator = tiny(architecture=Linear()).fit(TABLE)
+
+    assert estimator.transform(TABLE).shape == (60, 5)
+    assert_same_model(pickle.loads(pickle.dumps(estimator)), estimator, TABLE)
+
+
+def test_architecture_object_with_a_recipe():
+    auto = BInfoGANTransformer(3, architecture=LinearWithRecipe(), include_noise=True).fit(TABLE)
+
+    assert auto.n_iter_ == 11
+    assert auto.transform(TABLE).shape == (60, 3 + 2 + 3)
+
+
+def test_mlp_flattens_images():
+    estimator = tiny(image_shape=(8, 8), architecture="mlp").fit(DIGITS[:60])
+
+    rows = estimator.inverse_transform(estimator.transform(DIGITS[:60]))
+    assert rows.shape == (60, 64)
+
+
+class Own:
+    """Networks of a user's own; no dataclass, and nothing that a file could hold."""
+
+    def build(self, spec, shape):
+        return Networks(*MLPArchitecture((8,), (8,), (8,), (8,), n_heads=2).build(spec, shape))
+
+
+def shake(x, rng):
+    return x + 0.1 * torch.randn(x.shape, generator=rng)
+
+
+def test_a_cut_off_fit_with_code_of_the_user_goes_on(tmp_path):
+    params = {
+        "architecture": Own(),
+        "augmentation": shake,
+        "warmup_iter": 60,
+        "max_iter": 60,
+        "batch_size": 16,
+    }
+    with pytest.raises(Cut):
+        tiny(checkpoint_dir=tmp_path, callbacks=[CutAfter(70)], **params).fit(TABLE)
+    assert list(tmp_path.iterdir())
+
+    resumed = tiny(checkpoint_dir=tmp_path, **params).fit(TABLE)
+
+    assert_same_model(resumed, tiny(**params).fit(TABLE), TABLE)
