@@ -39,8 +39,8 @@ class Networks(NamedTuple):
 class Architecture(Protocol):
     """What `architecture` accepts besides a name: an object that builds the networks.
 
-    An object may also have `recipe(n_rows)`, a dict of values for parameters left at "auto"; what
-    it leaves out follows the built-in preset for the kind of data.
+    An object may also have `recipe(n_rows)`, a dict of values for `n_noise` and any field of
+    `_presets.Recipe`; what it leaves out follows the built-in preset for the kind of data.
     """
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:

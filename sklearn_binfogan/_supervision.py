@@ -104,10 +104,10 @@ def label_nll(spec: CodeSpec, logits: Tensor, labelled: LabelledBatch) -> Tensor
 
 
 class Supervision:
-    """Draws labelled rows evenly over their classes, and binds categories to classes.
+    """Draws labelled rows evenly over their classes, and assigns categories to classes.
 
-    Only the first categorical code is bound; further codes, and categories beyond the number of
-    classes, stay free.
+    Only categories of the first code are assigned; further codes, and categories beyond the number
+    of classes, stay free.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class Supervision:
         self.assign_as(found)
 
     def assign_as(self, found: np.ndarray) -> None:
-        """Take over a assignment, (n_heads, n_classes)."""
+        """Take over an assignment, (n_heads, n_classes)."""
         by_class = self.class_prior[0] if self.class_prior else [1.0] * self.spec.categories[0]
         prior = [self._by_category(bound, by_class) for bound in found.tolist()]
         self.assignment = torch.from_numpy(found).to(self.rng.device)
