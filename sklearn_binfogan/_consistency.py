@@ -88,7 +88,7 @@ class Consistency:
         return [losses.consistency_terms(*pair) for pair in pairs]
 
     def _overclustering_loss(self, encoder: Encoder, both: Tensor) -> Tensor:
-        """Sum the same terms over the auxiliary heads, which shape the trunk alone."""
+        """Sum the same terms over the over-clustering heads, which shape the trunk alone."""
         if not encoder.n_overclustering_heads:
             return both.new_zeros(())
         fine = losses.consistency_terms(*encoder.overclustering_logits(both).chunk(2, dim=1))
@@ -127,9 +127,9 @@ class Consistency:
         """Fix the head that gives the categories from now on, judged on blocks of real rows.
 
         It is the best of the sub-heads, whose losses get a penalty of shape (n_heads,) first.
-        Where sizes are to be learned it is a new one that names groups of the auxiliary heads'
-        cells: the balance that keeps sub-heads from collapse also draws their sizes together,
-        while a large cluster just fills more cells.
+        Where sizes are to be learned it is a new one that names groups of the cells of the
+        over-clustering heads: the balance that keeps sub-heads from collapse also draws their sizes
+        together, while a large cluster just fills more cells.
         """
         learned = self.recipe.cluster_prior == "learned"
         if learned and encoder.n_overclustering_heads and len(self.spec.categories) == 1:
@@ -161,7 +161,7 @@ class Consistency:
         return torch.stack([t.agreement for t in terms]).sum(dim=0)
 
     def _merged_cells(self, encoder: Encoder, features: Tensor, blocks: Sequence[Tensor]) -> Tensor:
-        """q(c | x) of the rows, (n, K), by the auxiliary head whose grouped cells are best."""
+        """q(c | x), (n, K), by the over-clustering head whose grouped cells are best."""
         cells = encoder.overclustering_logits(features).softmax(dim=-1)
         augmented = torch.zeros_like(cells)
         for _ in range(self.recipe.head_draws):

@@ -275,7 +275,7 @@ class Encoder(nn.Module):
     style_reads_categories : bool
         Whether the style codes depend on the most likely category. In the paper they do not.
     n_overclustering_heads : int
-        Auxiliary heads with `OVERCLUSTERING_RATIO` times as many categories: they shape the trunk
+        Further heads with `OVERCLUSTERING_RATIO` times as many categories: they shape the trunk
         alone.
     """
 
@@ -317,7 +317,7 @@ class Encoder(nn.Module):
         return logits.unflatten(1, (self.n_heads, -1)).transpose(0, 1)
 
     def overclustering_logits(self, features: Tensor) -> Tensor:
-        """Logits of the auxiliary heads with finer categories, (n_overclustering_heads, n, K)."""
+        """Logits of the over-clustering heads, (n_overclustering_heads, n, K)."""
         logits = self._head_output(self.overclustering_head, features)
         return logits.unflatten(1, (self.n_overclustering_heads, -1)).transpose(0, 1)
 
