@@ -117,8 +117,9 @@ TrainingCurveDisplay.from_estimator(gan)
 # %%
 # Choose lambda
 # -------------
-# ``mi_weight`` is the paper's lambda. The budget here is small, to show the search rather than to
-# settle the choice. Without labels, search over the transformer itself: its ``score`` needs none.
+# ``mi_weight`` is the paper's lambda: it weighs the mutual information of codes and rows, in both
+# phases, and so moves the clusters, too. The budget here is small, to show the search rather than
+# to settle the choice. Without labels, search over the transformer itself by its ``score``.
 
 pipe.set_params(binfogan__verbose=0)
 pipe.set_params(**{f"binfogan__{name}": value for name, value in SEARCH_BUDGET.items()})

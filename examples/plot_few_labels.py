@@ -3,9 +3,9 @@
 A few labels
 =====================================
 
-A label or ten for each class, and hundreds of rows without: ``BInfoGANClassifier`` binds the
-categories of a bidirectional InfoGAN to the classes. Its accuracy on scikit-learn's digits is drawn
-against the number of labels, beside other ways to use the same labels: ``LabelSpreading`` and
+A label or ten for each class, and hundreds of rows without: ``BInfoGANClassifier`` lets
+categories of a bidirectional InfoGAN follow the classes. Its accuracy on scikit-learn's digits is
+drawn against the number of labels, beside other ways to use the same labels: ``LabelSpreading`` and
 ``SelfTrainingClassifier``, which also use the rows without a label, and logistic regression on
 pixels, on principal components, and on the codes of a ``BInfoGANTransformer`` that saw no label.
 

@@ -258,6 +258,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
+            In the dtype of the rows of `fit`: float64 for float64, else float32.
 
         Raises
         ------

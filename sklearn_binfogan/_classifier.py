@@ -43,8 +43,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Categories. None: as many as there are classes. Fewer are an error; 1 and 2, which
         scikit-learn's checks set, are raised to the number of classes with a warning. More are
         free categories, which may come to hold what no label names. A tuple gives one number per
-        categorical code, ``(None, 5)``: the first is bound to the classes, the others are free
-        to discover something else.
+        categorical code, ``(None, 5)``: the first follows the classes, the others are free to
+        discover something else.
     label_weight : float, default=1.0
         Weight of the labelled rows' cross-entropy, at least 0. With 0 labels only name the
         categories: training is that of `BInfoGANTransformer`.
@@ -70,9 +70,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         that is estimated: L_I of generated rows (paper, section 2), and I(c; x) = H(mean q) - H(q)
         of real rows in the consistency phase. With 0 codes mean nothing.
     consistency_weight : float or "auto", default="auto"
-        Above 0, the categories are first trained to agree on x and T(x), and kept in the game;
-        0 is the paper's own objective, without that phase. "auto" is 1. The value weighs the
-        term where it is part of the game, which is with ``warmup_iter=0``.
+        Above 0, the categories are first trained to agree on x and T(x), and kept in the game; with
+        0 there is no such phase, as in the paper. "auto" is 1. The value weighs the term where it
+        is part of the game, which is with ``warmup_iter=0``.
     augmentation : {"auto", "affine", "colour", "noise"}, callable or None, default="auto"
         T: "affine" is small affine moves of images, with a local warp from 16 x 16 on; "colour"
         also changes contrast, brightness and tint; "noise" is for tables. "auto" is "colour" for
@@ -80,8 +80,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         scaled tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`; ready ones
         are `AffineMove`, `ColourMove` and `GaussianNoise`. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
-        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 also switches off
-        the further terms on codes that the preset for images from 16 x 16 on has.
+        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 switches off these
+        terms alone. The paper's objective is trained alone with ``consistency_weight=0,
+        cycle_weight=0, adversarial_loss="nonsaturating"``.
     adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
         "nonsaturating" is the paper's; "auto" is "relativistic".
     cluster_prior : {"labels", "uniform"} or array-like, default="labels"
@@ -249,6 +250,10 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         -----
         ConvergenceWarning
             If the result shows signs of collapse; the text says which, and the remedy.
+        ImageShapeWarning
+            If rows look like images, and `image_shape` is None.
+        ScaleWarning
+            If values lie so far from all others of their column that they would spoil its scale.
         """
         tasks = FitTasks.of(self, X, y)
         with self._all_or_nothing(), undisturbed():
@@ -386,7 +391,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            In the dtype of the rows of `fit`: float64, or else float32.
+            In the dtype of the rows of `fit`: float64 for float64, else float32.
         y : ndarray of shape (n_samples,)
             The classes drawn.
 

@@ -266,6 +266,6 @@ def _named(number: int) -> str:
 def warn_user(message: str, category: type[Warning]) -> None:
     """Warn at the line of the user: skip all calls of this package, scikit-learn and joblib."""
     frame, level = sys._getframe(), 1
-    while frame.f_back is not None and frame.f_globals["__name__"].split(".")[0] in OURS:
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in OURS:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=max(level, 1))

@@ -60,9 +60,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         that is estimated: L_I of generated rows (paper, section 2), and I(c; x) = H(mean q) - H(q)
         of real rows in the consistency phase. With 0 codes mean nothing.
     consistency_weight : float or "auto", default="auto"
-        Above 0, the categories are first trained to agree on x and T(x), and kept in the game;
-        0 is the paper's own objective, without that phase. "auto" is 1. The value weighs the
-        term where it is part of the game, which is with ``warmup_iter=0``.
+        Above 0, the categories are first trained to agree on x and T(x), and kept in the game; with
+        0 there is no such phase, as in the paper. "auto" is 1. The value weighs the term where it
+        is part of the game, which is with ``warmup_iter=0``.
     augmentation : {"auto", "affine", "colour", "noise"}, callable or None, default="auto"
         T: "affine" is small affine moves of images, with a local warp from 16 x 16 on; "colour"
         also changes contrast, brightness and tint; "noise" is for tables. "auto" is "colour" for
@@ -70,8 +70,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         scaled tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`; ready ones
         are `AffineMove`, `ColourMove` and `GaussianNoise`. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
-        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 also switches off
-        the further terms on codes that the preset for images from 16 x 16 on has.
+        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 switches off these
+        terms alone. The paper's objective is trained alone with ``consistency_weight=0,
+        cycle_weight=0, adversarial_loss="nonsaturating"``.
     adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
         "nonsaturating" is the paper's; "auto" is "relativistic".
     cluster_prior : {"uniform", "learned"} or array-like, default="uniform"
@@ -222,6 +223,10 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         -----
         ConvergenceWarning
             If the result shows signs of collapse; the text says which, and the remedy.
+        ImageShapeWarning
+            If rows look like images, and `image_shape` is None.
+        ScaleWarning
+            If values lie so far from all others of their column that they would spoil its scale.
         """
         tasks = FitTasks.of(self, X, y)
         with self._all_or_nothing(), undisturbed():
@@ -255,6 +260,11 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         ------
         ValueError, FloatingPointError
             As `fit`. ValueError also if a parameter was changed that can't change between calls.
+
+        Warns
+        -----
+        ImageShapeWarning, ScaleWarning
+            As `fit`. ScaleWarning also if X lies far outside the scale of the first call's rows.
         """
         first = not hasattr(self, "_model")
         with self._all_or_nothing(), undisturbed():
@@ -343,7 +353,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            In the dtype of the rows of `fit`: float64, or else float32.
+            In the dtype of the rows of `fit`: float64 for float64, else float32.
         labels : ndarray of int64, shape (n_samples,) or (n_samples, n_codes)
             The categories drawn, shaped as `predict` gives them.
 
@@ -363,7 +373,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
 
         How much of the categories' entropy survives T on X, which counts four times, how well
         E(G(Z)) gives c back, and R2 of the reconstructions G(E(x)). None depends on `mi_weight`
-        but through the model.
+        but through the model. Scores of different `image_shape` or `architecture` do not compare:
+        each looks at rows through its own augmentation and networks.
 
         Parameters
         ----------

@@ -194,7 +194,7 @@ def test_codes_that_say_the_same_are_found(alike, n_findings):
     )
 
     assert len(found) == n_findings
-    assert all("Codes 0 and 1 say much the same: they share 100%" in text for text in found)
+    assert all("Codes 0 and 1 are much alike: they share 100%" in text for text in found)
 
 
 X, _ = make_blobs(300, centers=3, random_state=0)

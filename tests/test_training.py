@@ -21,7 +21,7 @@ from sklearn_binfogan._architectures import MLPArchitecture
 from sklearn_binfogan._base import fitted_model, new_training
 from sklearn_binfogan._checkpoints import Checkpoints, Keeper, Start
 from sklearn_binfogan._consistency import Consistency, group_cells, linear_head, nearest
-from sklearn_binfogan._driver import Job, train_start
+from sklearn_binfogan._driver import Job, trained
 from sklearn_binfogan._layout import Layout
 from sklearn_binfogan._model import FittedModel
 from sklearn_binfogan._net import AdversarialNet, require_finite_weights
@@ -29,6 +29,7 @@ from sklearn_binfogan._phases import PHASES, backward
 from sklearn_binfogan._rows import Batches, Rows
 from sklearn_binfogan._sharing import SHARING, OneProcess
 from sklearn_binfogan._supervision import Labels, Supervision, assigned_categories
+from sklearn_binfogan._threads import undisturbed
 from sklearn_binfogan._trainer import Trainer
 
 FEW = np.where(np.arange(len(CLASSES)) < 15, CLASSES, -1)
@@ -420,10 +421,10 @@ def test_a_snapshot_is_not_what_training_goes_on_with():
     restored = Trainer(trainer.settings, state=snapshot).load_rows(rows)
     restored.begin("game")
 
-    for trained in (trainer, restored):
-        trained.phase.step(trained.rows.rows.take(torch.arange(20)))
+    for training in (trainer, restored):
+        training.phase.step(training.rows.rows.take(torch.arange(20)))
 
-        after = trained.state().as_arrays()
+        after = training.state().as_arrays()
         weight = "generator.output.weight"
         assert not np.array_equal(after.module[weight], before.module[weight])
         moments = (after.optimizers[1], before.optimizers[1])
@@ -439,7 +440,8 @@ def test_a_start_that_went_on_later_equals_a_fit_without_a_break():
 
     settings = [replace(model.settings, seed=int(seed)) for seed in seeds]
     job = Job(TABLE, None, "cpu")
-    alone = [train_start(job, Start(each), PHASES, Keeper()).trainer for each in settings]
+    with undisturbed():
+        alone = [trained(job, Start(each), PHASES, Keeper()) for each in settings]
 
     weights = model.trainer.players.state_dict()
     assert any(

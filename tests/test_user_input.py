@@ -337,6 +337,13 @@ def test_the_hint_of_a_classifier_in_a_pipeline_is_at_the_users_line():
     assert __file__ in [warning.filename for warning in caught]
 
 
+def test_the_hint_in_code_that_belongs_to_no_module():
+    typed = compile("gan.fit(X)", "typed", "exec")
+    with pytest.warns(ImageShapeWarning) as caught:
+        exec(typed, {"gan": BInfoGANTransformer(**BUDGET), "X": DIGITS[:60]})
+    assert "typed" in [warning.filename for warning in caught]
+
+
 def test_a_hint_that_is_an_error_changes_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error", ImageShapeWarning)
