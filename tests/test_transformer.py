@@ -109,7 +109,7 @@ def check_everything(X, estimator):
 
     drawn, drawn_labels = estimator.sample(n, random_state=0)
     assert drawn.shape == X.shape
-    assert drawn.dtype == np.float32
+    assert drawn.dtype == X.dtype
     assert drawn_labels.shape == label_shape
     assert drawn_labels.dtype == np.int64
     assert np.isfinite(drawn).all()
@@ -130,9 +130,9 @@ def check_decoding(X, estimator, codes, full):
     zero_noise = np.hstack([codes, np.zeros((len(X), n_noise))])
     rebuilt = estimator.inverse_transform(codes)
     assert rebuilt.shape == X.shape
-    assert rebuilt.dtype == codes.dtype
+    assert rebuilt.dtype == X.dtype  # of the rows of fit, whatever that of the codes
     np.testing.assert_allclose(rebuilt, estimator.inverse_transform(zero_noise))
-    assert estimator.inverse_transform(full.astype(np.float32)).dtype == np.float32
+    assert estimator.inverse_transform(full.astype(np.float32)).dtype == X.dtype
     soft = np.zeros((1, codes.shape[1]))
     soft[:, : sum(categories)] = np.repeat(1 / np.array(categories), categories)
     assert np.isfinite(estimator.inverse_transform(soft)).all()
