@@ -368,7 +368,7 @@ class Trainer:
         fits = assignment.shape == (self.players.encoder.n_heads, n_classes)
         fits = fits and assignment.min() >= 0 and assignment.max() < spec.categories[0]
         if not fits or any(len(set(row)) < n_classes for row in assignment.tolist()):
-            raise ValueError("The checkpoint assigns its categories to other classes.")
+            raise ValueError("The checkpoint binds its categories to other classes.")
 
 
 class _AfterEpoch(Callback):
