@@ -25,6 +25,7 @@ from sklearn_binfogan._driver import Job, trained
 from sklearn_binfogan._layout import Layout
 from sklearn_binfogan._model import FittedModel
 from sklearn_binfogan._net import AdversarialNet, require_finite_weights
+from sklearn_binfogan._networks import Encoder
 from sklearn_binfogan._phases import PHASES, backward
 from sklearn_binfogan._rows import Batches, Rows
 from sklearn_binfogan._sharing import SHARING, OneProcess
@@ -207,7 +208,7 @@ SURE = 20.0
 
 
 class ReadsColumns(nn.Module):
-    """Candidate heads of two categories each: head i tells rows by the sign of column i."""
+    """Sub-heads of two categories each: head i tells rows by the sign of column i."""
 
     def __init__(self, n_heads: int) -> None:
         super().__init__()
@@ -218,6 +219,8 @@ class ReadsColumns(nn.Module):
     def sub_head_logits(self, features: Tensor) -> Tensor:
         columns = SURE * features.sign().T[: self.n_heads]
         return torch.stack([columns, -columns], dim=2)
+
+    sub_head_logits_of = Encoder.sub_head_logits_of
 
 
 def consistency(X: Tensor) -> Consistency:
@@ -321,6 +324,8 @@ class Stub:
         is_one = (features == self.row).all(dim=1).float()
         logits = torch.stack([1 - is_one, is_one], dim=1)
         return torch.stack([logits, 3 * logits.flip(1)])
+
+    sub_head_logits_of = Encoder.sub_head_logits_of
 
 
 def test_labelled_batches_are_balanced_and_bound():
