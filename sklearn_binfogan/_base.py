@@ -178,7 +178,12 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     def _settled_values(self) -> dict[str, Any]:
         """Parameters that `partial_fit` compares with those of the call before."""
         names = {*SETTLED, *(field.name for field in fields(Recipe))}
-        return {k: v for k, v in self.get_params(deep=False).items() if k in names}
+        return {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            # A generator changes by being used.
+            if name in names and not isinstance(value, np.random.RandomState)
+        }
 
     def _changed(self, settings: Settings) -> Settings:
         """Give the settings with what the user has changed since the last training.

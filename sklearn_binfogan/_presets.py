@@ -315,6 +315,7 @@ SETTLED = (
     "augmentation",
     "adversarial_loss",
     "cluster_prior",
+    "random_state",
 )
 
 
