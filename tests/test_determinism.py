@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_binfogan import BInfoGANTransformer
 
-IMAGES = DIGITS[:150]
+IMAGES = DIGITS[:80]
 BUDGET = {"n_clusters": 3, "warmup_iter": 6, "max_iter": 6}
 KINDS = [
     pytest.param(TABLE, {}, id="table"),
