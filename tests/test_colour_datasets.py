@@ -346,7 +346,7 @@ def test_image_of_another_size(celeba):
         ("list_attr_celeba.txt", "000003.jpg ", "", "number of columns of line 5 is 40"),
         ("list_attr_celeba.txt", " -1\n", " 0\n", "found the value 0; allowed are only 1 and -1"),
         ("list_eval_partition.txt", "000002.jpg 0", "000002.jpg 3", "line 2 is 000002.jpg 3"),
-        ("list_eval_partition.txt", "000002.jpg 0\n", "", r"says nothing of 000002\.jpg"),
+        ("list_eval_partition.txt", "000002.jpg 0\n", "", r"lacks 000002\.jpg"),
         ("list_eval_partition.txt", "000008.jpg 0", "000008.jpg 0\n000009.jpg 0", "images is 9"),
     ],
 )
