@@ -112,8 +112,8 @@ class FirstPhase(Callback):
     def __init__(self, X: np.ndarray) -> None:
         self.X = X
 
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        if net.training.phase.name != "consistency":
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        if net.training.phase.name != "game":  # before it the categories are settled
             return
         self.ended_ = time.perf_counter()
         images = torch.from_numpy(pixels(self.X)).reshape(-1, 1, *IMAGE_SHAPE)
