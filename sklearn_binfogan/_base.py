@@ -212,6 +212,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     def _describe(self, model: FittedModel, X: Source, labels: np.ndarray) -> None:
         """Become a model; set the fitted attributes that it, X and the labels of X determine."""
         self._model, self._trained_by = model, self.get_params(deep=False)
+        del self._trained_by["callbacks"]  # they may hold what can't be pickled, or much
         self._set_derived()
         self.labels_ = squeezed(labels)
         sizes = [

@@ -9,6 +9,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import PassthroughScoring, PrintLog
 from skorch.history import History
+from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
 from ._callback_rules import LOGGERS_OF_NUMBERS, check_callbacks
@@ -142,9 +143,9 @@ class AdversarialNet(NeuralNet):
         return {"loss": torch.tensor(losses[0])}
 
     def _on_gradients(self) -> None:
-        self.notify(
-            "on_grad_computed", named_parameters=self.get_all_learnable_params(), training=True
-        )
+        # Each of several callbacks is to go through all of them.
+        weights = TeeGenerator(self.get_all_learnable_params())
+        self.notify("on_grad_computed", named_parameters=weights, training=True)
 
     def validation_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
         """1 - score of the averaged networks on the validation rows; G scores after its start."""
