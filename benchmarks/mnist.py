@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from _shared import (
     CODES,
-    CONSISTENCY,
     MNIST_SHAPE,
     N_CODES,
     SEEDS,
@@ -69,8 +68,8 @@ class FirstPhase(Callback):
     def __init__(self, X: np.ndarray) -> None:
         self.X = X
 
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        if net.training.phase.name != CONSISTENCY:
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        if net.training.phase.name != "game":  # before it the categories are settled
             return
         self.ended_ = time.perf_counter()
         images = torch.from_numpy(pixels(self.X)).reshape(-1, 1, *MNIST_SHAPE)

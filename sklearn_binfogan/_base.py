@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 
 from ._arrays import as_numpy, subsample
 from ._augmentation import resolve_augmentation
+from ._callback_rules import check_callbacks, check_copyable, copied_callbacks
 from ._callbacks import CallbackSupportMixin, FitTasks
 from ._checkpoints import Checkpoints
 from ._codes import CodeSpec, Prior, is_count
@@ -37,6 +38,8 @@ from ._trainer import Trainer
 from .metrics import code_information
 
 MAX_LOOKED_AT = 2000  # rows, for T and for diagnostics
+# Where the documentation is published, such as "https://example.org/en/stable". None: nowhere yet.
+DOCUMENTATION: str | None = None
 
 
 class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
@@ -69,12 +72,13 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         own = {name: value for name, value in given.items() if name not in ("self", "__class__")}
         self.__dict__.update(own)
 
-    # The HTML repr of notebooks links to this page.
     _doc_link_module = "sklearn_binfogan"
-    _doc_link_template = (
-        "https://sklearn-binfogan.readthedocs.io/en/stable/generated/"
-        "{estimator_module}.{estimator_name}.html"
-    )
+
+    @property
+    def _doc_link_template(self) -> str:
+        """Page of an estimator, to which the HTML repr of notebooks links; empty: no links."""
+        page = "/generated/{estimator_module}.{estimator_name}.html"
+        return DOCUMENTATION + page if DOCUMENTATION else ""
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -89,6 +93,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
 
     def _settings(self, X: Source, seed: int) -> Settings:
         """Resolve every "auto" and check parameters against the data."""
+        check_callbacks(self.callbacks)
         is_image = self.image_shape is not None
         layout = Layout.image(X, self.image_shape) if is_image else Layout.table(X)
         warn_of_far_values(self, layout, X)
@@ -193,6 +198,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         ValueError
             If one of them is settled, or if they don't go together.
         """
+        check_callbacks(self.callbacks)
         before, now = self._trained_by, self._settled_values()
         changed = {k: v for k, v in now.items() if not _is_same(before.get(k, v), v)}
         for name in SETTLED:
@@ -205,8 +211,11 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         given = {name: value for name, value in changed.items() if not _is_auto(value)}
         return replace(settings, recipe=consistent(replace(settings.recipe, **given)))
 
-    def _restored(self, settings: Settings, state: TrainingState, device: str) -> Trainer:
-        return Trainer(settings, device, self.callbacks, bool(self.verbose), state)
+    def _restored(
+        self, settings: Settings, state: TrainingState, device: str, callbacks: Any = None
+    ) -> Trainer:
+        """Give a training in a state; only one that goes on needs callbacks."""
+        return Trainer(settings, device, callbacks, bool(self.verbose), state)
 
     def _describe(self, model: FittedModel, X: Source, labels: np.ndarray) -> None:
         """Become a model; set the fitted attributes that it, X and the labels of X determine."""
@@ -330,8 +339,19 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
+    def __sklearn_clone__(self) -> Any:
+        """Clone, with callbacks of any class: scikit-learn copies by parameters alone."""
+        if not getattr(self, "callbacks", None):
+            return super().__sklearn_clone__()
+        plain = object.__new__(type(self))
+        plain.__dict__.update(self.__dict__, callbacks=None)
+        twin = super(_BInfoGAN, plain).__sklearn_clone__()
+        twin.callbacks = copied_callbacks(self.callbacks)
+        return twin
+
     def __getstate__(self) -> dict[str, Any]:
         """Carry CPU numpy arrays: a model from a GPU loads where there is none."""
+        check_copyable(self.callbacks)
         state = self.__dict__.copy()
         if "_model" in state:
             state["_model"] = (self._model.settings, self._model.state(), self._model.order)

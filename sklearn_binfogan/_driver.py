@@ -61,7 +61,7 @@ def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints)
     else:
         starts = _side_by_side(job, starts, PHASES, checkpoints)
     best = max(starts, key=lambda start: start.score)
-    return Trainer(best.settings, job.device, job.callbacks, state=best.state)
+    return Trainer(best.settings, job.device, state=best.state)
 
 
 def _side_by_side(
@@ -116,7 +116,7 @@ def _before(phase: str) -> tuple[str, ...]:
 
 def usable(job: Job, start: Start) -> Trainer:
     """Training of a start that was cut off, with what comes at the end of its phase."""
-    trainer = Trainer(start.settings, job.device, job.callbacks, state=start.state)
+    trainer = Trainer(start.settings, job.device, state=start.state)
     trainer.load_rows(job.X, job.labels)
     if start.state is not None and start.state.progress is not None:
         trainer.complete()

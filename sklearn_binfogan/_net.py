@@ -8,10 +8,12 @@ from typing import Any, Protocol
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import PassthroughScoring
+from skorch.callbacks import PassthroughScoring, PrintLog
 from skorch.history import History
+from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
+from ._callback_rules import LOGGERS_OF_NUMBERS, check_callbacks
 from ._phases import Phase
 from ._players import Players
 from ._rows import Batches
@@ -59,7 +61,7 @@ class AdversarialNet(NeuralNet):
             train_split=None,
             batch_size=1,
             callbacks=callbacks,
-            verbose=0,
+            verbose=1,  # or callbacks that print would be silent
             device=device,
         )
         # No circle: memory is freed as soon as the training is let go.
@@ -94,6 +96,15 @@ class AdversarialNet(NeuralNet):
         self.optimizer_ = self.training.optimizer
         return self
 
+    def initialize_callbacks(self) -> AdversarialNet:
+        """Make callbacks ready; classes among them are made into objects."""
+        super().initialize_callbacks()
+        check_callbacks(self.callbacks_)
+        for _, callback in self.callbacks_:
+            if isinstance(callback, LOGGERS_OF_NUMBERS):
+                callback.keys_ignored_.add("phase")
+        return self
+
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
         """Stand-ins that tell skorch how long an epoch is: one item per step, and one batch.
 
@@ -105,6 +116,13 @@ class AdversarialNet(NeuralNet):
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Shuffled batches to train on; validation rows as one batch."""
         return self.training.batches if training else [self.training.validation_batch()]
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Let printed tables begin anew: each phase has losses of its own."""
+        super().on_train_begin(net, X, y, **kwargs)
+        for _, callback in self.callbacks_:
+            if isinstance(callback, PrintLog):
+                callback.initialize()
 
     def on_epoch_begin(
         self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
@@ -131,9 +149,9 @@ class AdversarialNet(NeuralNet):
         return {"loss": torch.tensor(losses[0])}
 
     def _on_gradients(self) -> None:
-        self.notify(
-            "on_grad_computed", named_parameters=self.get_all_learnable_params(), training=True
-        )
+        # Each of several callbacks is to go through all of them.
+        weights = TeeGenerator(self.get_all_learnable_params())
+        self.notify("on_grad_computed", named_parameters=weights, training=True)
 
     def validation_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
         """1 - score of the averaged networks on the validation rows; G scores after its start."""

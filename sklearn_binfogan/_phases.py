@@ -132,6 +132,8 @@ class Phase(ABC):
         Infinite or NaN if a weight is; also if finite ones are beyond 1e19.
         """
         weights = [w.detach() for o in self.optimizers for w in trained_weights(o) if w.numel()]
+        if not weights:
+            return torch.zeros((), device=self.common.rng.device)
         return torch.stack(torch._foreach_norm(weights)).sum()
 
     def _losses(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
@@ -361,7 +363,8 @@ def backward(loss: Tensor, *optimizers: torch.optim.Adam, retain_graph: bool = F
     On its way into `grad` a gradient takes over the strides of its weight, which
     `torch.autograd.grad` would not see to and torch's fused Adam relies on.
     """
+    for optimizer in optimizers:
+        optimizer.zero_grad()  # frozen weights too: Adam would go on with their last gradient
     weights = [weight for optimizer in optimizers for weight in trained_weights(optimizer)]
-    for weight in weights:
-        weight.grad = None
-    torch.autograd.backward(loss, inputs=weights, retain_graph=retain_graph)
+    if weights:  # a callback may have frozen all of them
+        torch.autograd.backward(loss, inputs=weights, retain_graph=retain_graph)

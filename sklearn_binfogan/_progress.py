@@ -10,7 +10,8 @@ from types import FrameType
 from typing import Any
 
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm
+
+from ._tqdm import tqdm
 
 SHOWN = {"train": "train_loss", "discriminator": "discriminator_loss", "valid": "valid_loss"}
 

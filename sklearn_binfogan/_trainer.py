@@ -229,10 +229,11 @@ class Trainer:
                     raise
             finally:
                 phase.end()
+        # First: a callback may bring back the weights of an earlier epoch.
+        self.net.notify("on_train_end", X=None, y=None)
         if phase is self.consistency:
             self.consistency.settle_categories(self.rows)
         self.common.prior = self.common.sharing.agreed_phase(self.players, self.common.prior)
-        self.net.notify("on_train_end", X=None, y=None)
 
     @torch.no_grad()
     def fit_aggregate(self) -> None:

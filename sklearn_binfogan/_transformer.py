@@ -48,13 +48,13 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     image_shape : tuple of int or None, default=None
         (H, W) or (H, W, C) of images at least 8 x 8 whose flattened channels-last pixels are
         the rows of X; None for tables.
-    architecture : {"auto", "mlp", "conv", "conv-contrast", "paper-mnist", "paper-32x32"} \
-            or object, default="auto"
-        Preset of the networks, or an object with ``build(spec, shape)``; "auto" is "conv" for
-        images and "mlp" for tables. With "conv-contrast" categories are read from the local
-        contrast of images alone, in colour without what all channels have in common. The paper's
-        presets train the paper's objective, with its rates and numbers of steps; the codes stay
-        those of `n_clusters` and `n_continuous`.
+    architecture : str or object, default="auto"
+        Preset of the networks: "mlp", "conv", "conv-contrast", "paper-mnist" or "paper-32x32"; or
+        an object with ``build(spec, shape)``. "auto" is "conv" for images and "mlp" for tables.
+        With "conv-contrast" categories are read from the local contrast of images alone, in colour
+        without what all channels have in common. The paper's presets train the paper's objective,
+        with its rates and numbers of steps; the codes stay those of `n_clusters` and
+        `n_continuous`.
     mi_weight : float, default=1.0
         lambda of the paper, at least 0. It weighs the mutual information of codes and rows wherever
         that is estimated: L_I of generated rows (paper, section 2), and I(c; x) = H(mean q) - H(q)
@@ -86,8 +86,10 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Steps of the game. "auto" follows the number of rows. One of the two may be 0.
     batch_size : int or "auto", default="auto"
         Rows of a step.
-    learning_rate, discriminator_learning_rate : float or "auto", default="auto"
-        Adam's rates for (E, G) and for D.
+    learning_rate : float or "auto", default="auto"
+        Adam's rate for (E, G).
+    discriminator_learning_rate : float or "auto", default="auto"
+        Adam's rate for D.
     n_init : int, default=1
         Starts; all train the consistency phase, the better half of them plays the game, and the
         one of highest label-free `score` is kept.
@@ -103,7 +105,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         on a GPU, and time to compile at the start of each phase. With "reduce-overhead" a GPU
         replays them as CUDA graphs.
     callbacks : list of skorch callbacks or None, default=None
-        Called as in skorch; an epoch is 50 steps.
+        Objects or classes, called in each phase as in skorch; an epoch is 50 steps. Some of
+        skorch's can't work here and are refused: see the page on callbacks.
     verbose : int, default=0
         1 shows a progress bar.
     checkpoint_dir : str, path-like or None, default=None
@@ -284,7 +287,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             warn_if_outside(self, model.layout, X)
             settings = self._changed(model.settings)
             device = resolve_device(self.device)
-            trainer = self._restored(settings, model.state(), device).load_rows(X)
+            trainer = self._restored(settings, model.state(), device, self.callbacks).load_rows(X)
         recipe = trainer.settings.recipe
         n_steps = -(-len(X) // recipe.batch_size)
         n_warmup = min(n_steps, max(recipe.warmup_iter - trainer.steps[CONSISTENCY], 0))

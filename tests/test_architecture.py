@@ -63,6 +63,7 @@ LAYERS = {
     "rows and codes": ["_rows", "_input", "_layout", "_far_values", "_state", "_codes", "_arrays"],
     "leaves: they know nothing of the rest": [
         "_progress",
+        "_callback_rules",
         "_upgrades",
         "_container",
         "_threads",
@@ -78,6 +79,7 @@ LAYERS = {
         "datasets._mnist",
         "datasets._shapes",
         "datasets._files",
+        "_tqdm",
     ],
 }
 ORDER = [module for modules in LAYERS.values() for module in modules]

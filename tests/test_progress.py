@@ -1,17 +1,22 @@
 """What a fit tells its watchers: skorch's callbacks, the bar, the HTML repr."""
 
-import importlib
+import importlib.util
+import os
+import re
+import subprocess
 import sys
+import warnings
+from urllib.parse import unquote
 
 import pytest
 import tqdm.auto
 from sklearn.datasets import make_blobs
-from skorch.callbacks import Callback, EarlyStopping, TensorBoard
+from skorch.callbacks import Callback, EarlyStopping
 
-from sklearn_binfogan import BInfoGANTransformer
+import sklearn_binfogan
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 
-X, _ = make_blobs(60, centers=3, random_state=0)
-N_EPOCHS = 2 + 1  # 60 steps of the consistency phase, 20 of the game
+X, Y = make_blobs(60, centers=3, random_state=0)
 
 
 def gan(**parameters):
@@ -69,29 +74,6 @@ def test_early_stopping_on_the_label_free_score():
     assert estimator.n_iter_ == 150
 
 
-class Writer:
-    """A stand-in for torch.utils.tensorboard.SummaryWriter: keeps scalars."""
-
-    def __init__(self):
-        self.scalars = []
-
-    def add_scalar(self, tag, scalar_value, global_step):
-        self.scalars.append((tag, float(scalar_value), global_step))
-
-    def close(self):
-        pass
-
-
-def test_tensorboard_gets_the_losses_of_each_epoch():
-    writer = Writer()
-    estimator = gan(callbacks=[TensorBoard(writer, keys_ignored="phase")]).fit(X)
-
-    valid = [value for tag, value, _ in writer.scalars if tag == "Loss/valid_loss"]
-    assert valid == [row["valid_loss"] for row in estimator.history_]
-    tags = {tag for tag, _, step in writer.scalars if step == N_EPOCHS}
-    assert {"Loss/train_loss", "discriminator_loss"} <= tags
-
-
 # -- the bar of verbose=1, the repr of notebooks ---------------------------------------------------
 
 
@@ -115,8 +97,78 @@ def test_bar_shows_phase_step_losses_and_time_left(monkeypatch):
     assert f"valid={last['valid_loss']:.3g}" in shown[-1]
 
 
-def test_html_repr_links_to_the_documentation():
-    html = BInfoGANTransformer()._repr_html_()
+NOTEBOOK = """
+import sys, types
+import IPython
+sys.modules["ipykernel.zmqshell"] = types.ModuleType("ipykernel.zmqshell")
+sys.modules["ipywidgets"] = None
+import sklearn_binfogan
+from sklearn_binfogan._tqdm import tqdm
+print(tqdm.__module__)
+"""
 
-    page = "generated/sklearn_binfogan.BInfoGANTransformer.html"
-    assert f"https://sklearn-binfogan.readthedocs.io/en/stable/{page}" in html
+
+def test_no_warning_in_notebooks_without_ipywidgets(tmp_path):
+    """A stand-in for IPython in a kernel, where tqdm would draw a widget and can't."""
+    (tmp_path / "IPython").mkdir()
+    (tmp_path / "IPython" / "__init__.py").write_text("def get_ipython():\n    return object()\n")
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    command = [sys.executable, "-W", "error:IProgress not found", "-c", NOTEBOOK]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "tqdm.std"
+    assert "IProgress" not in done.stderr
+
+
+def test_widgets_where_there_are_ipywidgets(monkeypatch):
+    spec = importlib.util.find_spec("sklearn_binfogan._tqdm")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    spec.loader.exec_module(module)
+
+    assert module.tqdm is tqdm.auto.tqdm
+
+
+ESTIMATORS = [BInfoGANTransformer, BInfoGANClassifier]
+ADDRESS = "https://docs.invalid/en/stable"
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_html_repr_has_no_links_before_the_documentation_is_published(kind):
+    assert sklearn_binfogan._base.DOCUMENTATION is None
+    assert kind()._get_doc_link() == ""
+    assert "href" not in kind()._repr_html_()
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_html_repr_links_to_the_documentation(kind, monkeypatch):
+    monkeypatch.setattr(sklearn_binfogan._base, "DOCUMENTATION", ADDRESS)
+
+    page = f"generated/sklearn_binfogan.{kind.__name__}.html"
+    assert f'href="{ADDRESS}/{page}"' in kind()._repr_html_()
+
+
+def tooltips(html):
+    """Return for each name that has a tooltip the text that its link scrolls to."""
+    found = re.findall(r'class="param-doc-link".*?href="([^"]*)">\s*(\w+)\s*<span', html, re.DOTALL)
+    fragments = {name: unquote(link.partition("#:~:text=")[2]) for link, name in found}
+    assert all(text.startswith(f"{name},-") for name, text in fragments.items())
+    return {name: text.removeprefix(f"{name},-") for name, text in fragments.items()}
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_every_row_of_the_html_repr_has_a_tooltip_and_a_link_that_scrolls(kind, monkeypatch):
+    pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 brought tooltips of all rows")
+    monkeypatch.setattr(sklearn_binfogan._base, "DOCUMENTATION", ADDRESS)
+    estimator = kind(warmup_iter=5, max_iter=5, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator.fit(X, Y)
+
+    shown = tooltips(estimator._repr_html_())
+    fitted = {name for name in vars(estimator) if name.endswith("_") and name[0] != "_"}
+    assert shown.keys() == estimator.get_params().keys() | fitted
+    # What a page shows has single spaces.
+    assert all(text == " ".join(text.split()) for text in shown.values())

@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import Pipeline
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping, ProgressBar
+from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise
 
@@ -460,27 +460,6 @@ def test_early_stopping():
 
     assert estimator.n_iter_ < 600
     assert np.isfinite(estimator.transform(TABLE)).all()
-
-
-@pytest.mark.parametrize("load_best", [False, True])
-def test_checkpoint(tmp_path, load_best):
-    checkpoint = Checkpoint(dirname=str(tmp_path), load_best=load_best)
-
-    estimator = fit(TABLE, callbacks=[checkpoint], warmup_iter=100, max_iter=100)
-
-    assert (tmp_path / "params.pt").exists()
-    assert (tmp_path / "history.json").exists()
-    assert "valid_loss_best" in estimator.history_[-1]
-    assert np.isfinite(estimator.transform(TABLE)).all()
-    assert estimator.transform(TABLE).shape == (60, 5)
-
-
-def test_progress_bar_of_skorch(capsys):
-    estimator = fit(TABLE, callbacks=[ProgressBar(detect_notebook=False)])
-
-    assert estimator.n_iter_ == 8
-    # 4 steps and one batch to judge by; a short epoch may end before tqdm draws again.
-    assert "0/5 [" in "".join(capsys.readouterr())
 
 
 def test_verbose_shows_a_bar(capsys):

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch, check_scalar
-from tqdm.auto import tqdm
 
+from .._tqdm import tqdm
 from ._files import candidate_folders, find, pillow, require
 
 _WIDTH, _HEIGHT = 178, 218  # of the aligned images
