@@ -19,7 +19,7 @@ GENERATED = 256  # rows at a time
 
 # Starts of one configuration differ in what their categories mean, which distinctness sees; in the
 # other two they differ by chance, more than in distinctness: see benchmarks/mnist.py --score.
-SCORE_WEIGHTS = {"distinctness": 8, "recovery": 1, "reconstruction": 1}
+SCORE_WEIGHTS = {"distinctness": 12, "recovery": 1, "reconstruction": 1}
 # So many categories, told apart without doubt, have a distinctness of 1.
 MANY = 100
 
@@ -62,7 +62,7 @@ def evaluate(
         `reconstruction`: R2 of G(E(x)), at most 1;
         `agreement`: share of categories of c that E(G(Z)) names rightly;
         `score`: the mean of distinctness, recovery and reconstruction, each cut to [0, 1],
-        distinctness eight times.
+        distinctness twelve times.
 
     Notes
     -----

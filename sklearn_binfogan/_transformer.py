@@ -358,7 +358,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         """Label-free quality: a mean of three measures, each in [0, 1]; higher is better.
 
         How many categories are told apart in spite of T on X, on a logarithmic scale, which counts
-        eight times; how well E(G(Z)) gives c back; and R2 of the reconstructions G(E(x)). Models
+        twelve times; how well E(G(Z)) gives c back; and R2 of the reconstructions G(E(x)). Models
         of different `n_clusters` compare. None depends on `mi_weight` but through the model.
 
         Parameters
