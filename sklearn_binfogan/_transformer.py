@@ -131,12 +131,12 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Losses of every step and epoch, with `phase`, `train_loss` and a label-free
         `valid_loss` (1 - score on held-out rows; on all rows where there are under 500).
     diagnostics_ : dict
-        Label-free measures on training rows: `consistency`, `recovery`, `reconstruction`,
-        `agreement`, `score`, `cluster_sizes`; for several categorical codes `code_information`,
-        the mutual information of each pair (`metrics.code_information`); and `findings`, a list
-        of sentences on signs of collapse (dead or merged categories, codes that say the same or
-        that the generator ignores, samples all alike, a saturated discriminator), empty if there
-        are none. `fit` also gives them as a warning.
+        Label-free measures on training rows: `consistency`, `distinctness`, `recovery`,
+        `reconstruction`, `agreement`, `score`, `cluster_sizes`; for several categorical codes
+        `code_information`, the mutual information of each pair (`metrics.code_information`); and
+        `findings`, a list of sentences on signs of collapse (dead or merged categories, codes that
+        say the same or that the generator ignores, samples all alike, a saturated discriminator),
+        empty if there are none. `fit` also gives them as a warning.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str
@@ -374,10 +374,11 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     def score(self, X: Any, y: Any = None) -> float:
         """Label-free quality: a mean of three measures, each in [0, 1]; higher is better.
 
-        How much of the categories' entropy survives T on X, which counts four times, how well
-        E(G(Z)) gives c back, and R2 of the reconstructions G(E(x)). None depends on `mi_weight`
-        but through the model. Scores of different `image_shape` or `architecture` do not compare:
-        each looks at rows through its own augmentation and networks.
+        How many categories are told apart in spite of T on X, on a logarithmic scale, which counts
+        twelve times; how well E(G(Z)) gives c back; and R2 of the reconstructions G(E(x)). Models
+        of different `n_clusters` compare; those of different `image_shape` or `architecture` do
+        not: each looks at rows through its own augmentation and networks. None depends on
+        `mi_weight` but through the model.
 
         Parameters
         ----------

@@ -559,11 +559,11 @@ def test_training_raises_the_score():
     assert trained.diagnostics_["score"] == pytest.approx(trained.score(TABLE))
 
 
-def test_consistency_counts_four_times_in_the_score():
+def test_distinctness_counts_twelve_times_in_the_score():
     measures = fit(TABLE).diagnostics_
-    parts = [measures[part] for part in ("consistency", "recovery", "reconstruction")]
+    parts = [measures[part] for part in ("distinctness", "recovery", "reconstruction")]
 
-    assert measures["score"] == pytest.approx((4 * parts[0] + parts[1] + max(parts[2], 0)) / 6)
+    assert measures["score"] == pytest.approx((12 * parts[0] + parts[1] + max(parts[2], 0)) / 14)
 
 
 def test_restarts_keep_the_best():
