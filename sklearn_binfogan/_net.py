@@ -73,10 +73,6 @@ class AdversarialNet(NeuralNet):
         """What the training is built from."""
         return self.training.settings
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the training out: a stored net is its networks and history."""
-        return {**super().__getstate__(), "training": None}
-
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
         names = ["discriminator_loss", *(f"{term.name}_loss" for term in TERMS)]

@@ -291,6 +291,8 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
         fits = far is None or (far.dtype == np.float64 and far.shape == (2, *layout.shape))
         require(fits, "the limits of columns do not fit the shape of rows")
     require((layout.limits is None) == (layout.stand_in is None), "a part of the limits is missing")
+    if layout.limits is not None:
+        require((layout.limits[0] <= layout.limits[1]).all(), "the limits of a column fall")
     require(layout.row_dtype in ("float32", "float64"), "the dtype of rows is unknown")
     augment = settings.augment
     fits = isinstance(augment, GaussianNoise) or augment is identity

@@ -1,4 +1,4 @@
-"""Losses and augmentations: pure functions against formulas written in NumPy."""
+"""Losses, augmentations and the score: pure functions against formulas written in NumPy."""
 
 import math
 
@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import mutual_info_score
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, ColourMove, GaussianNoise
 from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._augmentation import identity, resolve_augmentation
 from sklearn_binfogan._codes import CodeSpec
+from sklearn_binfogan._scoring import MANY, evaluate
 from sklearn_binfogan._supervision import LabelledBatch, label_nll
 
 SPEC = CodeSpec((3, 4), 2, 5)
@@ -459,3 +461,66 @@ def test_photographs_are_reflected_by_default():
     rows = np.zeros((1, 3072))
     assert resolve_augmentation("auto", rows, (3, 32, 32)).move.reflect
     assert not resolve_augmentation("affine", rows[:, :1024], (1, 32, 32)).reflect
+
+
+# -- the label-free score --------------------------------------------------------------------------
+
+
+class NamesColumns(nn.Module):
+    """Takes rows for posteriors of one code."""
+
+    def __init__(self, n_categories: int) -> None:
+        super().__init__()
+        self.spec = CodeSpec.parse(n_categories, 0, 1)
+
+    def posterior(self, x: Tensor) -> Tensor:
+        return x
+
+
+def shuffled(x: Tensor, rng: torch.Generator) -> Tensor:
+    return x[torch.randperm(len(x), generator=rng)]
+
+
+def one_hot(labels: list[int], n_categories: int) -> Tensor:
+    return torch.eye(n_categories)[labels]
+
+
+def n_told_apart(q: Tensor, augment=identity) -> float:
+    """N of the distinctness, read back."""
+    rng = torch.Generator().manual_seed(0)
+    measures = evaluate(NamesColumns(q.shape[1]), None, q, augment, rng)
+    return math.expm1(measures["distinctness"] * math.log1p(MANY))
+
+
+@pytest.mark.parametrize("n_categories", [1, 2, 3, 10, 100])
+def test_categories_without_doubt_are_counted(n_categories):
+    q = one_hot(list(range(n_categories)) * 2, n_categories)
+
+    assert n_told_apart(q) == pytest.approx(n_categories, rel=1e-4)
+
+
+def test_categories_without_rows_cost():
+    used = one_hot([0, 1, 2] * 100, 3)
+    spare = one_hot([0, 1, 2] * 100, 5)
+
+    assert n_told_apart(spare) == pytest.approx(0.6 * n_told_apart(used), rel=1e-4)
+
+
+def test_a_merged_pair_counts_less_than_two_and_more_than_one():
+    assert n_told_apart(one_hot([0, 1, 1] * 100, 2)) < 2
+    assert n_told_apart(one_hot([0, 1, 1] * 100, 2)) > 1
+
+
+def test_what_chance_decides_counts_less_than_one_category():
+    doubt = torch.full((200, 2), 0.5)
+    by_chance = one_hot([0, 1] * 100, 2)
+
+    assert n_told_apart(doubt) < 0.5
+    assert n_told_apart(by_chance, shuffled) < 0.5
+
+
+def test_many_categories_stay_within_bounds():
+    q = one_hot(list(range(300)), 300)
+    rng = torch.Generator().manual_seed(0)
+
+    assert evaluate(NamesColumns(300), None, q, identity, rng)["distinctness"] == 1

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -104,27 +103,6 @@ def test_a_page_shows_what_a_file_holds(page, file, content, tmp_path, monkeypat
     assert "86.42 %" in text
     assert "seeds: 5\n" in text
     assert ("Made with a fault." in text) == ("note" in content)
-
-
-def test_ablations_change_one_thing_each(monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    from mnist_ablation import SYSTEMS
-
-    from sklearn_binfogan._presets import Recipe, resolve_preset
-
-    default = resolve_preset("auto", (1, 28, 28), 60_000)
-    for name in ("cycle", "invariance", "prior matching"):
-        budget = dict(SYSTEMS[f"both, no {name}"])
-        preset = resolve_preset(budget.pop("architecture"), (1, 28, 28), 60_000)
-        assert budget == SYSTEMS["both"]
-        with_all, without = (p.resolved(60_000, budget) for p in (default, preset))
-        changed = {
-            field.name
-            for field in fields(Recipe)
-            if getattr(with_all, field.name) != getattr(without, field.name)
-        }
-        assert changed == {f"{name.replace(' ', '_')}_weight"}
-        assert preset.networks == default.networks
 
 
 @pytest.mark.parametrize(

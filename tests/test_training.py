@@ -4,7 +4,8 @@ What users see of a fit is tested elsewhere; here is what that can't show.
 """
 
 import copy
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from sklearn_binfogan._model import FittedModel
 from sklearn_binfogan._net import AdversarialNet, require_finite_weights
 from sklearn_binfogan._networks import Encoder
 from sklearn_binfogan._phases import PHASES, backward
+from sklearn_binfogan._presets import Recipe, resolve_preset
 from sklearn_binfogan._rows import Batches, Rows
 from sklearn_binfogan._sharing import SHARING, OneProcess
 from sklearn_binfogan._supervision import Labels, Supervision, assigned_categories
@@ -511,3 +513,22 @@ def test_training_finds_where_real_rows_lie(fitted):
 
     assert not torch.equal(fitted_model(fitted).trainer.players.aggregate.mean, fresh.mean)
     assert not torch.equal(fitted_model(fitted).trainer.players.aggregate.root, fresh.root)
+
+
+def test_ablations_change_one_thing_each(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1] / "benchmarks")
+    from mnist_ablation import SYSTEMS
+
+    default = resolve_preset("auto", (1, 28, 28), 60_000)
+    for name in ("cycle", "invariance", "prior matching"):
+        budget = dict(SYSTEMS[f"both, no {name}"])
+        preset = resolve_preset(budget.pop("architecture"), (1, 28, 28), 60_000)
+        assert budget == SYSTEMS["both"]
+        with_all, without = (p.resolved(60_000, budget) for p in (default, preset))
+        changed = {
+            field.name
+            for field in fields(Recipe)
+            if getattr(with_all, field.name) != getattr(without, field.name)
+        }
+        assert changed == {f"{name.replace(' ', '_')}_weight"}
+        assert preset.networks == default.networks
