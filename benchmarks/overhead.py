@@ -5,7 +5,7 @@
 Whole fits at the default budget. After each epoch of a fit the bare loop takes as many steps in the
 same process, so that both meet the same machine; each number is the median of the rounds' ratios of
 CPU time. A fit also checks X, judges itself every 50 steps, records every loss, chooses among
-candidate heads, labels its rows and looks for signs of collapse: the bare loop does none of it.
+sub-heads, labels its rows and looks for signs of collapse: the bare loop does none of it.
 """
 
 from __future__ import annotations
