@@ -20,6 +20,7 @@ import digits
 import disentanglement
 import few_labels
 import gpu
+import lambda_clusters
 import mnist
 import mnist_ablation
 import mnist_prior
@@ -126,6 +127,7 @@ No labels are used to fit or to choose a model, but for the sections on labels.
     [
         digits.section,
         digits.lambda_section,
+        lambda_clusters.section,
         tabular.section,
         few_labels.digits_section,
         few_labels.mnist_section,

@@ -1,0 +1,78 @@
+"""What lambda does to clusters: accuracy and label-free score of digits and a table.
+
+    python benchmarks/lambda_clusters.py    # seeds 100 to 104 -> results/lambda_clusters.json
+
+Clusters alone (max_iter=0): lambda weighs I(c; x) of real rows there. A run that was cut off goes
+on where it stopped. Every fit uses one thread.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from _shared import Measure, Row, decimals, groups_table, parser, print_table, reported, run
+from sklearn.datasets import load_digits, load_wine
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan.metrics import cluster_accuracy
+
+LAMBDAS = [0.0, 0.1, 0.3, 1.0, 3.0, 10.0]
+CURVE_SEEDS = range(100, 105)
+
+
+def wine() -> tuple[np.ndarray, np.ndarray]:
+    """Return standardised rows and their classes."""
+    X, y = load_wine(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+SETS = {
+    "digits": (partial(load_digits, return_X_y=True), {"image_shape": (8, 8)}),
+    "wine": (wine, {}),
+}
+
+
+def measure(data: str, mi_weight: float, seed: int, quick: bool) -> Row:
+    """Accuracy and score of one fit."""
+    load, parameters = SETS[data]
+    X, y = load()
+    budget = {"warmup_iter": 2} if quick else {}
+    gan = BInfoGANTransformer(
+        len(np.unique(y)),
+        mi_weight=mi_weight,
+        max_iter=0,
+        random_state=seed,
+        **parameters,
+        **budget,
+    ).fit(X)
+    return {"cluster_accuracy": cluster_accuracy(y, gan.labels_), "score": float(gan.score(X))}
+
+
+MEASURES = [
+    Measure("cluster_accuracy", "cluster accuracy"),
+    Measure("score", "score", "", decimals),
+]
+
+
+@reported("Lambda and clusters", "lambda_clusters", "benchmarks/lambda_clusters.py")
+def section(content: Row) -> str:
+    rows = [{**row, "group": f"{row['data']}, {row['mi_weight']:g}"} for row in content["rows"]]
+    return groups_table("group", rows, MEASURES)
+
+
+def main() -> None:
+    options = parser(__doc__.splitlines()[0]).parse_args()
+    cases = [
+        {"data": data, "mi_weight": weight, "seed": seed}
+        for data in SETS
+        for weight in LAMBDAS
+        for seed in options.seeds or CURVE_SEEDS
+    ]
+    rows = run("lambda_clusters", partial(measure, quick=options.quick), cases, options)
+    print_table(rows)
+
+
+if __name__ == "__main__":
+    main()
