@@ -7,6 +7,7 @@ processes hold the same weights.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -77,14 +78,14 @@ def data_parallel() -> Iterator[None]:
     has_own_gpu = local_rank < torch.cuda.device_count()
     with torch.cuda.device(local_rank) if has_own_gpu else nullcontext():
         if own:
+            # Kept to the end: a second group may find the first one's addresses, and wait for ever.
             dist.init_process_group()
+            atexit.register(_leave_group)
         before = SHARING.set(SeveralProcesses())
         try:
             yield
         finally:
             SHARING.reset(before)
-            if own:
-                dist.destroy_process_group()
 
 
 class Losses(nn.Module):
@@ -147,6 +148,11 @@ class SeveralProcesses(OneProcess):
             dist.broadcast(tensor, 0)
         agreed: Prior | None = _from_first(prior)
         return agreed
+
+
+def _leave_group() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _by_number(device: str) -> str:

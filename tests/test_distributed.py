@@ -121,7 +121,7 @@ def test_other_rows_in_another_process_are_refused(tmp_path):
     jobs = {"unlike": (X, {"n_clusters": 3, **GAME_ALONE})}
     errors, found = fit_in_processes(tmp_path, jobs, n_rows=(400, 300))
     assert found == {"unlike": []}
-    assert "was given 300 rows, the first one 400" in errors
+    assert "got 300 rows, but the first one got 400" in errors
 
 
 def test_without_torchrun():
