@@ -81,7 +81,7 @@ def test_callbacks_see_estimators_as_if_training_had_stopped():
     scores = [fitted.score(X) for fitted in recorder.fitted]
     expected = [1 - row["valid_loss"] for row in estimator.history_]
     np.testing.assert_allclose(scores[:-1], expected, **NEAR)
-    assert np.ptp(expected) > 0.1  # far more than that
+    assert np.ptp(expected) > 0.04  # more than that
     assert recorder.fitted[-1].score(X) == estimator.score(X)
     assert not np.array_equal(recorder.fitted[0].transform(X), estimator.transform(X))
 

@@ -46,7 +46,7 @@ def test_channels_come_last_in_and_out():
     ("image_shape", "message"),
     [
         ((32, 32), r"image_shape=\(32, 32\) has 1024 pixels, but X has 3072 features"),
-        ((3, 32, 32), r"at least 8 x 8; got \(3, 32, 32\)"),
+        ((3, 32, 32), r"channels last; got \(3, 32, 32\)"),
     ],
 )
 def test_a_shape_that_does_not_fit(image_shape, message):

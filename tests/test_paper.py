@@ -289,6 +289,7 @@ def new_net(mi_weight=1.0, seed=0):
         trainer.players.discriminator.output.weight.mul_(30)
         trainer.players.encoder.style_head.weight.mul_(10)
     trainer.begin(GAME)
+    trainer.net.owner = trainer  # the net itself does not keep its training alive
     return trainer.net
 
 

@@ -9,7 +9,7 @@ import warnings
 from urllib.parse import unquote
 
 import pytest
-import tqdm.auto
+import tqdm
 from sklearn.datasets import make_blobs
 from skorch.callbacks import Callback, EarlyStopping
 
@@ -79,13 +79,13 @@ def test_early_stopping_on_the_label_free_score():
 
 def test_bar_shows_phase_step_losses_and_time_left(monkeypatch):
     shown = []
-    set_postfix = tqdm.auto.tqdm.set_postfix
+    set_postfix = tqdm.tqdm.set_postfix
 
     def then_look(bar, *args, **kwargs):
         set_postfix(bar, *args, **kwargs)
         shown.append(str(bar))
 
-    monkeypatch.setattr(tqdm.auto.tqdm, "set_postfix", then_look)
+    monkeypatch.setattr(tqdm.tqdm, "set_postfix", then_look)
     estimator = gan(verbose=1).fit(X)
 
     assert [line.split(":")[0] for line in shown] == ["consistency", "consistency", "game"]
