@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from _report import QUICK, Row, parser, print_table, run
+from _shared import QUICK, Row, parser, print_table, reported, run, table
 from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine, make_blobs
 from sklearn.decomposition import PCA
@@ -166,7 +166,7 @@ def n_dense(data: str) -> int:
     return len(set(labels.tolist()) - {-1})
 
 
-def peaks(rows: list[Row]) -> list[Row]:
+def peaks(rows: list[Row], with_hdbscan: bool = True) -> list[Row]:
     """Per set and seed, the number of clusters that each measure prefers."""
     found = []
     for data, seed in dict.fromkeys((row["data"], row["seed"]) for row in rows):
@@ -175,7 +175,8 @@ def peaks(rows: list[Row]) -> list[Row]:
         for name, key in MEASURES.items():
             known = [row for row in of_set if row[key] is not None]
             line[name] = max(known, key=lambda row: row[key])["n_clusters"] if known else None
-        line["hdbscan"] = n_dense(data)
+        if with_hdbscan:
+            line["hdbscan"] = n_dense(data)
         found.append(line)
     return found
 
@@ -191,11 +192,35 @@ def shares(lines: list[Row]) -> list[Row]:
             **{
                 name: sum(line[name] in line["kinds"] for line in of_group)
                 for name in [*MEASURES, "hdbscan"]
+                if name in of_group[0]
             },
         }
         for group, of_group in groups.items()
         if of_group
     ]
+
+
+def _or_none(numbers: list[int]) -> str:
+    return ", ".join(map(str, dict.fromkeys(numbers))) or "-"
+
+
+@reported("How many clusters?", "n_clusters", "benchmarks/n_clusters.py")
+def section(content: Row) -> str:
+    """Where each measure peaks: one number for all seeds, or several."""
+    lines = peaks(content["rows"], with_hdbscan=False)
+    cells = []
+    for data in dict.fromkeys(line["data"] for line in lines):
+        of_set = [line for line in lines if line["data"] == data]
+        kinds = " or ".join(map(str, DATA[data].kinds))
+        found = [_or_none([line[name] for line in of_set]) for name in MEASURES]
+        cells.append([data, "yes" if DATA[data].tuned else "no", kinds, *found])
+    heads = ["set", "tuned on", "kinds", "peak of score", "of silhouette", "of BIC"]
+    right = [
+        f"- {row['sets']}: score {row['score']}, silhouette {row['silhouette']}, BIC {row['bic']} "
+        f"of {row['n']} right"
+        for row in shares(lines)
+    ]
+    return table(heads, cells) + "\n" + "\n".join(right) + "\n"
 
 
 def main() -> None:

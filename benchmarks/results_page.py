@@ -25,6 +25,7 @@ import mnist
 import mnist_ablation
 import mnist_prior
 import mnist_score
+import n_clusters
 import neighbours
 import overhead
 import paper_mnist
@@ -128,6 +129,7 @@ No labels are used to fit or to choose a model, but for the sections on labels.
         digits.section,
         digits.lambda_section,
         lambda_clusters.section,
+        n_clusters.section,
         tabular.section,
         few_labels.digits_section,
         few_labels.mnist_section,
