@@ -70,7 +70,7 @@ def _side_by_side(
     tasks = [(job, start, phases, checkpoints.keeper(start, phases)) for start in starts]
     # Processes that share a fit train each start together. Without joblib, since some of its
     # backends leave the main thread, which alone hears Ctrl-C.
-    if SHARING.get().is_shared or job.n_jobs in (None, 1) or len(tasks) == 1:
+    if SHARING.get().is_shared or job.n_jobs == 1 or len(tasks) == 1:
         return [train_start(*task) for task in tasks]
     return Parallel(n_jobs=job.n_jobs)(delayed(train_start)(*task) for task in tasks)
 

@@ -434,7 +434,7 @@ def test_columns_without_numbers(kind, method):
 def test_columns_of_arrow_without_numbers():
     reason = "this pyarrow needs a newer NumPy"
     arrow = pytest.importorskip("pyarrow", reason=reason, exc_type=ImportError)
-    with pytest.raises(ValueError, match="'a'.*column 'kind', column 'colour'.*OneHotEncoder"):
+    with pytest.raises(ValueError, match=r"'a'.*column 'kind', column 'colour'.*OneHotEncoder"):
         BInfoGANTransformer(**BUDGET).fit(arrow.table(TEXT))
 
 
