@@ -79,7 +79,7 @@ def undisturbed() -> Iterator[None]:
                 if torch.is_autocast_enabled(kind):
                     modes.enter_context(torch.autocast(kind, enabled=False))
             # Only if needed: under a device mode every call of torch goes through Python.
-            if torch.get_default_device().type != "cpu":
+            if torch.empty(0).device.type != "cpu":
                 modes.enter_context(torch.device("cpu"))
             yield
     finally:
