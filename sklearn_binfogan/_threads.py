@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 
@@ -72,11 +73,11 @@ class _SharedRules:
     def enter(self) -> None:
         with self.lock:
             if self.n_users == 0:
+                backends = torch.backends
                 self.rules = ExitStack()
-                cudnn = torch.backends.cudnn
-                enabled = bool(cudnn.enabled)
-                self.rules.enter_context(cudnn.flags(enabled, deterministic=True))
-                self.rules.enter_context(_tf32())
+                self.rules.enter_context(_set(backends.cuda.matmul, *_tf32()))
+                self.rules.enter_context(_set(backends.cudnn, "deterministic", True))
+                self.rules.enter_context(_set(backends.cudnn, "benchmark", False))
             self.n_users += 1
 
     def leave(self) -> None:
@@ -86,22 +87,23 @@ class _SharedRules:
                 self.rules.close()
 
 
-@contextmanager
-def _tf32() -> Iterator[None]:
-    """Allow TF32 in matrix products."""
-    matmul = torch.backends.cuda.matmul
-    name: str = "allow_tf32"
-    tf32: bool | str = True
+def _tf32() -> tuple[str, bool | str]:
+    """Name and value of the rule that allows TF32 in matrix products."""
     try:
-        before = matmul.allow_tf32
+        _ = torch.backends.cuda.matmul.allow_tf32
     except RuntimeError:  # the caller has used the names of torch 2.9, and the two don't mix
-        name, tf32 = "fp32_precision", "tf32"
-        before = matmul.fp32_precision
-    setattr(matmul, name, tf32)
+        return "fp32_precision", "tf32"
+    return "allow_tf32", True
+
+
+@contextmanager
+def _set(rules: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(rules, name)
+    setattr(rules, name, value)
     try:
         yield
     finally:
-        setattr(matmul, name, before)
+        setattr(rules, name, before)
 
 
 _SHARED = _SharedModes()
