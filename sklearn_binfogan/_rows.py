@@ -229,9 +229,6 @@ class Batches:
         share.
     position : int or None
         Place in `index` where the next batch begins. None: shuffle first.
-
-    Attributes
-    ----------
     as_numbers : bool
         Whether to give the numbers of a batch's rows instead of their network input.
     """
@@ -246,12 +243,13 @@ class Batches:
         rng: torch.Generator,
         share: Share = Share(),  # noqa: B008  # immutable
         position: int | None = None,
+        as_numbers: bool = False,
     ) -> None:
         self.rows, self.index, self.rng, self.share = rows, index, rng, share
         self.batch_size = min(batch_size, len(index) // share.n_processes) * share.n_processes
         self.remaining, self.steps_per_epoch = n_steps, steps_per_epoch
         self.position = len(index) if position is None else position
-        self.as_numbers = False
+        self.as_numbers = as_numbers
 
     @property
     def n_next(self) -> int:

@@ -134,6 +134,8 @@ class Trainer:
         self.phase = self.phases[phase]
         self.phase.begin()
         self.phase.train_mode()
+        if self.rows is not None:
+            self.graph = step_graph(self.phase, self.rows.rows, self.net.callbacks_)
         return self.phase
 
     def new_batches(
@@ -143,7 +145,7 @@ class Trainer:
         order: Tensor | None = None,
         position: int | None = None,
     ) -> Batches:
-        """Give shuffled batches of the training rows; see `Batches`."""
+        """Give shuffled batches of the training rows for the running phase; see `Batches`."""
         assert self.rows is not None
         return Batches(
             self.rows.rows,
@@ -154,6 +156,7 @@ class Trainer:
             self.common.rng,
             self.common.sharing.share,
             position,
+            as_numbers=self.graph is not None,
         )
 
     def train(
@@ -220,10 +223,8 @@ class Trainer:
         """
         assert self.rows is not None
         self.net.stopped = False
-        self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH, order, position)
         phase = self.begin(name)
-        self.graph = step_graph(phase, self.rows.rows, self.net.callbacks_)
-        self.batches.as_numbers = self.graph is not None
+        self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH, order, position)
         self.net.notify("on_train_begin", X=None, y=None)
         with noticed_interrupts() as interrupts:
             try:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import DIGITS as ALL_DIGITS
 from conftest import weights
+from sklearn import config_context
 from sklearn.datasets import make_blobs
 from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
@@ -136,3 +137,11 @@ def test_a_model_moves_both_ways(rows, parameters):
     back.__setstate__({**there.__getstate__(), "device": "cpu"})
     np.testing.assert_array_equal(back.transform(rows), here.transform(rows))
     np.testing.assert_allclose(there.transform(rows), here.transform(rows), atol=close(rows))
+
+
+@gpu
+@pytest.mark.gpu
+def test_tensors_on_a_gpu():
+    gan = BInfoGANTransformer(3, **SHORT).fit(X)
+    with config_context(array_api_dispatch=True):
+        np.testing.assert_array_equal(gan.transform(torch.tensor(X).cuda()), gan.transform(X))
