@@ -57,12 +57,11 @@ def model(**parameters: Any) -> BInfoGANTransformer:
 def step_of(phase: str, X: np.ndarray, **parameters: Any) -> Callable[[], Any]:
     """A step of one phase as a fit takes it: batch, averages and record included."""
     trainer, batches = begun(model(**parameters), X, phase)
-    net = trainer.net
-    net.history.new_epoch()
+    trainer.net.history.new_epoch()
 
     def step() -> None:
-        net.history.new_batch()
-        net.train_step(next(batches))
+        trainer.net.history.new_batch()  # the net alone would not keep its trainer alive
+        trainer.net.train_step(next(batches))
 
     return step
 
