@@ -248,32 +248,40 @@ def table(header: Iterable[Any], lines: Iterable[Iterable[Any]]) -> str:
 
 
 class Measure(NamedTuple):
-    """A line of a table: which key of the rows, under what name, and what was asked of it."""
+    """A line of a table: which key of the rows, under what name, and what it means to a reader."""
 
     key: str
     label: str
-    asked: str = ""
+    meaning: str = ""
     shown: Callable[[Any], str] = percent
     worst: Callable[..., Any] = min  # max where a smaller value is better
 
 
-def measure_cells(measure: Measure, rows: list[Row]) -> list[str]:
-    """Mean, worst and every seed."""
-    values = [row.get(measure.key) for row in rows]
-    known = [value for value in values if value is not None]
+def folded(summary: str, text: str) -> str:
+    """Markdown that a reader unfolds by a click."""
+    return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
+
+
+def spread(measure: Measure, rows: list[Row]) -> list[str]:
+    """Mean, worst and range of a measure over rows."""
+    known = [row[measure.key] for row in rows if row.get(measure.key) is not None]
     if not known:
-        return ["", ""] + [""] * len(rows)
+        return ["", "", ""]
     if isinstance(known[0], bool):
-        ends = [f"{sum(known)} of {len(known)}", ""]
-    else:
-        ends = [measure.shown(float(np.mean(known))), measure.shown(measure.worst(known))]
-    return ends + ["" if value is None else measure.shown(value) for value in values]
+        return [f"{sum(known)} of {len(known)}", "", ""]
+    ends = f"{measure.shown(min(known))} to {measure.shown(max(known))}"
+    return [measure.shown(float(np.mean(known))), measure.shown(measure.worst(known)), ends]
+
+
+def seed_cells(measure: Measure, rows: list[Row]) -> list[str]:
+    """The value of every row."""
+    values = (row.get(measure.key) for row in rows)
+    return ["" if value is None else measure.shown(value) for value in values]
 
 
 def measures_table(measures: list[Measure], rows: list[Row]) -> str:
-    """A line per measure, a column per seed."""
-    header = ["measure", "asked", "mean", "worst", *(row["seed"] for row in rows)]
-    return table(header, ([m.label, m.asked, *measure_cells(m, rows)] for m in measures))
+    """A line per measure; every seed in a folded table."""
+    return _spread_and_seeds([], [([], measure, rows) for measure in measures], rows)
 
 
 def groups_table(name: str, rows: list[Row], measures: list[Measure]) -> str:
@@ -285,8 +293,26 @@ def groups_table(name: str, rows: list[Row], measures: list[Measure]) -> str:
         by_seed = {row["seed"]: row for row in rows if row[name] == group}
         of_group = [by_seed.get(seed, {}) for seed in seeds]
         known = [m for m in measures if any(m.key in row for row in of_group)]
-        lines += [[group, m.label, m.asked, *measure_cells(m, of_group)] for m in known]
-    return table([name.replace("_", " "), "measure", "asked", "mean", "worst", *seeds], lines)
+        lines += [([group], measure, of_group) for measure in known]
+    return _spread_and_seeds([name.replace("_", " ")], lines, [{"seed": seed} for seed in seeds])
+
+
+def _spread_and_seeds(
+    first: list[str], lines: list[tuple[list[Any], Measure, list[Row]]], seeds: list[Row]
+) -> str:
+    """The table of means and ranges, and below it that of every seed."""
+    if len(seeds) == 1:
+        only = ([*start, m.label, *seed_cells(m, rows)] for start, m, rows in lines)
+        return table([*first, "measure", "measured"], only)
+    means = any(measure.meaning for _, measure, _ in lines)
+    head = [*first, "measure", "mean", "worst", "range", *(["what it means"] if means else [])]
+    spreads = (
+        [*start, m.label, *spread(m, rows), *([m.meaning] if means else [])]
+        for start, m, rows in lines
+    )
+    every = ([*start, m.label, *seed_cells(m, rows)] for start, m, rows in lines)
+    of_seeds = table([*first, "measure", *(f"seed {row['seed']}" for row in seeds)], every)
+    return f"{table(head, spreads)}\n\n{folded('Every seed', of_seeds)}"
 
 
 def origin(content: Row, command: str) -> str:
@@ -315,12 +341,13 @@ def origin(content: Row, command: str) -> str:
 class Section(NamedTuple):
     """A heading of a results page, the file below it and how that file came about.
 
-    `text` turns the file's content into Markdown.
+    `lead` says what was measured, in words; `text` turns the file's content into Markdown.
     """
 
     title: str
     file: str
     command: str
+    lead: str
     text: Callable[[Row], str]
 
     def markdown(self, folder: Path) -> str:
@@ -329,15 +356,17 @@ class Section(NamedTuple):
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if not content or [] in (content.get("rows"), content.get("curve")):
             return f"\n## {self.title}\n\nNot measured yet: `python {self.command}`.\n"
-        parts = [origin(content, f"python {self.command}"), self.text(content)]
-        if "note" in content:
-            parts.insert(1, content["note"])
+        parts = [self.lead, content.get("note", ""), self.text(content)]
+        parts = [part.rstrip() for part in parts if part]
+        parts.append(folded("How it was measured", origin(content, f"python {self.command}")))
         return f"\n## {self.title}\n\n" + "\n\n".join(parts) + "\n"
 
 
-def reported(title: str, file: str, command: str) -> Callable[[Callable[[Row], str]], Section]:
+def reported(
+    title: str, file: str, command: str, lead: str = ""
+) -> Callable[[Callable[[Row], str]], Section]:
     """Make a section of the function below, which turns the file's content into Markdown."""
-    return lambda text: Section(title, file, command, text)
+    return lambda text: Section(title, file, command, lead, text)
 
 
 # -- fits and their measures -------------------------------------------------------------------

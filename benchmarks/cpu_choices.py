@@ -64,7 +64,12 @@ def measure(phase: str, choices: list[Choice], n_steps: int) -> list[Row]:
     ]
 
 
-@reported("Choices on a CPU", "cpu_choices", "benchmarks/cpu_choices.py")
+@reported(
+    "Choices on a CPU",
+    "cpu_choices",
+    "benchmarks/cpu_choices.py",
+    "What a step costs with other settings, over the default's.",
+)
 def section(content: Row) -> str:
     phases = list(dict.fromkeys(row["phase"] for row in content["rows"]))
     choices = list(dict.fromkeys(row["choice"] for row in content["rows"]))

@@ -81,7 +81,12 @@ def measure(system: str, seed: int, quick: bool) -> Row:
     }
 
 
-@reported("What each part does", "mnist_ablation", "benchmarks/mnist_ablation.py")
+@reported(
+    "What each part does",
+    "mnist_ablation",
+    "benchmarks/mnist_ablation.py",
+    "MNIST with one part of the training left out at a time.",
+)
 def section(content: Row) -> str:
     measures = [
         Measure("test_accuracy", "test accuracy"),

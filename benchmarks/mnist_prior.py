@@ -76,17 +76,22 @@ def measure(cluster_prior: str, seed: int, quick: bool) -> Row:
     }
 
 
-@reported("Classes of unequal size", "mnist_prior", "benchmarks/mnist_prior.py")
+@reported(
+    "Classes of unequal size",
+    "mnist_prior",
+    "benchmarks/mnist_prior.py",
+    "MNIST with digits removed, so that the largest class is ten times the smallest: "
+    '`cluster_prior="learned"` beside the default.',
+)
 def section(content: Row) -> str:
     rows = content["rows"]
-    asked = {"learned": "85 %; aim 95 %"}
     priors = list(dict.fromkeys(row["cluster_prior"] for row in rows))
     parts = [
         groups_table(
             "cluster_prior",
             [row for row in rows if row["cluster_prior"] == prior],
             [
-                Measure("balanced_accuracy", "balanced one-to-one accuracy", asked.get(prior, "")),
+                Measure("balanced_accuracy", "balanced one-to-one accuracy"),
                 Measure("test_accuracy", "one-to-one test accuracy"),
                 Measure("seconds", "seconds", "", whole, max),
             ],

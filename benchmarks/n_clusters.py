@@ -204,7 +204,13 @@ def _or_none(numbers: list[int]) -> str:
     return ", ".join(map(str, dict.fromkeys(numbers))) or "-"
 
 
-@reported("How many clusters?", "n_clusters", "benchmarks/n_clusters.py")
+@reported(
+    "How many clusters?",
+    "n_clusters",
+    "benchmarks/n_clusters.py",
+    "For which number of clusters the score, the silhouette of k-means and the BIC of a "
+    "Gaussian mixture are best. Some of the sets served to choose how the score is made.",
+)
 def section(content: Row) -> str:
     """Where each measure peaks: one number for all seeds, or several."""
     lines = peaks(content["rows"], with_hdbscan=False)
@@ -214,7 +220,7 @@ def section(content: Row) -> str:
         kinds = " or ".join(map(str, DATA[data].kinds))
         found = [_or_none([line[name] for line in of_set]) for name in MEASURES]
         cells.append([data, "yes" if DATA[data].tuned else "no", kinds, *found])
-    heads = ["set", "tuned on", "kinds", "peak of score", "of silhouette", "of BIC"]
+    heads = ["set", "served to choose", "kinds", "peak of score", "of silhouette", "of BIC"]
     right = [
         f"- {row['sets']}: score {row['score']}, silhouette {row['silhouette']}, BIC {row['bic']} "
         f"of {row['n']} right"

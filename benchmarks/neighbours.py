@@ -271,7 +271,12 @@ def by_system(rows: list[Row]) -> list[Row]:
     return table
 
 
-@reported("Its neighbours: InfoGAN and BiGAN", "neighbours", "benchmarks/neighbours.py")
+@reported(
+    "Its neighbours: InfoGAN and BiGAN",
+    "neighbours",
+    "benchmarks/neighbours.py",
+    "The paper's game beside the two models that it joins, half-width networks, few steps.",
+)
 def section(content: Row) -> str:
     measures = [
         Measure("test_accuracy", "test accuracy"),

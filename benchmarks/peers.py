@@ -32,6 +32,7 @@ from _shared import (
     MNIST_SHAPE,
     ROOT,
     Row,
+    folded,
     image_model,
     mnist,
     output_path,
@@ -231,13 +232,21 @@ def methods(rows: list[Row]) -> dict[str, list[Row]]:
     return dict(sorted(groups.items(), key=lambda item: _mean(item[1], "seconds")))
 
 
-@reported("Methods", "peers", "benchmarks/peers.py")
+@reported(
+    "Methods",
+    "peers",
+    "benchmarks/peers.py",
+    "Ours is the most accurate here, and its clusters alone cost about half of what UMAP and a "
+    "mixture do.",
+)
 def section(content: Row) -> str:
+    groups = methods(content["rows"])
     lines = (
         [
             method,
             percent(_mean(rows, "accuracy")),
-            ", ".join(percent(row["accuracy"]) for row in rows),
+            percent(min(row["accuracy"] for row in rows)),
+            _range(rows),
             "no `predict`"
             if rows[0]["test_accuracy"] is None
             else percent(_mean(rows, "test_accuracy")),
@@ -245,10 +254,22 @@ def section(content: Row) -> str:
             whole(_mean(rows, "peak_megabytes")),
             _epochs(rows[0]),
         ]
-        for method, rows in methods(content["rows"]).items()
+        for method, rows in groups.items()
     )
-    header = ["method", "accuracy", "every seed", "test accuracy", "seconds", "peak MB", "epochs"]
-    return table(header, lines)
+    header = ["method", "accuracy, mean", "worst", "range", "test accuracy", "seconds", "peak MB"]
+    every = (
+        [method, row["seed"], percent(row["accuracy"]), whole(row["seconds"])]
+        for method, rows in groups.items()
+        for row in rows
+    )
+    seeds = table(["method", "seed", "accuracy", "seconds"], every)
+    return f"{table([*header, 'epochs'], lines)}\n\n{folded('Every seed', seeds)}"
+
+
+def _range(rows: list[Row]) -> str:
+    """Least to greatest accuracy; of one fit nothing."""
+    values = [row["accuracy"] for row in rows]
+    return f"{percent(min(values))} to {percent(max(values))}" if len(values) > 1 else "one seed"
 
 
 def _mean(rows: list[Row], key: str) -> float:
@@ -260,19 +281,48 @@ def _epochs(row: Row) -> str:
     return " + ".join(map(str, row["epochs"].values())) if row["epochs"] else ""
 
 
+# Where a label stands from its points: of two points close to each other one above, one below.
+LABEL_BELOW = {
+    "ClustPy's VaDE, our time",
+    "PCA + Gaussian mixture",
+    "UMAP + Gaussian mixture",
+    "UMAP + HDBSCAN",
+    "UMAP + k-means",
+}
+
+
 def draw(rows: list[Row]) -> None:
-    """Chart of accuracy against seconds."""
+    """Chart of accuracy against seconds: a point per seed, the method's name on its points."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(7.5, 4.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7.2, 4.8), layout="constrained")
     for method, own in methods(rows).items():
         x = [row["seconds"] for row in own]
         y = [100 * row["accuracy"] for row in own]
-        axes.scatter(x, y, 60, marker="*" if method in OWN else "o", label=method)
-    axes.set(xscale="log", xlabel="CPU seconds", ylabel="one-to-one accuracy in %")
+        colour = "tab:orange" if method in OWN else "tab:blue"
+        axes.scatter(x, y, 40, marker="*" if method in OWN else "o", color=colour, alpha=0.7)
+        below = method in LABEL_BELOW
+        axes.annotate(
+            method,
+            (float(np.mean(x)), min(y) if below else max(y)),
+            xytext=(0, -8 if below else 8),
+            textcoords="offset points",
+            ha="center",
+            va="top" if below else "bottom",
+            color=colour,
+        )
+    axes.set(
+        xscale="log",
+        xlim=(2, 9000),
+        ylim=(45, 104),
+        xticks=[10, 100, 1000],
+        xticklabels=["10", "100", "1 000"],
+        xlabel="CPU seconds of one fit, logarithmic",
+        ylabel="one-to-one accuracy, %",
+        title="Clusters of MNIST's 60 000 training images",
+    )
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize="small")
-    figure.savefig(ROOT / "docs" / "images" / "peers.png", dpi=110)
+    figure.savefig(ROOT / "docs" / "images" / "peers.png", dpi=200)
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
     python benchmarks/results_page.py           # writes the pages
     python benchmarks/results_page.py --check   # exits 1 if a page differs from the files
 
-The benchmark or check that writes a file also writes its section. No number is typed in by hand but
-what was asked for, so that a page can't drift from the runs.
+The benchmark or check that writes a file also writes its section. No number is typed in by hand, so
+that a page can't drift from the runs.
 """
 
 from __future__ import annotations
@@ -58,9 +58,8 @@ MNIST = Page(
     """\
 # Results on MNIST
 
-Written by `python benchmarks/results_page.py` from the files in `benchmarks/results/`: do not edit.
-No labels are used to fit or to choose a model. "Asked" is what was set as a goal before measuring:
-what is asked at least, then what is aimed for.
+What the model finds in MNIST's handwritten digits, without labels: no label is used to fit or to
+choose a model. The mean is over seeds; the worst seed is always given.
 """,
     [
         mnist.section,
@@ -76,7 +75,6 @@ COLOUR = Page(
     """\
 # Colour images and disentanglement
 
-Written by `python benchmarks/results_page.py` from the files in `benchmarks/results/`: do not edit.
 No labels are used to fit. The faces are 15 000 real photographs of 32 x 32 pixels; the digits on
 photographs stand in for SVHN. For both, codes are the paper's: four of ten categories and four
 continuous. For shapes they are three continuous ones, and T, which turns and shifts shapes, tells
@@ -95,8 +93,8 @@ SPEED = Page(
     """\
 # Speed and scale
 
-Written by `python benchmarks/results_page.py` from the files in `benchmarks/results/`: do not edit.
-What follows from the choices on a CPU is on the page [](cpu.md); other ways to cluster are compared
+How long a fit takes, and what that depends on. What follows from the choices on a CPU is on the
+page [](cpu.md); other ways to cluster are compared
 on [](results_peers.md).
 """,
     [overhead.section, scale.section, cpu_choices.section, gpu.section],
@@ -106,12 +104,13 @@ PEERS = Page(
     """\
 # Beside other ways to cluster MNIST
 
-Written by `python benchmarks/results_page.py` from the files in `benchmarks/results/`: do not edit.
-
 The same 60 000 training images for all, one thread each. Seconds are of CPU time. Accuracy is
 one-to-one; on the test images it is that of `predict`, where a method has it. "Our time":
 both phases of a deep method get at least the seconds of a whole fit of ours, shared as its defaults
 share epochs. How many epochs that is follows from short runs before, so that it may be more.
+
+On small tables and curved clusters the order is another one: see
+[when to use it](index.rst) and [known limits](guide/limits.md).
 
 ![Accuracy against CPU seconds, a point per seed](images/peers.png)
 """,
@@ -122,7 +121,6 @@ OTHER = Page(
     """\
 # Other results
 
-Written by `python benchmarks/results_page.py` from the files in `benchmarks/results/`: do not edit.
 No labels are used to fit or to choose a model, but for the sections on labels.
 """,
     [

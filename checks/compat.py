@@ -31,7 +31,7 @@ FAULTS = {"failure", "error"}
 HEAD = """\
 # Compatibility
 
-Written by `.ci/compat`, which runs the tests in a fresh virtual environment: do not edit. "lowest"
+What `.ci/compat` found, which runs the tests in a fresh virtual environment. "lowest"
 is what the lower bounds in `pyproject.toml` say, "newest" is what was out on that day. A run may
 have kept the torch of `constraints.txt`, since another is a large download: the second table says
 what torch each run had.

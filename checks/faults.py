@@ -82,7 +82,12 @@ DEFAULTS = {"growth": 50, "kills": 10, "mutations": 100_000, "examples": 500}
 QUICK = {"growth": 3, "kills": 1, "mutations": 50, "examples": 2}
 
 
-@reported("Faults", "faults", "checks/faults.py")
+@reported(
+    "Faults",
+    "faults",
+    "checks/faults.py",
+    "Long runs of the tests that break things on purpose.",
+)
 def section(content: Row) -> str:
     kills, growth, examples = content["kills"], content["growth"], content["examples"]
     mutations = content["mutations"]

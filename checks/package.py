@@ -109,7 +109,12 @@ def to_the_first_picture(steps):
         steps.note("README's first command: example, to its end", time.perf_counter() - start)
 
 
-@reported("Package", "package", "checks/package.py")
+@reported(
+    "Package",
+    "package",
+    "checks/package.py",
+    "From a fresh clone to the end of the README's example, with downloads.",
+)
 def section(content: Row) -> str:
     steps = [[row["step"], f"{row['seconds']:.1f}"] for row in content["rows"]]
     return table(["step", "seconds"], steps)
