@@ -13,7 +13,9 @@ from skorch.callbacks import Callback
 
 from ._tqdm import tqdm
 
-SHOWN = {"train": "train_loss", "discriminator": "discriminator_loss", "valid": "valid_loss"}
+# What the bar calls the losses of the history.
+SHOWN = {"loss": "train_loss", "loss of D": "discriminator_loss", "1 - score": "valid_loss"}
+PHASES = {"consistency": "Consistency phase", "game": "Game"}
 
 
 class PhaseProgress(Callback):
@@ -35,7 +37,8 @@ class PhaseProgress(Callback):
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Show the phase."""
-        self.bar_.set_description(net.history[-1]["phase"])
+        phase = net.history[-1]["phase"]
+        self.bar_.set_description(PHASES.get(phase, phase))
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         """Advance by one step."""

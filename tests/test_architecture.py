@@ -30,6 +30,7 @@ LAYERS = {
         "inspection._view",
         "inspection._row_format",
         "distributed",
+        "networks",
     ],
     "estimators: parameters in, arrays out": ["_classifier", "_transformer", "_base"],
     "fits: one driver, a fitted model, files": [

@@ -26,6 +26,7 @@ PUBLIC_MODULES = [
     ".exceptions",
     ".inspection",
     ".metrics",
+    ".networks",
     ".persistence",
 ]
 # Checks of numpydoc that are not asked for.

@@ -88,13 +88,17 @@ def test_bar_shows_phase_step_losses_and_time_left(monkeypatch):
     monkeypatch.setattr(tqdm.tqdm, "set_postfix", then_look)
     estimator = gan(verbose=1).fit(X)
 
-    assert [line.split(":")[0] for line in shown] == ["consistency", "consistency", "game"]
+    assert [line.split(":")[0] for line in shown] == [
+        "Consistency phase",
+        "Consistency phase",
+        "Game",
+    ]
     assert "50/80 [" in shown[0]
     assert "<" in shown[0].split("[")[1]  # elapsed<left
     last = estimator.history_[-1]
-    assert f"train={last['train_loss']:.3g}" in shown[-1]
-    assert f"discriminator={last['discriminator_loss']:.3g}" in shown[-1]
-    assert f"valid={last['valid_loss']:.3g}" in shown[-1]
+    assert f"loss={last['train_loss']:.3g}" in shown[-1]
+    assert f"loss of D={last['discriminator_loss']:.3g}" in shown[-1]
+    assert f"1 - score={last['valid_loss']:.3g}" in shown[-1]
 
 
 NOTEBOOK = """
