@@ -3,6 +3,8 @@
     python benchmarks/results_page.py           # writes the pages
     python benchmarks/results_page.py --check   # exits 1 if a page differs from the files
 
+The tables of the home page and of the README are written, too.
+
 The benchmark or check that writes a file also writes its section. No number is typed in by hand, so
 that a page can't drift from the runs.
 """
@@ -32,6 +34,7 @@ import paper_mnist
 import peers
 import scale
 import tabular
+import when_to_use
 from _shared import RESULTS, ROOT, Section
 
 sys.path.insert(0, str(ROOT / "checks"))
@@ -110,7 +113,7 @@ both phases of a deep method get at least the seconds of a whole fit of ours, sh
 share epochs. How many epochs that is follows from short runs before, so that it may be more.
 
 On small tables and curved clusters the order is another one: see
-[when to use it](index.rst) and [known limits](guide/limits.md).
+[when to use it](index.md#when-to-use-it) and [known limits](guide/limits.md).
 
 ![Accuracy against CPU seconds, a point per seed](images/peers.png)
 """,
@@ -143,8 +146,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--check", action="store_true", help="compare instead of writing")
     options = options.parse_args()
-    for page in PAGES:
-        path, text = ROOT / "docs" / page.file, page.text(RESULTS)
+    pages = [(ROOT / "docs" / page.file, page.text(RESULTS)) for page in PAGES]
+    blocks = [(block.file, block.page(RESULTS)) for block in when_to_use.BLOCKS]
+    for path, text in pages + blocks:
         if not options.check:
             path.write_text(text, encoding="utf-8")
             print(f"wrote {path}")

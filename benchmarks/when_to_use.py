@@ -1,0 +1,146 @@
+"""The tables of the home page and of the README: this library beside what else a user might take.
+
+`results_page.py` puts them between `<!-- NAME -->` and `<!-- end of NAME -->` of these pages.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from _shared import ROOT, Row, table
+
+
+class Block(NamedTuple):
+    """A part of a page that is written from the files of results."""
+
+    file: Path
+    name: str
+    text: Callable[[Path], str]
+
+    def page(self, folder: Path) -> str:
+        """The whole page, with the block as the files of a folder say."""
+        whole = self.file.read_text(encoding="utf-8")
+        start, end = f"<!-- {self.name} -->\n", f"<!-- end of {self.name} -->"
+        before, _, rest = whole.partition(start)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise SystemExit(f"{self.file} has no block {start.strip()} ... {end}.")
+        return f"{before}{start}{self.text(folder)}\n{end}{after}"
+
+
+def choices(folder: Path) -> str:
+    """What to take for what, in six rows, for the home page."""
+    mnist, digits, wine = peers(folder), few_labels(folder), tables(folder)
+    rows = [
+        [
+            "images of one kind of thing in many poses, number of kinds known",
+            "**this library**",
+            f"MNIST: {mnist('ours, clusters alone')}, {mnist('UMAP + Gaussian mixture')} by UMAP "
+            f"and a mixture, {mnist('k-means')} by k-means",
+        ],
+        [
+            "the same, and features, style codes or new images are wanted",
+            "**this library**",
+            f"clusters and all of these: {mnist('ours')}; the others give clusters alone",
+        ],
+        [
+            "some labels, many rows",
+            "**this library's classifier**",
+            f"digits, two labels a class: {digits('classifier')}, "
+            f"{digits('label_spreading')} by label spreading, "
+            f"{digits('logistic_pixels')} by logistic regression",
+        ],
+        [
+            "a small table with round clusters",
+            "k-means, Gaussian mixture",
+            f"wine: {wine('wine', 'kmeans_accuracy')} by k-means, "
+            f"{wine('wine', 'cluster_accuracy')} by ours; "
+            f"iris {wine('iris', 'kmeans_accuracy')} and {wine('iris', 'cluster_accuracy')}",
+        ],
+        [
+            "groups of any shape in few columns, outliers, or an unknown number",
+            "HDBSCAN, UMAP and a mixture",
+            "ours expects groups of about one size, and gives every row to one of them",
+        ],
+        [
+            "synthetic rows of a table",
+            "a mixture per class; CTGAN",
+            "beside these not measured yet",
+        ],
+    ]
+    return table(["you have", "take", "measured: accuracy, mean over seeds (CPU time)"], rows)
+
+
+def results(folder: Path) -> str:
+    """One line per job, with one time, for the README."""
+    mnist, digits = load(folder, "peers"), load(folder, "digits")
+    rows = [
+        [f"MNIST, {name}", *accuracies(of_method), seconds(of_method, "seconds")]
+        for method, name in {
+            "ours, clusters alone": "clusters alone (`max_iter=0`)",
+            "ours": "a whole fit",
+            "UMAP + Gaussian mixture": "UMAP, then a Gaussian mixture",
+            "k-means": "k-means on pixels",
+        }.items()
+        for of_method in [[row for row in mnist if row["method"] == method]]
+    ]
+    rows.append(
+        [
+            "scikit-learn's digits, a whole fit",
+            *accuracies(digits, "cluster_accuracy"),
+            seconds(digits, "fit_seconds"),
+        ]
+    )
+    return table(["job", "accuracy, mean", "worst seed", "seconds"], rows)
+
+
+def load(folder: Path, name: str) -> list[Row]:
+    """Rows of a file of results."""
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+
+
+def percent(values: Iterable[float]) -> str:
+    return f"{100 * float(np.mean(list(values))):.1f} %"
+
+
+def accuracies(rows: list[Row], key: str = "accuracy") -> list[str]:
+    """Mean and worst."""
+    values = [row[key] for row in rows]
+    return [percent(values), percent([min(values)])]
+
+
+def seconds(rows: list[Row], key: str) -> str:
+    return f"{np.mean([row[key] for row in rows]):.0f}"
+
+
+def peers(folder: Path) -> Callable[[str], str]:
+    """Accuracy and time of a method on MNIST."""
+    rows = load(folder, "peers")
+
+    def of_method(method: str) -> str:
+        own = [row for row in rows if row["method"] == method]
+        return f"{percent(row['accuracy'] for row in own)} ({seconds(own, 'seconds')} s)"
+
+    return of_method
+
+
+def few_labels(folder: Path) -> Callable[[str], str]:
+    """Accuracy of a way to use twenty labels of digits."""
+    rows = load(folder, "few_labels_digits")
+    return lambda way: percent(row[f"{way}_20"] for row in rows)
+
+
+def tables(folder: Path) -> Callable[[str, str], str]:
+    """A measure of a table."""
+    rows = load(folder, "tabular")
+    return lambda name, key: percent(row[key] for row in rows if row["table"] == name)
+
+
+BLOCKS = [
+    Block(ROOT / "docs" / "index.md", "choices", choices),
+    Block(ROOT / "README.md", "results", results),
+]
