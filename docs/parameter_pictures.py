@@ -29,13 +29,17 @@ def fitted(**parameters):
     """Fit the digits; parameters replace those of every picture."""
     common = {"n_clusters": 10, "image_shape": (8, 8), "random_state": 0}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some of these fits are meant to go wrong
+        warnings.simplefilter(
+            "ignore"
+        )  # some of these fits are meant to go wrong
         return BInfoGANTransformer(**(common | parameters)).fit(X)
 
 
 def panels(titles, width=9.0, height=4.2):
     """Return a figure of axes side by side, each with a title."""
-    figure, axes = plt.subplots(1, len(titles), figsize=(width, height), layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(titles), figsize=(width, height), layout="constrained"
+    )
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(title)
     return figure, axes
@@ -47,7 +51,9 @@ def grids(name, cases, samples, **drawn):
     for ax, (title, parameters) in zip(axes, cases.items(), strict=True):
         gan = fitted(**parameters)
         if samples:
-            CodeGridDisplay.from_samples(gan, n_columns=8, random_state=0, ax=ax, **drawn)
+            CodeGridDisplay.from_samples(
+                gan, n_columns=8, random_state=0, ax=ax, **drawn
+            )
         else:
             CodeGridDisplay.from_estimator(gan, X, n_columns=8, ax=ax, **drawn)
         ax.set_title(title)
@@ -64,7 +70,10 @@ def n_clusters():
 
 def image_shape():
     cases = {
-        "Left out: image_shape=None": {"image_shape": None, "architecture": "mlp"},
+        "Left out: image_shape=None": {
+            "image_shape": None,
+            "architecture": "mlp",
+        },
         "Good: image_shape=(8, 8)": {},
     }
     grids_of_samples_as_images("image_shape", cases)
@@ -75,14 +84,19 @@ def grids_of_samples_as_images(name, cases):
     figure, axes = panels(list(cases), width=6.6)
     for ax, parameters in zip(axes, cases.values(), strict=True):
         gan = fitted(**parameters)
-        rows = [gan.sample(8, cluster=k, random_state=k)[0] for k in range(gan.n_clusters)]
+        rows = [
+            gan.sample(8, cluster=k, random_state=k)[0]
+            for k in range(gan.n_clusters)
+        ]
         sheet = [
             [row.reshape(8, 8) for row in line]  # a line per cluster
             for line in rows
         ]
         ax.imshow(_sheet(sheet), cmap="gray", vmin=0, vmax=16)
         ax.set_xticks([])
-        ax.set_yticks([8 * k + 3.5 for k in range(len(sheet))], range(len(sheet)))
+        ax.set_yticks(
+            [8 * k + 3.5 for k in range(len(sheet))], range(len(sheet))
+        )
         ax.set_ylabel("cluster")
     save(figure, IMAGES / f"parameter_{name}.png")
 
@@ -112,7 +126,9 @@ def n_continuous():
     )
     for ax, n in zip(axes, (1, 2, 8), strict=True):
         title = ax.get_title()
-        TraversalDisplay.from_estimator(fitted(n_continuous=n), code=n - 1, ax=ax)
+        TraversalDisplay.from_estimator(
+            fitted(n_continuous=n), code=n - 1, ax=ax
+        )
         ax.set_title(title)
     save(figure, IMAGES / "parameter_n_continuous.png")
 
@@ -141,7 +157,10 @@ def good_and_bad():
     wild = AffineMove(rotation=1.6, scale=0.5, shear=0.8, shift=0.4)
     cases = {
         "A good fit": {"max_iter": 0},
-        "A bad fit: the moves are too large": {"augmentation": wild, "max_iter": 0},
+        "A bad fit: the moves are too large": {
+            "augmentation": wild,
+            "max_iter": 0,
+        },
     }
     figure, axes = panels(list(cases), height=3.4)
     for ax, (title, parameters) in zip(axes, cases.items(), strict=True):
@@ -156,13 +175,23 @@ def displays():
     """One picture of every display, of one model."""
     gan = fitted(include_noise=True)
     drawn = {
-        "CodeGridDisplay": lambda ax: CodeGridDisplay.from_estimator(gan, X, ax=ax),
-        "TraversalDisplay": lambda ax: TraversalDisplay.from_estimator(gan, code=0, ax=ax),
-        "ExtremesDisplay": lambda ax: ExtremesDisplay.from_estimator(gan, X, code=0, ax=ax),
-        "ReconstructionDisplay": lambda ax: ReconstructionDisplay.from_estimator(
-            gan, X, n_rows=30, n_columns=10, random_state=0, ax=ax
+        "CodeGridDisplay": lambda ax: CodeGridDisplay.from_estimator(
+            gan, X, ax=ax
         ),
-        "CodeUsageDisplay": lambda ax: CodeUsageDisplay.from_estimator(gan, X, ax=ax),
+        "TraversalDisplay": lambda ax: TraversalDisplay.from_estimator(
+            gan, code=0, ax=ax
+        ),
+        "ExtremesDisplay": lambda ax: ExtremesDisplay.from_estimator(
+            gan, X, code=0, ax=ax
+        ),
+        "ReconstructionDisplay": lambda ax: (
+            ReconstructionDisplay.from_estimator(
+                gan, X, n_rows=30, n_columns=10, random_state=0, ax=ax
+            )
+        ),
+        "CodeUsageDisplay": lambda ax: CodeUsageDisplay.from_estimator(
+            gan, X, ax=ax
+        ),
     }
     for name, draw in drawn.items():
         figure, ax = plt.subplots(figsize=(6.4, 4.6), layout="constrained")

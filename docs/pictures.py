@@ -24,7 +24,11 @@ PICTURES = {
         4: "mnist_samples",
         5: "mnist_traversals",
     },
-    "plot_svhn": {1: "svhn_categories", 2: "svhn_continuous", 3: "svhn_samples"},
+    "plot_svhn": {
+        1: "svhn_categories",
+        2: "svhn_continuous",
+        3: "svhn_samples",
+    },
 }
 WIDTH = 1440  # pixels: twice the width of a page's text
 
@@ -32,8 +36,14 @@ WIDTH = 1440  # pixels: twice the width of a page's text
 def save(figure, path):
     """Write a figure in 128 colours, which keeps the file small."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=WIDTH / figure.get_figwidth(), bbox_inches="tight")
-    picture = Image.open(buffer).convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE)
+    figure.savefig(
+        buffer, dpi=WIDTH / figure.get_figwidth(), bbox_inches="tight"
+    )
+    picture = (
+        Image.open(buffer)
+        .convert("RGB")
+        .quantize(128, Image.Quantize.MAXCOVERAGE)
+    )
     picture.save(path, optimize=True)
     print(f"wrote {path}: {path.stat().st_size / 1000:.0f} kB")
 
@@ -41,7 +51,9 @@ def save(figure, path):
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("examples", nargs="+", choices=PICTURES)
-    options.add_argument("--output", type=Path, default=ROOT / "docs" / "images")
+    options.add_argument(
+        "--output", type=Path, default=ROOT / "docs" / "images"
+    )
     options = options.parse_args()
     if os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1":
         print("Few steps only: these pictures are not for the docs.")

@@ -3,13 +3,16 @@
 A few labels
 =====================================
 
-A label or ten for each class, and hundreds of rows without: ``BInfoGANClassifier`` lets
-categories of a bidirectional InfoGAN follow the classes. Its accuracy on scikit-learn's digits is
-drawn against the number of labels, beside other ways to use the same labels: ``LabelSpreading`` and
-``SelfTrainingClassifier``, which also use the rows without a label, and logistic regression on
-pixels, on principal components, and on the codes of a ``BInfoGANTransformer`` that saw no label.
+A label or ten for each class, and hundreds of rows without:
+``BInfoGANClassifier`` lets categories of a bidirectional InfoGAN follow the
+classes. Its accuracy on scikit-learn's digits is drawn against the number of
+labels, beside other ways to use the same labels: ``LabelSpreading`` and
+``SelfTrainingClassifier``, which also use the rows without a label, and
+logistic regression on pixels, on principal components, and on the codes of a
+``BInfoGANTransformer`` that saw no label.
 
-That takes minutes, so these pages don't run it: they show the pictures that it drew.
+That takes minutes, so these pages don't run it: they show the pictures that it
+drew.
 """
 
 # sphinx_gallery_thumbnail_path = 'images/few_labels_accuracy.png'
@@ -30,7 +33,8 @@ from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 from sklearn_binfogan.inspection import CodeGridDisplay
 
 SHAPE = (8, 8)
-QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"  # a few steps, to try the page out
+# A few steps, to try the page out
+QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
 BUDGET = {"warmup_iter": 5, "max_iter": 5} if QUICK else {}
 N_LABELS = [10, 20] if QUICK else [10, 20, 50, 100]
 
@@ -38,9 +42,12 @@ X, y = load_digits(return_X_y=True)
 
 
 def few_labels(n_labels, seed=0):
-    """Draw equally many labels of each class; -1 stands for a row without a label."""
+    """Draw equally many labels of each class; -1 stands for no label."""
     rng = np.random.default_rng(seed)
-    rows = [rng.choice(np.flatnonzero(y == c), n_labels // 10, replace=False) for c in range(10)]
+    rows = [
+        rng.choice(np.flatnonzero(y == c), n_labels // 10, replace=False)
+        for c in range(10)
+    ]
     drawn = np.full(len(y), -1)
     drawn[np.concatenate(rows)] = y[np.concatenate(rows)]
     return drawn
@@ -49,10 +56,13 @@ def few_labels(n_labels, seed=0):
 # %%
 # Twenty labels
 # -------------
-# A row without a label has -1, as in scikit-learn's own semi-supervised estimators.
+# A row without a label has -1, as in scikit-learn's own semi-supervised
+# estimators.
 
 twenty = few_labels(20)
-classifier = BInfoGANClassifier(image_shape=SHAPE, random_state=0, verbose=1, **BUDGET)
+classifier = BInfoGANClassifier(
+    image_shape=SHAPE, random_state=0, verbose=1, **BUDGET
+)
 classifier.fit(X, twenty)
 rest = twenty < 0
 accuracy = classifier.score(X[rest], y[rest])
@@ -82,7 +92,9 @@ def logistic():
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 
 
-gan = BInfoGANTransformer(image_shape=SHAPE, random_state=0, verbose=1, **BUDGET).fit(X)
+gan = BInfoGANTransformer(
+    image_shape=SHAPE, random_state=0, verbose=1, **BUDGET
+).fit(X)
 features = {
     "pixels": X,
     "PCA": PCA(12, random_state=0).fit_transform(X),
@@ -93,9 +105,15 @@ for n_labels in N_LABELS:
     drawn = few_labels(n_labels)
     labelled = drawn >= 0
     found = {
-        "BInfoGANClassifier": classifier.set_params(verbose=0).fit(X, drawn).predict(X),
-        "LabelSpreading": LabelSpreading(kernel="knn").fit(X / 16, drawn).transduction_,
-        "SelfTrainingClassifier": SelfTrainingClassifier(logistic()).fit(X, drawn).predict(X),
+        "BInfoGANClassifier": classifier.set_params(verbose=0)
+        .fit(X, drawn)
+        .predict(X),
+        "LabelSpreading": LabelSpreading(kernel="knn")
+        .fit(X / 16, drawn)
+        .transduction_,
+        "SelfTrainingClassifier": SelfTrainingClassifier(logistic())
+        .fit(X, drawn)
+        .predict(X),
     }
     for name, columns in features.items():
         model = logistic().fit(columns[labelled], drawn[labelled])
@@ -107,7 +125,13 @@ for n_labels in N_LABELS:
 
 figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
 for name, values in accuracies.items():
-    ax.plot(N_LABELS, values, "o-", label=name, linewidth=3 if name.startswith("BInfo") else 1)
+    ax.plot(
+        N_LABELS,
+        values,
+        "o-",
+        label=name,
+        linewidth=3 if name.startswith("BInfo") else 1,
+    )
 ax.set_xscale("log")
 ax.set_xticks(N_LABELS, [str(n) for n in N_LABELS])
 ax.minorticks_off()

@@ -3,14 +3,15 @@
 The paper's pictures of house numbers
 =====================================
 
-A bidirectional InfoGAN with the paper's four codes of ten categories and four continuous codes is
-fitted to colour images of digits without labels. Test images sorted by their codes give the paper's
-figure 3(b).
+A bidirectional InfoGAN with the paper's four codes of ten categories and four
+continuous codes is fitted to colour images of digits without labels. Test
+images sorted by their codes give the paper's figure 3(b).
 
-SVHN's ``train_32x32.mat`` and ``test_32x32.mat`` are read from the folder that the environment
-variable ``SKLEARN_BINFOGAN_DATA`` names, or its subfolder ``svhn``. Where they are not, 20 000 of
-MNIST's digits on photographs stand in. The fit takes long without a GPU, so these pages don't run
-it: they show the pictures that it drew of the stand-in.
+SVHN's ``train_32x32.mat`` and ``test_32x32.mat`` are read from the folder that
+the environment variable ``SKLEARN_BINFOGAN_DATA`` names, or its subfolder
+``svhn``. Where they are not, 20 000 of MNIST's digits on photographs stand in.
+The fit takes long without a GPU, so these pages don't run it: they show the
+pictures that it drew of the stand-in.
 """
 
 # sphinx_gallery_thumbnail_path = 'images/svhn_continuous.png'
@@ -22,13 +23,22 @@ import numpy as np
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove
 from sklearn_binfogan.datasets import load_svhn, make_mnist_on_photos
-from sklearn_binfogan.inspection import CodeGridDisplay, ExtremesDisplay, ReconstructionDisplay
+from sklearn_binfogan.inspection import (
+    CodeGridDisplay,
+    ExtremesDisplay,
+    ReconstructionDisplay,
+)
 from sklearn_binfogan.metrics import cluster_accuracy
 
 N_CLUSTERS, N_CONTINUOUS = (10, 10, 10, 10), 4  # the paper's
-QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"  # few rows and steps, to try the page out
+# Few rows and steps, to try the page out
+QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
 N_TRAIN, N_TEST = (600, 300) if QUICK else (20_000, 5_000)
-BUDGET = {"warmup_iter": 3, "max_iter": 3} if QUICK else {"warmup_iter": 1400, "max_iter": 1050}
+BUDGET = (
+    {"warmup_iter": 3, "max_iter": 3}
+    if QUICK
+    else {"warmup_iter": 1400, "max_iter": 1050}
+)
 
 # %%
 # Data
@@ -42,13 +52,17 @@ except FileNotFoundError:
     test = make_mnist_on_photos(N_TEST, subset="test", random_state=1)
     X_train, X_test, y_test = train.X, test.X, test.y
 if QUICK:
-    X_train, X_test, y_test = X_train[:N_TRAIN], X_test[:N_TEST], y_test[:N_TEST]
+    X_train, X_test, y_test = (
+        X_train[:N_TRAIN],
+        X_test[:N_TEST],
+        y_test[:N_TEST],
+    )
 
 # %%
 # Fit
 # ---
-# The form of a digit alone tells it: categories are read from the contrast of colours, and T adds
-# shares of other images, moved by half an image.
+# The form of a digit alone tells it: categories are read from the contrast of
+# colours, and T adds shares of other images, moved by half an image.
 
 gan = BInfoGANTransformer(
     n_clusters=N_CLUSTERS,
@@ -63,12 +77,14 @@ gan = BInfoGANTransformer(
 ).fit(X_train)
 
 # %%
-# Do the codes tell different things, and does one tell the digit? First the mutual information of
-# each pair of codes, relative to the entropy; then the accuracy of each. Only here labels are used.
+# Do the codes tell different things, and does one tell the digit? First the
+# mutual information of each pair of codes, relative to the entropy; then the
+# accuracy of each. Only here labels are used.
 
 print(np.round(gan.diagnostics_["code_information"], 2))
 for code, labels in enumerate(gan.predict(X_test).T):
-    print(f"code {code}: one-to-one digit accuracy {cluster_accuracy(y_test, labels):.1%}")
+    accuracy = cluster_accuracy(y_test, labels)
+    print(f"code {code}: one-to-one digit accuracy {accuracy:.1%}")
 
 # %%
 # Categorical codes
@@ -81,14 +97,20 @@ for code, labels in enumerate(gan.predict(X_test).T):
 figure, axes = plt.subplots(2, 2, figsize=(11, 10), layout="constrained")
 for code, ax in enumerate(axes.flat):
     CodeGridDisplay.from_estimator(
-        gan, X_test, categorical_code=code, order="random", random_state=0, ax=ax
+        gan,
+        X_test,
+        categorical_code=code,
+        order="random",
+        random_state=0,
+        ax=ax,
     )
     ax.set_title(f"Test images by categorical code {code}")
 
 # %%
 # Continuous codes
 # ----------------
-# Test images of lowest and highest value of each code, a row per value of categorical code 0.
+# Test images of lowest and highest value of each code, a row per value of
+# categorical code 0.
 #
 # .. image:: /images/svhn_continuous.png
 #    :alt: Test images of lowest and highest continuous codes
@@ -105,9 +127,15 @@ for code, ax in enumerate(axes.flat):
 # .. image:: /images/svhn_samples.png
 #    :alt: Samples, and test images above their reconstructions
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(11, 5), layout="constrained"
+)
 CodeGridDisplay.from_samples(gan, random_state=0, ax=left)
 left.set_title("Generated images by categorical code 0")
-display = ReconstructionDisplay.from_estimator(gan, X_test, n_rows=50, random_state=0, ax=right)
-right.set_title(f"Test images above their reconstructions, R2 = {display.r2:.2f}")
+display = ReconstructionDisplay.from_estimator(
+    gan, X_test, n_rows=50, random_state=0, ax=right
+)
+right.set_title(
+    f"Test images above their reconstructions, R2 = {display.r2:.2f}"
+)
 plt.show()

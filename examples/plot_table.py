@@ -3,9 +3,10 @@
 A table, and how to choose a number of clusters
 ===============================================
 
-The chemical analysis of 178 Italian wines has 13 columns of different units. A fit standardises
-them, and generated wines come back in the table's own units. The number of clusters has to be
-given, so several are compared without labels first.
+The chemical analysis of 178 Italian wines has 13 columns of different units. A
+fit standardises them, and generated wines come back in the table's own units.
+The number of clusters has to be given, so several are compared without labels
+first.
 """
 
 import os
@@ -17,7 +18,8 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan.inspection import CodeUsageDisplay, ExtremesDisplay
 
-QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"  # a few steps, to try the page out
+# A few steps, to try the page out
+QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
 BUDGET = {"warmup_iter": 5, "max_iter": 5} if QUICK else {}
 NUMBERS = [1, 2, 3, 4, 5]
 
@@ -26,13 +28,15 @@ X, y = load_wine(return_X_y=True, as_frame=True)
 # %%
 # Compare numbers of clusters
 # ---------------------------
-# The score needs no labels, and compares over numbers of clusters, one included: it rises as kinds
-# of rows are told apart, and falls where a border would go through one kind. The adjusted Rand
-# index needs the cultivars, of which there are three. It is shown only to see what the score is
-# worth here.
+# The score needs no labels, and compares over numbers of clusters, one
+# included: it rises as kinds of rows are told apart, and falls where a border
+# would go through one kind. The adjusted Rand index needs the cultivars, of
+# which there are three. It is shown only to see what the score is worth here.
 
 models = {
-    n_clusters: BInfoGANTransformer(n_clusters=n_clusters, random_state=0, **BUDGET).fit(X)
+    n_clusters: BInfoGANTransformer(
+        n_clusters=n_clusters, random_state=0, **BUDGET
+    ).fit(X)
     for n_clusters in NUMBERS
 }
 scores = [gan.score(X) for gan in models.values()]
@@ -40,7 +44,9 @@ agreement = [adjusted_rand_score(y, gan.labels_) for gan in models.values()]
 
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 ax.plot(NUMBERS, scores, "o-", label="score, without labels")
-ax.plot(NUMBERS, agreement, "s--", label="adjusted Rand index, with the cultivars")
+ax.plot(
+    NUMBERS, agreement, "s--", label="adjusted Rand index, with the cultivars"
+)
 ax.set_xticks(NUMBERS)
 ax.set_xlabel("number of clusters")
 ax.set_ylabel("score, adjusted Rand index")
@@ -48,23 +54,31 @@ ax.set_title("Wines: which number of clusters?")
 ax.legend()
 
 # %%
-# Look at the findings as well: they name clusters that are empty, or that hold one kind of row.
+# Look at the findings as well: they name clusters that are empty, or that hold
+# one kind of row.
 
 for n_clusters, model in models.items():
-    print(f"{n_clusters} clusters: {model.diagnostics_['findings'] or 'no findings'}")
+    findings = model.diagnostics_["findings"]
+    print(f"{n_clusters} clusters: {findings or 'no findings'}")
 
 # %%
 # Read the clusters
 # -----------------
-# How many wines each of three clusters holds, and how sure the model is of them.
+# How many wines each of three clusters holds, and how sure the model is of
+# them.
 
 gan = models[3]
 display = CodeUsageDisplay.from_estimator(gan, X)
 display.ax_.set_title("Wines in each cluster")
-print(X.groupby(gan.labels_)[["alcohol", "color_intensity", "proline"]].mean().round(1))
+print(
+    X.groupby(gan.labels_)[["alcohol", "color_intensity", "proline"]]
+    .mean()
+    .round(1)
+)
 
 # %%
-# Which columns a continuous code goes with: those that differ most between its ends.
+# Which columns a continuous code goes with: those that differ most between its
+# ends.
 
 display = ExtremesDisplay.from_estimator(gan, X, code=0)
 display.ax_.set_title("Wines by continuous code 0")
@@ -76,10 +90,18 @@ display.ax_.set_title("Wines by continuous code 0")
 drawn, cluster = gan.sample(300, random_state=0)
 columns = list(gan.feature_names_in_)
 first, second = columns.index("color_intensity"), columns.index("proline")
-figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharex=True, sharey=True, layout="constrained")
-axes[0].scatter(X["color_intensity"], X["proline"], c=gan.labels_, cmap="viridis", s=15)
-axes[1].scatter(drawn[:, first], drawn[:, second], c=cluster, cmap="viridis", s=15)
-for ax, title in zip(axes, ["Real wines by cluster", "Generated wines by cluster"], strict=True):
+figure, axes = plt.subplots(
+    1, 2, figsize=(9, 4), sharex=True, sharey=True, layout="constrained"
+)
+axes[0].scatter(
+    X["color_intensity"], X["proline"], c=gan.labels_, cmap="viridis", s=15
+)
+axes[1].scatter(
+    drawn[:, first], drawn[:, second], c=cluster, cmap="viridis", s=15
+)
+for ax, title in zip(
+    axes, ["Real wines by cluster", "Generated wines by cluster"], strict=True
+):
     ax.set_title(title)
     ax.set_xlabel("colour intensity")
 axes[0].set_ylabel("proline, mg per litre")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,18 @@ from ._trainer import Trainer
 from .metrics import code_information
 
 MAX_LOOKED_AT = 2000  # rows, for T and for diagnostics
-# Where the documentation is published, such as "https://example.org/en/stable". None: nowhere yet.
-DOCUMENTATION: str | None = None
+
+
+def published_at(name: str) -> str | None:
+    """Address of that name under `project.urls` in pyproject.toml; None: not published yet."""
+    try:
+        entries = metadata("sklearn-binfogan").get_all("Project-URL") or []
+    except PackageNotFoundError:  # run from a source tree
+        return None
+    return dict(entry.split(", ", 1) for entry in entries).get(name)
+
+
+DOCUMENTATION = published_at("Documentation")
 
 
 class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
