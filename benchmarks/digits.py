@@ -157,7 +157,9 @@ CODE_MEASURES = [
         "one-to-one cluster accuracy",
         "Rows whose cluster is that of their digit, after the best matching.",
     ),
-    Measure("agreement", "predict(sample(c)) gives c", "Samples come from the cluster asked for."),
+    Measure(
+        "agreement", "predict(sample(c)) gives c", "Samples come from the cluster that was named."
+    ),
     Measure(
         "correlation_min",
         "correlation of E(G(c)) with c, lower of the codes",

@@ -255,7 +255,7 @@ MAIN = [
     Measure(
         "generated_conv",
         "a small conv net trained on the generated images",
-        "The same question, asked by a better classifier: samples are simpler than real images.",
+        "The same by a better classifier: samples are simpler than real images.",
     ),
     Measure("prior_conv", "the same net, images drawn with from_prior=True"),
     Measure("real_conv", "the same net trained on 10 000 real images"),

@@ -15,7 +15,6 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 # Of each example the figures that are kept, by their number.
 PICTURES = {
-    "plot_digits": {2: "generated_digits"},
     "plot_few_labels": {1: "few_labels_samples", 2: "few_labels_accuracy"},
     "plot_mnist": {
         1: "mnist_categories",

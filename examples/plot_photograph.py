@@ -1,7 +1,7 @@
 """
-===================================
+====================================
 Colour images: parts of a photograph
-===================================
+====================================
 
 A photograph that comes with scikit-learn is cut into squares of 16 x 16 pixels.
 A model clusters the squares without labels, and each square of the photograph

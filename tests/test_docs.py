@@ -227,7 +227,11 @@ def test_the_first_block_of_the_readme_takes_five_lines_for_each_task():
         assert 1 <= sum(map(bool, lines)) <= 5, title
 
 
-HOW_TO = [ROOT / "docs" / "quickstart.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
+HOW_TO = [
+    ROOT / "docs" / "quickstart.md",
+    *sorted((ROOT / "docs" / "guide").glob("*.md")),
+    *sorted((ROOT / "docs" / "howto").glob("*.md")),
+]
 
 
 @pytest.mark.nightly  # half a minute on an idle machine
@@ -264,11 +268,53 @@ def test_pages_import_names_that_exist(page):
                 assert not missing, f"{node.module} has no {missing}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_pages_name_functions_that_exist(page):
+def test_contributing_names_functions_that_exist():
     """`_losses.imbalance` beside an equation is a function of `sklearn_binfogan._losses`."""
-    for module, name in re.findall(r"`(_[a-z]+)\.(?!py`)(\w+)`", page.read_text(encoding="utf-8")):
-        assert hasattr(importlib.import_module(f"sklearn_binfogan.{module}"), name)
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(_[a-z]+)\.(?!py`)(\w+)`", text)
+
+    assert len(named) > 10
+    for module, name in named:
+        assert hasattr(importlib.import_module(f"sklearn_binfogan.{module}"), name), name
+
+
+RESULTS = sorted((ROOT / "docs").glob("results*.md"))
+FOR_USERS = [page for page in PAGES if page.name != "changelog.md"]
+
+
+@pytest.mark.parametrize("page", FOR_USERS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_page_for_users_has_no_private_names(page):
+    text = page.read_text(encoding="utf-8")
+    private = re.findall(r"sklearn_binfogan\._(?!_)\w+|`_[a-z][\w.]*|(?<![\w.])_[a-z]\w*\.\w+", text)
+
+    assert not private
+
+
+@pytest.mark.parametrize("page", FOR_USERS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_code_of_a_page_fits_80_columns(page):
+    blocks = re.findall(r"^```(?:python|py)\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+    too_long = [line for block in blocks for line in block.splitlines() if len(line) > 80]
+
+    assert not too_long
+
+
+@pytest.mark.parametrize("page", RESULTS, ids=lambda path: path.stem)
+def test_results_are_for_readers(page):
+    text = page.read_text(encoding="utf-8")
+
+    assert not re.findall(r"\basked\b|\baim|do not edit", text)
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
+
+
+def test_the_home_page_has_one_table_of_six_rows():
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.M)
+
+    assert len(tables) == 1
+    assert len(tables[0].splitlines()) - 2 <= 6
 
 
 def anchors(page):
