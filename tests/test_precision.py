@@ -99,7 +99,7 @@ gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA dev
 @gpu
 @pytest.mark.gpu
 def test_check_estimator_on_a_gpu():
-    check_estimator(BInfoGANTransformer(device="cuda"))
+    check_estimator(BInfoGANTransformer(device="cuda", warmup_iter=100, max_iter=20))
 
 
 def close(rows):
