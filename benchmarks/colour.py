@@ -5,10 +5,10 @@
     python benchmarks/colour.py --steps    # seconds of a step -> colour_steps.json
     python benchmarks/colour.py --paper    # the paper's preset on faces -> colour_paper.json
 
-All in `benchmarks/results/`. A run that was cut off goes on where it stopped; `--paper` takes 20 000
-steps in bfloat16, which asks for a GPU. Every fit uses one thread. No labels are used to fit. The code that tells a property is
-chosen, and its categories are given their values, on the training split; every measure is of the
-test split.
+All in `benchmarks/results/`. A run that was cut off goes on where it stopped. `--paper` takes
+20 000 steps in bfloat16, which ask for a GPU. Every fit uses one thread. No labels are used to fit. The
+code that tells a property is chosen, and its categories are given their values, on the training
+split; every measure is of the test split.
 """
 
 from __future__ import annotations
@@ -304,7 +304,7 @@ def measure_paper(seed: int, steps: int, quick: bool) -> Row:
     data = faces(quick)
     gan = new_model(seed, quick, architecture="paper-32x32", precision="bf16", max_iter=steps)
     seconds = timed(gan.fit, data.X_train)
-    names = ("discriminator_loss", "players_loss", "valid_loss")
+    names = ("discriminator_loss", "adversarial_loss", "train_loss", "valid_loss")
     epochs = gan.history_[-1 :: -max(len(gan.history_) // 20, 1)][::-1]
     return {
         "steps": gan.n_iter_,
