@@ -30,6 +30,7 @@ import mnist_score
 import n_clusters
 import neighbours
 import overhead
+import paper_game
 import paper_mnist
 import peers
 import scale
@@ -69,7 +70,9 @@ choose a model. The mean is over seeds; the worst seed is always given.
         mnist_prior.section,
         mnist_score.section,
         mnist_ablation.section,
-        paper_mnist.section,
+        paper_mnist.full_section,
+        paper_mnist.half_section,
+        paper_game.section,
         neighbours.section,
     ],
 )

@@ -285,7 +285,9 @@ FOR_USERS = [page for page in PAGES if page.name != "changelog.md"]
 @pytest.mark.parametrize("page", FOR_USERS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_page_for_users_has_no_private_names(page):
     text = page.read_text(encoding="utf-8")
-    private = re.findall(r"sklearn_binfogan\._(?!_)\w+|`_[a-z][\w.]*|(?<![\w.])_[a-z]\w*\.\w+", text)
+    private = re.findall(
+        r"sklearn_binfogan\._(?!_)\w+|`_[a-z][\w.]*|(?<![\w.])_[a-z]\w*\.\w+", text
+    )
 
     assert not private
 
