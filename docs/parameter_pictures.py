@@ -164,12 +164,12 @@ def good_and_bad():
             "max_iter": 0,
         },
     }
-    figure, axes = panels(list(cases), height=3.4)
+    figure, axes = panels(list(cases), width=11.0, height=3.8)
     for ax, (title, parameters) in zip(axes, cases.items(), strict=True):
         gan = fitted(**parameters)
         print(title, gan.diagnostics_["findings"])
         CodeUsageDisplay.from_estimator(gan, X, ax=ax)
-        ax.set_title(title)
+        ax.set_title(title, pad=22)
     save(figure, IMAGES / "good_and_bad.png")
 
 

@@ -82,7 +82,7 @@ display.ax_.set_title("Real digits by cluster")
 # How many digits each cluster holds, and how sure the model is of them.
 
 display = CodeUsageDisplay.from_estimator(gan, X)
-display.ax_.set_title("Digits in each cluster")
+display.ax_.set_title("Digits in each cluster", pad=22)
 
 # %%
 # New digits

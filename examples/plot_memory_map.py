@@ -72,7 +72,7 @@ print("codes of the last piece:", codes.shape)
 # %%
 
 display = CodeUsageDisplay.from_estimator(gan, X[:10_000])
-display.ax_.set_title("The first 10 000 rows by cluster")
+display.ax_.set_title("The first 10 000 rows by cluster", pad=22)
 plt.show()
 
 # %%

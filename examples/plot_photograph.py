@@ -84,7 +84,7 @@ display.ax_.set_title("Squares by cluster")
 # %%
 
 display = CodeUsageDisplay.from_estimator(gan, X)
-display.ax_.set_title("Squares in each cluster")
+display.ax_.set_title("Squares in each cluster", pad=22)
 
 # %%
 # Drawn squares

@@ -69,7 +69,7 @@ for n_clusters, model in models.items():
 
 gan = models[3]
 display = CodeUsageDisplay.from_estimator(gan, X)
-display.ax_.set_title("Wines in each cluster")
+display.ax_.set_title("Wines in each cluster", pad=22)
 print(
     X.groupby(gan.labels_)[["alcohol", "color_intensity", "proline"]]
     .mean()

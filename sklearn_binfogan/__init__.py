@@ -5,7 +5,7 @@ from ._classifier import BInfoGANClassifier
 from ._transformer import BInfoGANTransformer
 from .persistence import load, save
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AffineMove",

@@ -365,7 +365,7 @@ def test_training_curves_break_between_phases_and_mark_them(table):
     (score,) = display.score_ax_.get_lines()
     np.testing.assert_allclose(score.get_ydata(), display.scores)
     legend = [text.get_text() for text in display.score_ax_.get_legend().get_texts()]
-    assert legend == ["train_loss", "cycle_loss", "score"]
+    assert legend == ["train loss", "cycle loss", "score"]
 
 
 # -- CodeUsageDisplay ------------------------------------------------------------------------------

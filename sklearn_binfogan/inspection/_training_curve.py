@@ -130,7 +130,7 @@ class TrainingCurveDisplay(Display):
         return self
 
     def _plot_loss(self, name: str, color: str) -> None:
-        label: str | None = name
+        label: str | None = name.replace("_", " ")
         for span in self._spans():
             values = self.losses[name][span]
             if not np.isnan(values).all():
