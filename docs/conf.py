@@ -98,6 +98,7 @@ sphinx_gallery_conf = {
     "notebook_images": True,  # committed pictures travel within a notebook
     "download_all_examples": False,
     "min_reported_time": 1,
+    "write_computation_times": False,
 }
 
 html_theme = "pydata_sphinx_theme"
@@ -112,7 +113,7 @@ html_theme_options = {
     "navbar_align": "left",
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
-    "header_links_before_dropdown": 9,
+    "header_links_before_dropdown": 7,
 }
 if "Repository" in addresses:
     html_theme_options["icon_links"] = [

@@ -15,6 +15,8 @@ without a GPU. The pictures are of people: mind the terms of the data set before
 you show them. These pages show none.
 """
 
+# sphinx_gallery_thumbnail_path = 'images/concepts.svg'
+
 import os
 from pathlib import Path
 

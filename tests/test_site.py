@@ -19,7 +19,8 @@ SITE = Path(
 PAGES = sorted(
     page.relative_to(SITE).as_posix()
     for page in SITE.rglob("*.html")
-    if not page.is_relative_to(SITE / "_modules") and page.stem not in ("genindex", "search")
+    if page.relative_to(SITE).parts[0] not in ("_modules", "_static")
+    and page.stem not in ("genindex", "search")
 ) or ["index.html"]
 WIDTHS = {"desktop": 1440, "phone": 390}
 MATHJAX = "https://cdn.jsdelivr.net/npm/mathjax"
