@@ -110,8 +110,8 @@ PEERS = Page(
     """\
 # Comparison with other ways to cluster
 
-MNIST, the same 60 000 training images for all, one thread each. Seconds are of CPU time. Accuracy is
-one-to-one; on the test images it is that of `predict`, where a method has it. "Our time":
+MNIST, the same 60 000 training images for all, one thread each. Seconds are of CPU time. Accuracy
+is one-to-one; on the test images it is that of `predict`, where a method has it. "Our time":
 both phases of a deep method get at least the seconds of a whole fit of ours, shared as its defaults
 share epochs. How many epochs that is follows from short runs before, so that it may be more.
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import warnings
+from email.message import Message
 from urllib.parse import unquote
 
 import pytest
@@ -144,6 +145,15 @@ def test_html_repr_has_no_links_before_the_documentation_is_published(kind):
     assert sklearn_binfogan._base.DOCUMENTATION is None
     assert kind()._get_doc_link() == ""
     assert "href" not in kind()._repr_html_()
+
+
+def test_addresses_are_one_setting(monkeypatch):
+    package = Message()
+    package["Project-URL"] = f"Documentation, {ADDRESS}"
+    monkeypatch.setattr(sklearn_binfogan._base, "metadata", lambda name: package)
+
+    assert sklearn_binfogan._base.published_at("Documentation") == ADDRESS
+    assert sklearn_binfogan._base.published_at("Repository") is None
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
