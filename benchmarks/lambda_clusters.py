@@ -1,7 +1,7 @@
 """What lambda does to clusters: accuracy and label-free score of digits and a table.
 
-    python benchmarks/lambda_clusters.py           # seeds 100 to 104 -> results/lambda_clusters.json
-    python benchmarks/lambda_clusters.py --chart   # docs/images/lambda_clusters.png from that file
+    python benchmarks/lambda_clusters.py          # seeds 100 to 104 -> results/lambda_clusters.json
+    python benchmarks/lambda_clusters.py --chart  # docs/images/lambda_clusters.png from that file
 
 Clusters alone (max_iter=0): lambda weighs I(c; x) of real rows there. A run that was cut off goes
 on where it stopped. Every fit uses one thread.
