@@ -54,9 +54,9 @@ class Members(NamedTuple):
 
 def members(view: View, X: Any, categorical_code: Any) -> Members:
     """Encode X and group its rows by the most likely category of one code."""
-    part = category_slice(view.spec, categorical_code)
+    part = category_slice(view.model.spec, categorical_code)
     rows = view.rows(X)
-    codes = view.encode(rows)
+    codes = view.model.encode(rows)
     posterior = codes[:, part]
     labels = posterior.argmax(axis=1)
     groups = [np.flatnonzero(labels == k) for k in range(posterior.shape[1])]

@@ -155,7 +155,7 @@ class CodeGridDisplay(RowsDisplay):
         """
         view = View(estimator)
         check_count("n_columns", n_columns, 1)
-        part = category_slice(view.spec, categorical_code)
+        part = category_slice(view.model.spec, categorical_code)
         rng = check_random_state(random_state)
         rows = [
             view.sample(n_columns, categorical_code, category, rng)

@@ -123,7 +123,7 @@ class ExtremesDisplay(ChangeDisplay):
         """
         check_count("n_ends", n_ends, 1)
         view = View(estimator)
-        column, name = continuous_column(view.spec, code)
+        column, name = continuous_column(view.model.spec, code)
         rows, codes, _, groups = members(view, X, categorical_code)
         value = codes[:, column]
         indices = np.stack([_ends(sorted_by(value, group), n_ends) for group in groups])

@@ -109,11 +109,12 @@ class ReconstructionDisplay(RowsDisplay):
         check_count("n_rows", n_rows, 1)
         view = View(estimator)
         rows, row_format = view.rows(X), view.row_format
-        chosen = _checked_indices(indices, len(rows))
-        if chosen is None:
+        if indices is not None:
+            chosen = _checked_indices(indices, len(rows))
+        else:
             rng = check_random_state(random_state)
             drawn = np.sort(rng.permutation(len(rows))[:n_rows])
-            by_category = np.argsort(view.labels(rows[drawn])[:, 0], kind="stable")
+            by_category = np.argsort(view.model.predict(rows[drawn])[:, 0], kind="stable")
             chosen = drawn[by_category]
         measured = subsample(rows, MAX_MEASURED)
         rebuilt = _rebuilt(view, measured, use_noise)
@@ -162,13 +163,11 @@ class ReconstructionDisplay(RowsDisplay):
 
 
 def _rebuilt(view: View, rows: Any, use_noise: bool) -> np.ndarray:
-    codes = view.encode(rows)
-    return view.decode(codes if use_noise else codes[:, : view.spec.noise.start])
+    codes = view.model.encode(rows)
+    return view.decode(codes if use_noise else codes[:, : view.model.spec.noise.start])
 
 
-def _checked_indices(indices: Any, n_rows: int) -> np.ndarray | None:
-    if indices is None:
-        return None
+def _checked_indices(indices: Any, n_rows: int) -> np.ndarray:
     chosen = np.asarray(indices)
     if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or len(chosen) == 0:
         raise ValueError(f"indices must be a list of row numbers; got {indices!r}.")
