@@ -256,14 +256,6 @@ def _check_assignment(trainer: Trainer, assignment: np.ndarray) -> None:
         raise ValueError("The checkpoint assigns its categories to other classes.")
 
 
-def encoded(state: TrainingState) -> tuple[dict[str, Any], Arrays]:
-    """Turn a state between two epochs into JSON values and arrays."""
-    arrays = Arrays()
-    assert state.progress is not None
-    document = encode_state(state.as_arrays(), arrays)
-    return document | encode_progress(state.progress, arrays), arrays
-
-
 def read(path: Path) -> tuple[dict[str, Any], Arrays]:
     """Read a checkpoint file.
 

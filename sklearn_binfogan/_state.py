@@ -41,7 +41,7 @@ class TrainingState:
     progress: Progress | None = None  # in the midst of a phase
 
     def as_arrays(self) -> TrainingState:
-        """Copy every array to one of NumPy's."""
+        """Copy every tensor to an array of NumPy's."""
         return self._mapped(_to_numpy)
 
     def copied(self) -> TrainingState:
@@ -53,8 +53,9 @@ class TrainingState:
         return replace(self, progress=progress)
 
     def first_not_finite(self) -> str | None:
-        """Name an array that holds NaN or infinity; None if there is none."""
-        return next((name for name, array in self.named_arrays() if not _is_finite(array)), None)
+        """Name a tensor that holds NaN or infinity; None if there is none."""
+        tensors = self.named_arrays()
+        return next((name for name, tensor in tensors if not tensor.isfinite().all()), None)
 
     def named_arrays(self) -> Iterator[tuple[str, Array]]:
         """All arrays with dotted names, such as "module.encoder.head"."""
@@ -64,15 +65,8 @@ class TrainingState:
         return replace(self, **{name: _mapped(getattr(self, name), convert) for name in ARRAYS})
 
 
-def _is_finite(array: Array) -> bool:
-    finite = np.isfinite(array) if isinstance(array, np.ndarray) else array.isfinite()
-    return bool(finite.all())
-
-
-def _to_numpy(array: Array) -> np.ndarray:
-    if isinstance(array, np.ndarray):
-        return array.copy()
-    copied = array.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+def _to_numpy(tensor: Tensor) -> np.ndarray:
+    copied = tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
     return copied.numpy()
 
 
