@@ -12,11 +12,7 @@ import torch
 from sklearn.base import TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import (
-    _check_feature_names_in,
-    check_array,
-    check_is_fitted,
-)
+from sklearn.utils.validation import _check_feature_names_in, check_array, check_is_fitted
 
 from ._arrays import as_numpy, subsample
 from ._augmentation import resolve_augmentation
@@ -32,7 +28,6 @@ from ._model import FittedModel
 from ._presets import SETTLED, Recipe, consistent, resolve_preset
 from ._rows import Source, checked_rows
 from ._settings import Settings
-from ._state import TrainingState
 from ._supervision import Labels
 from ._trainer import Trainer
 from .metrics import code_information
@@ -211,12 +206,6 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         given = {name: value for name, value in changed.items() if not _is_auto(value)}
         return replace(settings, recipe=consistent(replace(settings.recipe, **given)))
 
-    def _restored(
-        self, settings: Settings, state: TrainingState, device: str, callbacks: Any = None
-    ) -> Trainer:
-        """Give a training in a state; only one that goes on needs callbacks."""
-        return Trainer(settings, device, callbacks, bool(self.verbose), state)
-
     def _describe(self, model: FittedModel, X: Source, labels: np.ndarray) -> None:
         """Become a model; set the fitted attributes that it, X and the labels of X determine."""
         self._model, self._trained_by = model, self._settled_values()
@@ -367,7 +356,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
                 device = resolve_device(self.device)
             except ValueError:  # a model from a GPU is loaded where there is none
                 device = "cpu"
-            self._model = FittedModel(self._restored(settings, of_training, device), order)
+            self._model = FittedModel(Trainer(settings, device, state=of_training), order)
             self.history_ = self._model.history
 
 
