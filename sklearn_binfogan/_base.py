@@ -19,7 +19,7 @@ from ._augmentation import resolve_augmentation
 from ._callback_rules import check_callbacks, check_copyable, copied_callbacks
 from ._callbacks import CallbackSupportMixin, FitTasks
 from ._checkpoints import Checkpoints
-from ._codes import CodeSpec, Prior, is_count
+from ._codes import CodeSpec, Prior, check_count
 from ._collapse import findings
 from ._driver import Job, train_best, usable
 from ._input import warn_of_far_values, warn_user
@@ -289,8 +289,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         from_prior: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows of drawn codes, and their categories (n, n_codes), some of which may be chosen."""
-        if not is_count(n_samples, 1):
-            raise ValueError(f"n_samples must be an int >= 1; got {n_samples!r}.")
+        check_count("n_samples", n_samples)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         return self._model.sample(int(n_samples), chosen, seed, prior, from_prior)
 

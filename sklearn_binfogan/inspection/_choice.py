@@ -10,12 +10,6 @@ from .._codes import CodeSpec, is_count
 from ._view import View
 
 
-def check_count(name: str, value: Any, low: int) -> None:
-    """Raise ValueError if a value is no int of at least `low`."""
-    if not is_count(value, low):
-        raise ValueError(f"{name} must be an int >= {low}; got {value!r}.")
-
-
 def category_slice(spec: CodeSpec, categorical_code: Any) -> slice:
     """Columns of one categorical code."""
     n_codes = len(spec.categories)

@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
 from .._arrays import subsample
-from ._choice import check_count
+from .._codes import check_count
 from ._display import RowsDisplay
 from ._drawing import spaced
 from ._row_format import RowFormat
@@ -106,7 +106,7 @@ class ReconstructionDisplay(RowsDisplay):
         ValueError
             If an argument is not as documented.
         """
-        check_count("n_rows", n_rows, 1)
+        check_count("n_rows", n_rows)
         view = View(estimator)
         rows, row_format = view.rows(X), view.row_format
         if indices is not None:
@@ -150,7 +150,7 @@ class ReconstructionDisplay(RowsDisplay):
         ValueError
             If `n_columns` is no int >= 1.
         """
-        check_count("n_columns", n_columns, 1)
+        check_count("n_columns", n_columns)
         pairs = np.stack([self.rows, self.reconstructions], axis=1)
         if self.row_format.image_shape is None:
             self._draw_grid(ax, pairs, [f"row {i}\nrebuilt" for i in self.indices])
