@@ -86,7 +86,8 @@ def output_path(options: argparse.Namespace, name: str) -> Path:
 def environment() -> Row:
     """Versions, commit and machine of a run, as they were when it began."""
     return {
-        "commit": _git("rev-parse", "HEAD"),
+        # A machine with a copy of the files alone may be told their commit.
+        "commit": _git("rev-parse", "HEAD") or os.environ.get("BENCHMARK_COMMIT", ""),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", "sklearn_binfogan")),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
