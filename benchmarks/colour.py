@@ -392,10 +392,10 @@ def steps_section(content: Row) -> str:
 )
 def paper_section(content: Row) -> str:
     row = content["rows"][0]
-    # An older run was in float32, on a CPU.
-    how, key = (", in bfloat16,", "seconds") if "seconds" in row else ("", "cpu_seconds")
-    state = f"{row['steps']} of the paper's {row['steps_in_the_paper']} steps{how} in "
-    state += f"{row[key]:.0f} seconds."
+    state = (
+        f"{row['steps']} of the paper's {row['steps_in_the_paper']} steps, in bfloat16, in "
+        f"{row['seconds']:.0f} seconds."
+    )
     known = [m for m in FACES_MEASURES if m.key in row]
     measures = table(["measure", "measured"], ([m.label, m.shown(row[m.key])] for m in known))
     return f"{state}\n\n{measures}"

@@ -185,8 +185,6 @@ def confusions(rows: Sequence[Row]) -> str:
 
 
 def text(content: Row) -> str:
-    if "rows" not in content:
-        return one_run(content)
     rows = content["rows"]
     return "\n\n".join(
         [
@@ -196,18 +194,6 @@ def text(content: Row) -> str:
             folded("Test images by digit and by the digit of their category, %", confusions(rows)),
         ]
     )
-
-
-def one_run(content: Row) -> str:
-    """What an older file says, which holds one run and its curve."""
-    points = (
-        [p["step"], percent(p["train_accuracy"]), decimals(p["score"])]
-        for p in {point["step"] // 1000: point for point in content["curve"]}.values()
-    )
-    course = table(["step", "training accuracy", "score"], points)
-    final = table(["measure", "measured"], [["test accuracy", percent(content["test_accuracy"])]])
-    state = f"{content['curve'][-1]['step']} of {content['steps']} steps, seed {content['seed']}."
-    return "\n\n".join([state, final, folded("The course of the run", course)])
 
 
 FULL = ("The paper's algorithm by itself", "paper_full", "benchmarks/paper_mnist.py --full")

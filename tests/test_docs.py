@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import warnings
@@ -305,6 +306,17 @@ def test_results_are_for_readers(page):
     text = page.read_text(encoding="utf-8")
 
     assert not re.findall(r"\basked\b|\baim|do not edit", text)
+
+
+def test_the_guide_says_what_the_paper_and_its_preset_reach():
+    """Numbers of the guide's table are those of the files."""
+    text = (ROOT / "docs" / "guide" / "how_it_works.md").read_text(encoding="utf-8")
+    keys = {"paper_full": "test_accuracy_as_they_are", "mnist": "test_accuracy"}
+    for name, key in keys.items():
+        content = json.loads((ROOT / f"benchmarks/results/{name}.json").read_text("utf-8"))
+        values = [100 * row[key] for row in content["rows"]]
+        mean = sum(values) / len(values)
+        assert f"| {mean:.1f} % | {min(values):.1f} % | {len(values)} |" in text
 
 
 def test_the_readme_is_short():
