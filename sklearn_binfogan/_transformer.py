@@ -37,7 +37,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     Parameters
     ----------
     n_clusters : int or tuple of int, default=10
-        Categories, at least 1; a tuple gives one number per categorical code.
+        Number of clusters, at least 1; a tuple gives one number per categorical code.
     n_continuous : int, default=2
         Number of continuous codes, at least 0.
     n_noise : int or "auto", default="auto"
@@ -50,7 +50,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         the rows of X; None for tables.
     architecture : str or object, default="auto"
         Preset of the networks: "mlp", "conv", "conv-contrast", "paper-mnist" or "paper-32x32"; or
-        an object with ``build(spec, shape)``. "auto" is "conv" for images and "mlp" for tables.
+        an object with ``build(spec, shape)`` (see `networks.make_encoder`). "auto" is "conv" for
+        images and "mlp" for tables.
         With "conv-contrast" categories are read from the local contrast of images alone, in colour
         without what all channels have in common. The paper's presets train the paper's objective,
         with its rates and numbers of steps; the codes stay those of `n_clusters` and
@@ -91,15 +92,15 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     discriminator_learning_rate : float or "auto", default="auto"
         Adam's rate for D.
     n_init : int, default=1
-        Starts; all train the consistency phase, the better half of them plays the game, and the
-        one of highest label-free `score` is kept.
+        Number of starts. All train the consistency phase, the better half of them plays the game,
+        and the one of highest label-free `score` is kept.
     n_jobs : int or None, default=None
-        Restarts run at the same time, by joblib.
+        How many starts run at the same time, by joblib.
     device : str, default="auto"
         "auto" (CUDA where there is a GPU, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     precision : {"float32", "bf16"}, default="float32"
-        Of the networks in training: "bf16" is torch's autocast to bfloat16, meant for GPUs.
-        Losses, weights and all that a fitted model computes stay float32.
+        Arithmetic of the networks in training: "bf16" is torch's autocast to bfloat16, meant for
+        GPUs. Losses, weights and all that a fitted model computes stay float32.
     compile : bool, default=False
         Whether to train compiled networks (`torch.compile`), which takes a C++ compiler, or Triton
         on a GPU, and time to compile at the start of each phase.
@@ -113,7 +114,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Objects or classes, called in each phase as in skorch; an epoch is 50 steps. Some of
         skorch's can't work here and are refused: see the page on callbacks.
     verbose : int, default=0
-        1 shows a progress bar.
+        1 shows a progress bar: phase, steps, time left, and the losses of the last epoch.
     checkpoint_dir : str, path-like or None, default=None
         Folder for the checkpoints of one fit, made if it is missing. A `fit` with the same data and
         parameters goes on from there, to the same result to the bit as if it had not been cut off;
