@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import sklearn_binfogan
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
+
 pytestmark = pytest.mark.nightly  # needs the built site, and a browser
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="comes with the extra docs")
@@ -102,6 +105,23 @@ def test_page_loads(browser, site, page, width):
     assert across <= width, f"the page is {across} pixels wide"
     beyond = browser.execute_script(ARTICLE)
     assert beyond <= 1, f"the article scrolls sideways by {beyond} pixels"
+
+
+@pytest.mark.parametrize("kind", [BInfoGANTransformer, BInfoGANClassifier])
+def test_the_link_of_the_html_repr_leads_to_a_page(site, kind, monkeypatch):
+    monkeypatch.setattr(sklearn_binfogan._base, "DOCUMENTATION", "https://docs.invalid")
+
+    page = kind()._get_doc_link().removeprefix("https://docs.invalid/")
+    assert (SITE / page).is_file()
+
+
+@pytest.mark.parametrize("name", ["BInfoGANTransformer", "inspection.CodeGridDisplay"])
+def test_a_class_names_its_examples(site, name):
+    page = (SITE / f"generated/sklearn_binfogan.{name}.html").read_text(encoding="utf-8")
+
+    assert "Examples that use this class" in page
+    assert "auto_examples/plot_digits.html" in page
+    assert "[source]" in page
 
 
 def test_errors_are_seen(browser, serve, tmp_path):
