@@ -5,8 +5,8 @@ Colour images: parts of a photograph
 
 A photograph that comes with scikit-learn is cut into squares of 16 x 16 pixels.
 A model clusters the squares without labels, and each square of the photograph
-is painted by its cluster: sky, roof, trees and water come apart. The same works
-for any set of small colour images, such as photographs of hands or of products.
+is painted by its cluster: roofs and trees come apart from the sky, and the sky
+is divided by its light. The same works for any set of small colour images.
 """
 
 import os
