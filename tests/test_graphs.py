@@ -335,6 +335,14 @@ def test_a_state_copied_and_checked_as_on_a_gpu(monkeypatch):
     assert trainer.state().first_not_finite() is None
 
 
+def test_a_model_without_continuous_codes_checked_as_on_a_gpu(monkeypatch):
+    """Its aggregate posterior has no columns, and the largest of no values is not defined."""
+    monkeypatch.setattr(_state, "_is_on_gpu", lambda array: isinstance(array, torch.Tensor))
+    state = training(n_continuous=0, n_noise=0).state()
+    assert any(array.numel() == 0 for _, array in state.named_arrays())
+    assert state.copied().first_not_finite() is None
+
+
 # -- on a GPU --------------------------------------------------------------------------------------
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
