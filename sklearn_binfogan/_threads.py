@@ -74,10 +74,11 @@ class _SharedRules:
         with self.lock:
             if self.n_users == 0:
                 backends = torch.backends
-                self.rules = ExitStack()
-                self.rules.enter_context(_set(backends.cuda.matmul, *_tf32()))
-                self.rules.enter_context(_set(backends.cudnn, "deterministic", True))
-                self.rules.enter_context(_set(backends.cudnn, "benchmark", False))
+                with ExitStack() as rules:
+                    rules.enter_context(_set(backends.cuda.matmul, *_tf32()))
+                    rules.enter_context(_set(backends.cudnn, "deterministic", True))
+                    rules.enter_context(_set(backends.cudnn, "benchmark", False))
+                    self.rules = rules.pop_all()
             self.n_users += 1
 
     def leave(self) -> None:
@@ -99,6 +100,9 @@ def _tf32() -> tuple[str, bool | str]:
 @contextmanager
 def _set(rules: Any, name: str, value: Any) -> Iterator[None]:
     before = getattr(rules, name)
+    if before == value:  # to write it again would change torch's "medium" precision to "high"
+        yield
+        return
     setattr(rules, name, value)
     try:
         yield

@@ -306,6 +306,32 @@ def test_rules_for_gpus_are_left_as_found():
     assert rules() == before
 
 
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_the_callers_precision_of_products_is_left_as_found(precision):
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        _threads._RULES.enter()
+        assert torch.backends.cuda.matmul.allow_tf32
+        _threads._RULES.leave()
+        assert torch.get_float32_matmul_precision() == precision
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_rules_that_can_not_be_set_are_all_left_as_found(monkeypatch):
+    def frozen(rules, name, value):
+        if name == "benchmark":
+            raise RuntimeError("frozen")
+        return settable(rules, name, value)
+
+    settable, before = _threads._set, torch.backends.cuda.matmul.allow_tf32
+    monkeypatch.setattr(_threads, "_set", frozen)
+    with pytest.raises(RuntimeError, match="frozen"):
+        _threads._RULES.enter()
+    assert torch.backends.cuda.matmul.allow_tf32 == before
+
+
 def test_no_rules_for_a_cpu():
     before = torch.backends.cuda.matmul.allow_tf32
     with training_on("cpu"):
