@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import torch
@@ -130,12 +130,17 @@ class Phase(ABC):
         self.n_steps += 1
         return recorded
 
+    @cached_property
+    def rates(self) -> list[float | Tensor]:
+        """Learning rates of the next step; on a GPU the tensors that captured steps read."""
+        return [number_on(self.common.rng.device, rate) for rate in self.optimizers.values()]
+
     def set_rates(self) -> None:
         """Set the learning rates and the decay of the averages for the next step."""
         factor = self.rate_factor(min(self.n_steps / max(self.budget, 1), 1.0))
-        for optimizer, rate in self.optimizers.items():
-            group = optimizer.param_groups[0]
-            group["lr"] = replaced(group["lr"], rate * factor)
+        for i, (optimizer, rate) in enumerate(self.optimizers.items()):
+            self.rates[i] = replaced(self.rates[i], rate * factor)
+            optimizer.param_groups[0]["lr"] = self.rates[i]  # a callback may have set another
         n_steps = self.n_steps + 1
         self.decay = replaced(self.decay, min(self.average_decay, n_steps / (n_steps + 9)))
 
@@ -378,11 +383,8 @@ def adam(
     weights: list[torch.nn.Parameter], rate: float, betas: tuple[float, float]
 ) -> torch.optim.Adam:
     """Adam, fused: its state lies on the device, and no step waits for the CPU."""
-    device = weights[0].device if weights else torch.device("cpu")
-    can_be_captured = device.type == "cuda"
-    return torch.optim.Adam(
-        weights, number_on(device, rate), betas, fused=True, capturable=can_be_captured
-    )
+    can_be_captured = any(weight.device.type == "cuda" for weight in weights)
+    return torch.optim.Adam(weights, rate, betas, fused=True, capturable=can_be_captured)
 
 
 def number_on(device: torch.device, value: float) -> float | Tensor:

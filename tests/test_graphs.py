@@ -19,6 +19,7 @@ from sklearn_binfogan import (
     BInfoGANTransformer,
     ColourMove,
     GaussianNoise,
+    _phases,
     _state,
     _threads,
 )
@@ -142,6 +143,24 @@ def test_moments_that_a_callback_has_replaced():
         graph.step(numbers)
 
     assert [each.n_replays for each in Recorded.made] == [1, 1]
+
+
+def test_a_rate_that_a_callback_has_set(monkeypatch):
+    """A captured step would read the rate's tensor, which nobody would write to any more."""
+    monkeypatch.setattr(_phases, "number_on", lambda device, value: torch.tensor(value))
+    trainer = training("game")
+    group = trainer.game.optimizer.param_groups[0]
+    trainer.game.set_rates()
+    read_by_the_graph = group["lr"]
+    group["lr"] = 1.0
+
+    trainer.game.n_steps += 6
+    trainer.game.set_rates()
+
+    assert group["lr"] is read_by_the_graph
+    assert float(group["lr"]) == pytest.approx(
+        trainer.game.optimizers[trainer.game.optimizer] * trainer.game.rate_factor(0.5)
+    )
 
 
 def test_batches_of_another_size():
