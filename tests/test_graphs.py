@@ -145,6 +145,47 @@ def test_moments_that_a_callback_has_replaced():
     assert [each.n_replays for each in Recorded.made] == [1, 1]
 
 
+def stop_statistics(trainer):
+    trainer.players.generator.eval()
+
+
+def set_option(trainer):
+    trainer.game.optimizer.param_groups[0]["weight_decay"] = 0.1
+
+
+def replace_statistic(trainer):
+    encoder = trainer.players.encoder
+    encoder.head = encoder.head.clone()
+
+
+@pytest.mark.parametrize("change", [stop_statistics, set_option, replace_statistic])
+def test_what_a_callback_has_changed_of_a_step(change):
+    trainer = training("game")
+    graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+    before, after = batches(trainer, 8)[:4], batches(trainer, 8)[4:]
+    take_steps(graph, before)
+    change(trainer)
+    graph.must_check = True
+    take_steps(graph, after)
+    assert [each.n_replays for each in Recorded.made] == [1, 1]
+
+
+def test_a_callback_that_looks_at_steps_may_change_them():
+    trainer = training("game")
+    trainer.graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+    trainer.net.history.new_epoch()
+    for numbers in batches(trainer, 5):
+        trainer.net.history.new_batch()
+        trainer.net.train_step(numbers)
+    weight = trainer.players.generator.output.weight.requires_grad_(False)
+    before = weight.clone()
+    for numbers in batches(trainer, 5):
+        trainer.net.history.new_batch()
+        trainer.net.train_step(numbers)
+    assert torch.equal(weight, before)
+    assert len(Recorded.made) == 2
+
+
 def test_a_rate_that_a_callback_has_set(monkeypatch):
     """A captured step would read the rate's tensor, which nobody would write to any more."""
     monkeypatch.setattr(_phases, "number_on", lambda device, value: torch.tensor(value))
@@ -238,6 +279,8 @@ class OwnMove(GaussianNoise):
         ({"augmentation": None}, True),
         ({"augmentation": own_move}, False),
         ({"augmentation": OwnMove(0.1)}, False),
+        ({"augmentation": ColourMove(AffineMove())}, True),
+        ({"augmentation": ColourMove(own_move)}, False),
         ({"augmentation": own_move, "cuda_graph": True}, True),
     ],
 )
