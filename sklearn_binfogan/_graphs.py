@@ -145,7 +145,7 @@ class StepGraph:
         return self.stage != self.phase.stage or (must_check and self.layout != self._layout())
 
     def _layout(self) -> tuple[Any, ...]:
-        """What callbacks may change of a step: places in memory, what is frozen, modes, options."""
+        """Give what callbacks may change: places in memory, what is frozen, modes, options."""
         players, optimizers = self.phase.players, list(self.phase.optimizers)
         moments = [
             moment
