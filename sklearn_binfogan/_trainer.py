@@ -126,7 +126,7 @@ class Trainer:
 
     def forget_rows(self) -> Trainer:
         """Let go of the training rows: a fitted model must not hold its data."""
-        self.rows = self.batches = self.common.supervision = None
+        self.rows = self.batches = self.common.supervision = self.graph = None
         return self
 
     def begin(self, phase: str) -> Phase:

@@ -2,7 +2,9 @@
 
 import copy
 import math
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -398,6 +400,25 @@ def test_no_rules_for_a_cpu():
     before = torch.backends.cuda.matmul.allow_tf32
     with training_on("cpu"):
         assert torch.backends.cuda.matmul.allow_tf32 == before
+
+
+def test_each_thread_has_one_stream(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Stream", object)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(_threads, "_STREAMS", threading.local())
+    own = _threads._own_stream()
+    with ThreadPoolExecutor(1) as pool:
+        other, again = (pool.submit(_threads._own_stream).result() for _ in range(2))
+    assert _threads._own_stream() is own
+    assert other is again is not own
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert _threads._own_stream() is not own
+
+
+def test_a_training_without_rows_holds_no_graph():
+    trainer = training()
+    trainer.graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+    assert trainer.forget_rows().graph is None
 
 
 def test_a_state_copied_and_checked_as_on_a_gpu(monkeypatch):
