@@ -146,7 +146,7 @@ class StepGraph:
 
     def _layout(self) -> tuple[Any, ...]:
         """Give what callbacks may change: places in memory, what is frozen, modes, options."""
-        players, optimizers = self.phase.players, list(self.phase.optimizers)
+        players, optimizers = self.phase.players, [each for each, _ in self.phase.optimizers]
         moments = [
             moment
             for optimizer in optimizers

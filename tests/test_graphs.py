@@ -202,7 +202,7 @@ def test_a_rate_that_a_callback_has_set(monkeypatch):
 
     assert group["lr"] is read_by_the_graph
     assert float(group["lr"]) == pytest.approx(
-        trainer.game.optimizers[trainer.game.optimizer] * trainer.game.rate_factor(0.5)
+        trainer.settings.recipe.learning_rate * trainer.game.rate_factor(0.5)
     )
 
 
