@@ -13,8 +13,8 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from ._arrays import row_blocks, subsample
-from ._far_values import far_values
-from ._layout import Layout, outside
+from ._far_values import far_pixels, far_values
+from ._layout import Layout, misfits
 from .exceptions import ImageShapeWarning, ScaleWarning
 
 DTYPES = [np.float64, np.float32, np.uint8]
@@ -198,7 +198,9 @@ def _neighbours_are_alike(rows: np.ndarray, shape: tuple[int, ...]) -> bool:
 
 
 def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
-    """Warn if a layout leaves out values far from all others."""
+    """Warn if a layout leaves out values far from all others, or has to do with such pixels."""
+    if layout.is_image:
+        _warn_of_far_pixels(layout, X)
     if layout.limits is None:
         return
     columns = layout.cut_columns
@@ -206,7 +208,7 @@ def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
     high = layout.center[columns] + layout.limits[1, columns] * layout.scale[columns]
     found = far_values(X, columns, low, high)
     texts = [
-        f"{name} holds {_values_and_counts(counts)}"
+        f"{name} holds {_values_and_counts(counts, 'row')}"
         for name, counts in zip(_names(estimator, columns), found, strict=True)
     ]
     warn_user(
@@ -218,34 +220,47 @@ def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
     )
 
 
-def warn_if_outside(estimator: Any, layout: Layout, X: Any) -> None:
-    """Warn if a later piece of `partial_fit` lies far outside the scale of the first one."""
-    columns = outside(layout, X)
+def _warn_of_far_pixels(layout: Layout, X: Any) -> None:
+    found = far_pixels(X, float(layout.center), float(layout.center + layout.scale))
+    if found:
+        warn_user(
+            f"Some pixels lie far from all others: {_values_and_counts(found, 'pixel')}. All "
+            "pixels share one scale, on which the others are almost equal. Replace or clip them "
+            "first, for instance with np.clip.",
+            ScaleWarning,
+        )
+
+
+def warn_of_misfits(estimator: Any, layout: Layout, X: Any) -> None:
+    """Warn if a later piece of `partial_fit` does not fit the scale of the first one."""
+    columns = misfits(layout, X)
     if len(columns) == 0:
         return
     if layout.is_image:
         worst, subject, more = slice(None), "pixels range", ""
         before = f"{layout.center:g} to {layout.center + layout.scale:g}"
+        remedy = "bring the pixels of all pieces to one range first."
     else:
         worst, names = columns[0], _names(estimator, columns)
         subject = f"{names[0]} ranges"
         more = f"; so do {_listed(names[1:], ', ')}" * (len(names) > 1)
         before = f"{layout.center[worst]:g} +- {layout.scale[worst]:g}"
+        remedy = "scale all pieces first, for instance with a StandardScaler fitted on all of them."
     extremes = [(block[:, worst].min(), block[:, worst].max()) for block in row_blocks(X)]
     low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
     warn_user(
-        "This piece lies far outside the scale that the first call of partial_fit learned: "
+        "This piece does not fit the scale that the first call of partial_fit learned: "
         f"{subject} from {low:g} to {high:g} here, compared to {before} there{more}. The networks "
         "can't tell such rows apart. Start again with a first piece that holds rows of all kinds, "
-        "or scale all pieces first, for instance with a StandardScaler fitted on all of them.",
+        f"or {remedy}",
         ScaleWarning,
     )
 
 
-def _values_and_counts(counts: Counter[float]) -> str:
+def _values_and_counts(counts: Counter[float], noun: str) -> str:
     """List values and their counts, the most frequent first."""
     ranked = counts.most_common()
-    return _listed([f"{value:g} in {n} row{'s' * (n > 1)}" for value, n in ranked], ", ")
+    return _listed([f"{value:g} in {n} {noun}{'s' * (n > 1)}" for value, n in ranked], ", ")
 
 
 def _listed(texts: list[str], separator: str) -> str:

@@ -528,6 +528,51 @@ def test_a_piece_outside_the_scale_of_images():
         gan.partial_fit(DIGITS[:60])
 
 
+@pytest.mark.parametrize("constant", [0.0, 1.7e9])
+def test_a_piece_that_hardly_varies_where_the_first_was_constant(constant):
+    first, later = X.copy(), X.copy()
+    first[:, 2] = constant
+    later[:, 2] = constant + 1e-3 * X[:, 2] * max(1, constant * 1e-8)
+    gan = BInfoGANTransformer(**BUDGET).partial_fit(first)
+
+    with pytest.warns(ScaleWarning, match="does not fit the scale.*column 2 "):
+        gan.partial_fit(later)
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_a_piece_that_the_scale_of_the_first_fits():
+    first, later = X.copy(), X.copy()
+    first[:, 2] = later[:, 2] = 0
+    later[5, 2] = 1  # rare, but seen
+    later[:, 1] *= 0.01  # a column that did vary
+    BInfoGANTransformer(**BUDGET).partial_fit(first).partial_fit(later)
+
+
+def test_a_piece_of_images_that_hardly_vary():
+    gan = BInfoGANTransformer(**BUDGET, image_shape=(8, 8)).partial_fit(DIGITS[:60])
+
+    with pytest.warns(ScaleWarning, match=r"pixels range from 0 to 1 here.*0 to 16 there\..*range"):
+        gan.partial_fit(DIGITS[:60] / 16)
+
+
+@pytest.mark.parametrize(("value", "count"), [(-9999.0, "3 pixels"), (65535.0, "1 pixel")])
+def test_pixels_far_from_all_others(value, count):
+    images = DIGITS[:300].copy()
+    images.ravel()[: int(count[0])] = value
+    with pytest.warns(ScaleWarning) as caught:
+        BInfoGANTransformer(**BUDGET, image_shape=(8, 8)).fit(images)
+
+    (warning,) = [w for w in caught if w.category is ScaleWarning]
+    assert f"{value:g} in {count}." in str(warning.message)
+    assert warning.filename == __file__
+
+
+@pytest.mark.usefixtures("no_warnings")
+@pytest.mark.parametrize("scale", [1, 1 / 16, 4000])
+def test_ordinary_pixels_are_not_far(scale):
+    BInfoGANTransformer(**BUDGET, image_shape=(8, 8)).fit(DIGITS[:300] * scale)
+
+
 def test_a_warning_that_is_an_error_changes_nothing():
     gan = BInfoGANTransformer(**BUDGET).partial_fit(X)
     with warnings.catch_warnings():
@@ -684,6 +729,27 @@ def test_a_stored_model_remembers_what_it_was_trained_by(tmp_path):
         model.partial_fit(BLOBS)
 
     np.testing.assert_array_equal(again.transform(BLOBS), gan.transform(BLOBS))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", 0),
+        ("learning_rate", -1.0),
+        ("mi_weight", np.nan),
+        ("cycle_weight", np.inf),
+        ("precision", "fp8"),
+        ("n_init", 0),
+    ],
+)
+def test_an_invalid_value_between_calls_is_an_error(name, value):
+    gan = begun().set_params(**{name: value})
+    unchanged(gan, lambda e: e.partial_fit(BLOBS), ValueError, f"'{name}' parameter .* must be")
+
+
+def test_a_list_and_a_tuple_are_the_same_image_shape():
+    gan = BInfoGANTransformer(**BUDGET, image_shape=(8, 8)).partial_fit(DIGITS[:60])
+    gan.set_params(image_shape=[8, 8]).partial_fit(DIGITS[:60])
 
 
 def test_a_wrong_device_between_calls_is_an_error():
