@@ -178,18 +178,20 @@ def misfits(layout: Layout, X: Any) -> np.ndarray:
         those whose network input varies too little to be seen: images, and columns of a table that
         were constant in `fit`, so that their scale is a guess.
     """
-    low, high, mean_square = np.inf, -np.inf, 0.0
+    low, high = np.full((2, layout.n_features), [[np.inf], [-np.inf]])
+    mean_square = np.zeros(layout.n_features)
     for block in row_blocks(X):
         scaled = layout.scaled(block, np.float64)
         low, high = np.fmin(low, scaled.min(axis=0)), np.fmax(high, scaled.max(axis=0))
-        mean_square = mean_square + np.square(scaled).sum(axis=0) / X.shape[0]
+        mean_square += np.square(scaled).sum(axis=0)
+    mean_square /= X.shape[0]
     if layout.is_image:
-        low, high = np.full(layout.n_features, low.min()), np.full(layout.n_features, high.max())
-        mean_square = np.full(layout.n_features, np.mean(mean_square))
-    most = OUTSIDE_IMAGE if layout.is_image else OUTSIDE
-    is_far = mean_square > most**2
-    is_flat = (high > low) & (high - low < FLAT) & ~is_far
-    is_flat &= X.shape[0] >= ENOUGH_IMAGES if layout.is_image else layout.was_constant
+        low[:], high[:], mean_square[:] = low.min(), high.max(), mean_square.mean()
+        may_be_flat = np.full(layout.n_features, X.shape[0] >= ENOUGH_IMAGES)
+    else:
+        may_be_flat = layout.was_constant
+    is_far = mean_square > (OUTSIDE_IMAGE if layout.is_image else OUTSIDE) ** 2
+    is_flat = may_be_flat & (high > low) & (high - low < FLAT) & ~is_far
     ranked = np.argsort(-mean_square, kind="stable")
     return np.concatenate([ranked[is_far[ranked]], np.flatnonzero(is_flat)])
 
