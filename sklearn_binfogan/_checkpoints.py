@@ -23,6 +23,7 @@ from ._portable import (
     encode_state,
     require,
 )
+from ._presets import Recipe
 from ._rows import Source
 from ._settings import Settings
 from ._sharing import SHARING
@@ -112,7 +113,8 @@ class Checkpoints:
             )
         self.description = describe(settings, X, labels, device)
         for document in self.found:
-            found = document["description"]
+            # A parameter that is younger than the checkpoint had its default.
+            found = described_recipe(Recipe()) | document["description"]
             names = sorted(found.keys() | self.description.keys())
             changes = [
                 f"{name} was {found.get(name)} and is {self.description.get(name)}"
@@ -316,8 +318,13 @@ def describe(
         "architecture": first.architecture,
         "augmentation": first.augment,
     }
-    recipe = {field.name: getattr(first.recipe, field.name) for field in fields(first.recipe)}
-    return {name: described(value) for name, value in {**description, **recipe}.items()}
+    found = {name: described(value) for name, value in description.items()}
+    return found | described_recipe(first.recipe)
+
+
+def described_recipe(recipe: Recipe) -> dict[str, str]:
+    """Name and value, as text, of every number of a training."""
+    return {field.name: described(getattr(recipe, field.name)) for field in fields(recipe)}
 
 
 def described(value: Any) -> str:
