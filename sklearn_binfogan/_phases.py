@@ -159,7 +159,11 @@ class Phase(ABC):
         """Run the networks on a batch: everything of a step that builds the graph."""
         bf16 = self.recipe.precision == "bf16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
-            return self.forward(losses_of, x)
+            losses = self.forward(losses_of, x)
+        if bf16:
+            # Inside a caller's autocast torch would keep casts of the weights, and use them again.
+            torch.clear_autocast_cache()
+        return losses
 
     def _freeze_category_branch(self) -> None:
         for parameter in self.players.encoder.category_parameters():
