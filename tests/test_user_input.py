@@ -130,6 +130,7 @@ TENSORS = {
     "gradient": torch.tensor(X, requires_grad=True),
     "bfloat16": torch.tensor(X, dtype=torch.bfloat16),
     "float16": torch.tensor(X, dtype=torch.float16),
+    "float8": torch.tensor(X, dtype=torch.float32).to(torch.float8_e4m3fn),
     "int64": torch.tensor((X * 3).astype(np.int64)),
     "uint8": torch.tensor((X * 3 + 60).astype(np.uint8)),
     "list": [torch.tensor(row, requires_grad=True) for row in X],
@@ -141,7 +142,8 @@ def as_array(tensor):
     if isinstance(tensor, list):
         return np.stack([as_array(row) for row in tensor])
     tensor = tensor.detach()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    small = tensor.dtype in (torch.bfloat16, torch.float8_e4m3fn)
+    return (tensor.float() if small else tensor).numpy()
 
 
 @pytest.mark.usefixtures("dispatch", "no_warnings")
@@ -153,7 +155,8 @@ def test_tensors_are_taken_like_arrays(kind):
 
     codes = ours.transform(tensor)
     assert isinstance(codes, np.ndarray)
-    assert codes.dtype == (np.float32 if kind in ("float32", "bfloat16", "uint8") else np.float64)
+    single = ("float32", "bfloat16", "float8", "uint8")
+    assert codes.dtype == (np.float32 if kind in single else np.float64)
     np.testing.assert_array_equal(codes, theirs.transform(array))
     np.testing.assert_array_equal(ours.predict(tensor), theirs.predict(array))
     assert ours.score(tensor) == theirs.score(array)
