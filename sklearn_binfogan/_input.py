@@ -35,6 +35,7 @@ def validated(estimator: Any, X: Any, reset: bool) -> np.ndarray:
         `fit`.
     """
     check_flat(X)
+    check_unmasked(X)
     try:
         return validate_data(estimator, X, dtype=DTYPES, reset=reset)
     except (TypeError, ValueError) as error:
@@ -56,7 +57,18 @@ def check_flat(X: Any) -> None:
             f"{first}the channels must come last. Flatten with `X.transpose(0, 2, 3, 1)"
             f".reshape(len(X), -1)` and pass `image_shape={(*shape[1:], shape[0])}`."
         )
+    if len(shape) > 3:
+        raise ValueError(f"{first}a row must be flat, such as an image (H, W) or (H, W, C).")
     raise ValueError(f"{first}flatten with `X.reshape(len(X), -1)` and pass `image_shape={shape}`.")
+
+
+def check_unmasked(X: Any) -> None:
+    """Raise ValueError if values of X are masked: NumPy would take what lies below the mask."""
+    if np.ma.is_masked(X):
+        raise ValueError(
+            f"X is a masked array, and {np.ma.count_masked(X)} of its values are masked: fill them "
+            "in first, for instance with SimpleImputer after `X.filled(np.nan)`."
+        )
 
 
 def _shape_of(nested: Any) -> tuple[int, ...]:
@@ -85,7 +97,7 @@ def _no_numbers(X: Any) -> str | None:
 
 def _columns(X: Any) -> Iterator[tuple[str, np.ndarray]]:
     """Name and values of each column of a pandas, polars or pyarrow table, or of an array."""
-    if hasattr(X, "iloc"):
+    if hasattr(X, "iloc") and hasattr(X, "columns"):
         for i, name in enumerate(X.columns):
             yield f"column {name!r}", np.asarray(X.iloc[:, i])
     elif hasattr(X, "columns") or hasattr(X, "column_names"):
@@ -111,19 +123,24 @@ def _no_number(values: np.ndarray) -> list[Any]:
             float(value)
         except (TypeError, ValueError):
             is_plain = isinstance(value, str | bytes) or hasattr(value, "isoformat")
+            is_plain |= (
+                type(value).__module__.partition(".")[0] == "pandas"
+            )  # a period, an interval
             return [value] if is_plain or _is_missing(value) else []
     return []
 
 
 def _is_missing(value: Any) -> bool:
     """Whether a value is None, NaN, NaT or pandas' NA."""
-    if value is None or type(value).__name__ == "NAType":
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float | np.generic) and bool(value != value)
 
 
 def missing_labels(y: Any) -> tuple[list[int], Any] | None:
-    """Rows whose target is None, NaN or NA, and the first such value; None if there are none."""
+    """Rows whose target is masked, None, NaN or NA, and the first such value; None if none is."""
+    if np.ma.is_masked(y):
+        return np.flatnonzero(np.ma.getmaskarray(y).ravel()).tolist(), np.ma.masked
     values = np.asarray(y, dtype=None if isinstance(y, np.ndarray) else object).ravel()
     if values.dtype.kind in "biuSU":
         return None

@@ -211,6 +211,8 @@ MISSING = {
     "polars": pl.Series([None, 0, 1]),
     "polars' strings": pl.Series([None, "a", "b"]),
     "a tensor": torch.tensor([np.nan, 0, 1]),
+    "NaT": np.array([pd.NaT, "a", "b"], dtype=object),
+    "masked": np.ma.masked_equal([2, 0, 1], 2),
 }
 
 
@@ -248,6 +250,7 @@ def test_labels_marked_as_the_message_says():
         (torch.zeros((5, 9, 12)), r"image_shape=\(9, 12\)"),
         (np.zeros((5, 9, 12)).tolist(), r"image_shape=\(9, 12\)"),
         (list(np.zeros((5, 9, 12))), r"image_shape=\(9, 12\)"),
+        (np.zeros((1, 5, 9, 12, 3)), r"dim 5.*a row must be flat"),
     ],
 )
 def test_images_that_are_not_flat(method, images, message):
@@ -419,6 +422,7 @@ NO_NUMBERS = {
     "an array": (np.array([[1, "x"], [2, "y"]], dtype=object), r"'x'.*column 1 \(counted from 0"),
     "strings": (np.array([["1", "x"], ["2", "y"]]), "'x'.*column 1"),
     "lists": ([[1.0, "x"], [2.0, "y"]], "'x'.*column 1"),
+    "periods": (pd.DataFrame({"a": [1.0], "b": pd.Period("2020")}), "Period.*column 'b'"),
     "NA": (pd.DataFrame({"a": pd.Series([1, pd.NA], dtype=object)}), "<NA>.*'a'.*SimpleImputer"),
 }
 
@@ -437,6 +441,20 @@ def test_columns_of_arrow_without_numbers():
     arrow = pytest.importorskip("pyarrow", reason=reason, exc_type=ImportError)
     with pytest.raises(ValueError, match=r"'a'.*column 'kind', column 'colour'.*OneHotEncoder"):
         BInfoGANTransformer(**BUDGET).fit(arrow.table(TEXT))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "predict"])
+def test_masked_values(fitted, method):
+    masked = np.ma.masked_less(X, 0)
+    message = rf"masked array, and {(X < 0).sum()} of its values.*SimpleImputer"
+    unchanged(fitted, lambda e: getattr(e, method)(masked), ValueError, message)
+    np.testing.assert_array_equal(fitted.predict(np.ma.asarray(X)), fitted.predict(X))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "predict"])
+def test_a_series_is_no_table(fitted, method):
+    series = pd.Series(X[:, 0])
+    unchanged(fitted, lambda e: getattr(e, method)(series), ValueError, "2D array, got 1D|2-dim")
 
 
 def test_other_errors_are_scikit_learns():
