@@ -89,7 +89,7 @@ def environment() -> Row:
     """Versions, commit and machine of a run, as they were when it began."""
     return {
         # A machine with a copy of the files alone may be told their commit.
-        "commit": _git("rev-parse", "HEAD") or os.environ.get("BENCHMARK_COMMIT", ""),
+        "commit": os.environ.get("BENCHMARK_COMMIT") or _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", "sklearn_binfogan")),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},

@@ -200,8 +200,8 @@ def shares(lines: list[Row]) -> list[Row]:
     ]
 
 
-def _or_none(numbers: list[int]) -> str:
-    return ", ".join(map(str, dict.fromkeys(numbers))) or "-"
+def _or_none(numbers: list[int | None]) -> str:
+    return ", ".join(str(number) for number in dict.fromkeys(numbers) if number is not None) or "-"
 
 
 @reported("How many clusters?", "n_clusters", "benchmarks/n_clusters.py")
