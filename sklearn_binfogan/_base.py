@@ -191,8 +191,9 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Raises
         ------
         ValueError
-            If one of them is settled, or if they don't go together.
+            If one of them is invalid or settled, or if they don't go together.
         """
+        self._validate_params()  # scikit-learn does so in the first call of partial_fit alone
         check_callbacks(self.callbacks)
         before, now = self._trained_by, self._settled_values()
         changed = {k: v for k, v in now.items() if not _is_same(before.get(k, v), v)}
@@ -397,6 +398,8 @@ def squeezed(labels: np.ndarray) -> np.ndarray:
 
 def _is_same(one: Any, other: Any) -> bool:
     """Whether two values of a parameter mean the same."""
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        one, other = list(one), list(other)
     try:
         return one is other or bool(np.all(one == other))
     except ValueError:  # lists of arrays
