@@ -186,7 +186,7 @@ class _Pieces:
         return above
 
     def labels(self) -> np.ndarray:
-        """Number of each row's piece."""
+        """Give each row the number of its piece."""
         labels = np.zeros(self.n_rows, np.int64)
         n_found = 0
         for row in self.order:

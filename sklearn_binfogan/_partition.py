@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 from sklearn.metrics import adjusted_rand_score
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # comes with scikit-learn
 from torch import Tensor
 from torch.nn import functional as F
 
