@@ -71,6 +71,14 @@ TABULAR = {
     "environment": ENVIRONMENT,
     "rows": [{"table": "iris", "seed": 5, "cluster_accuracy": 0.8642, "score": 0.5}],
 }
+CATEGORIES = {
+    "environment": ENVIRONMENT,
+    "rows": [
+        {"method": method, "name": name, "seed": 5, "agreement": 0.8642, "seconds": 3.0}
+        for method in ("ours", "kmeans")
+        for name in ("fcps/atom", "wdbc")
+    ],
+}
 
 
 def test_pages_are_up_to_date():
@@ -85,6 +93,7 @@ def test_pages_are_up_to_date():
     [
         ("MNIST", "paper_half", PAPER),
         ("OTHER", "tabular", TABULAR),
+        ("OTHER", "categories", CATEGORIES),
         ("COLOUR", "colour_photos", PHOTOS),
         ("COLOUR", "colour_paper", PAPER_FACES),
         ("PEERS", "peers", PEERS),
