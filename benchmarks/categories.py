@@ -32,6 +32,7 @@ from _shared import (
     Row,
     decimals,
     parser,
+    percent,
     print_table,
     reported,
     run,
@@ -279,7 +280,7 @@ def means(rows: list[Row]) -> list[Row]:
 
 
 def shown(value: float | str | None) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else ""
+    return percent(value) if isinstance(value, float) else ""
 
 
 @reported("Categories of tables and of a suite", "categories", "benchmarks/categories.py")

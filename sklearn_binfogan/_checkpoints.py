@@ -23,6 +23,7 @@ from ._portable import (
     encode_state,
     require,
 )
+from ._presets import Recipe
 from ._rows import Source
 from ._settings import Settings
 from ._sharing import SHARING
@@ -112,7 +113,8 @@ class Checkpoints:
             )
         self.description = describe(settings, X, labels, device)
         for document in self.found:
-            found = document["description"]
+            # A number of the training that is newer than the file was what its default says.
+            found = DEFAULTS | document["description"]
             names = sorted(found.keys() | self.description.keys())
             changes = [
                 f"{name} was {found.get(name)} and is {self.description.get(name)}"
@@ -330,6 +332,9 @@ def described(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"({', '.join(map(described, value))})"
     return str(getattr(value, "__qualname__", type(value).__qualname__))
+
+
+DEFAULTS = {field.name: described(field.default) for field in fields(Recipe)}
 
 
 def digest(X: Source) -> str:
