@@ -10,7 +10,9 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 from scipy.stats import entropy
 
-CORE = 5  # neighbours within the distance that says how sparse the surroundings of a row are
+# Of the neighbours: they say how sparse the surroundings of a row are, and what is cut. More would
+# reach across the gap between two thin groups.
+CORE = 5
 TIE = 1e-6  # of the distance itself: it orders edges that are equally long by sparseness
 
 
@@ -51,10 +53,10 @@ class NeighbourGraph:
         distances, nearest = NearestNeighbors(n_neighbors=n_neighbors).fit(rows).kneighbors()
         return cls(rows, nearest, distances)
 
-    def pairs(self, labels: np.ndarray, n_labels: int) -> np.ndarray:
+    def pairs(self, labels: np.ndarray, n_labels: int, n_nearest: int | None = None) -> np.ndarray:
         """Share of the pairs of neighbours that two labels have, (n_labels, n_labels)."""
-        of_neighbours = labels[self.nearest].ravel()
-        cells = np.repeat(labels, self.nearest.shape[1]) * n_labels + of_neighbours
+        of_nearest = labels[self.nearest[:, :n_nearest]]
+        cells = (labels[:, None] * n_labels + of_nearest).ravel()
         counts = np.bincount(cells, minlength=n_labels**2).reshape(n_labels, n_labels)
         both = counts + counts.T
         return both / both.sum()
@@ -65,12 +67,12 @@ class NeighbourGraph:
         return float(2 * entropy(pairs.sum(axis=1)) - entropy(pairs, axis=None))
 
     def cut(self, labels: np.ndarray, n_labels: int) -> float:
-        """Share of the neighbours of a group's rows that lie outside it, averaged over groups.
+        """Share of the five nearest of a group's rows that lie outside it, averaged over groups.
 
         It is the normalised cut (Shi & Malik 2000), divided by the number of groups. A group
         without rows counts as one that is cut off everywhere.
         """
-        pairs = self.pairs(labels, n_labels)
+        pairs = self.pairs(labels, n_labels, CORE)
         sizes = pairs.sum(axis=1)
         kept = np.divide(pairs.diagonal(), sizes, out=np.zeros(n_labels), where=sizes > 0)
         return float(1 - kept.mean())
