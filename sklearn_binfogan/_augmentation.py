@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,7 @@ class AffineMove:
         return grid.view(len(x), 2, *x.shape[2:]).permute(0, 2, 3, 1)
 
 
-@lru_cache(maxsize=8)
+@cache  # a captured step reads it for as long as it is replayed
 def _effects(warp: bool, height: int, width: int, dtype: torch.dtype, device: Any) -> Tensor:
     """Factor of each parameter in each pixel's source coordinate, (n_parameters, H * W).
 
@@ -189,9 +189,12 @@ class ColourMove:
         """
         device = x.device
         other = x[torch.randperm(len(x), generator=rng, device=device)]
-        u = torch.rand(2, generator=rng, device=device).tolist()
-        shifts = [round(side * (3 + 2 * v) / 8) for side, v in zip(x.shape[2:], u, strict=True)]
-        other = other.roll(shifts, (2, 3))
+        u = torch.rand(2, generator=rng, device=device).double()
+        for axis in (2, 3):  # `roll` takes no distance that lies on a GPU
+            side = x.shape[axis]
+            shift = (side * (3 + 2 * u[axis - 2]) / 8).round().long()
+            places = (torch.arange(side, device=device) - shift) % side
+            other = other.index_select(axis, places)
         share = torch.rand((len(x), 1, 1, 1), generator=rng, device=device, dtype=x.dtype)
         return self.clutter * share * (other - other.mean(dim=(2, 3), keepdim=True))
 

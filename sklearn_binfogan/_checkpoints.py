@@ -113,8 +113,8 @@ class Checkpoints:
             )
         self.description = describe(settings, X, labels, device)
         for document in self.found:
-            # A number of the training that is newer than the file was what its default says.
-            found = DEFAULTS | document["description"]
+            # A parameter that is younger than the checkpoint had its default.
+            found = described_recipe(Recipe()) | document["description"]
             names = sorted(found.keys() | self.description.keys())
             changes = [
                 f"{name} was {found.get(name)} and is {self.description.get(name)}"
@@ -318,8 +318,13 @@ def describe(
         "architecture": first.architecture,
         "augmentation": first.augment,
     }
-    recipe = {field.name: getattr(first.recipe, field.name) for field in fields(first.recipe)}
-    return {name: described(value) for name, value in {**description, **recipe}.items()}
+    found = {name: described(value) for name, value in description.items()}
+    return found | described_recipe(first.recipe)
+
+
+def described_recipe(recipe: Recipe) -> dict[str, str]:
+    """Name and value, as text, of every number of a training."""
+    return {field.name: described(getattr(recipe, field.name)) for field in fields(recipe)}
 
 
 def described(value: Any) -> str:
@@ -332,9 +337,6 @@ def described(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"({', '.join(map(described, value))})"
     return str(getattr(value, "__qualname__", type(value).__qualname__))
-
-
-DEFAULTS = {field.name: described(field.default) for field in fields(Recipe)}
 
 
 def digest(X: Source) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from itertools import accumulate, pairwise
 from numbers import Integral
 from typing import Any
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 Prior = tuple[tuple[float, ...], ...]  # per categorical code, the probability of each category
 
 
-@lru_cache(maxsize=64)
+@cache  # a captured step reads it for as long as it is replayed
 def on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
     """Numbers as a float32 tensor. Cached: each host-to-device copy would synchronise."""
     return torch.tensor(values, dtype=torch.float32, device=device)

@@ -100,10 +100,11 @@ class Consistency:
 
         `first_slack` is added to the slack of the first code.
         """
-        before = mean.detach() if self.balance is None else self.balance
-        self.balance = before.lerp(mean.detach(), self.recipe.balance_momentum)
+        if self.balance is None:
+            self.balance = mean.detach().clone()
+        self.balance.lerp_(mean.detach(), self.recipe.balance_momentum)
         slack = 0.0
-        if step >= self.recipe.batch_balance_share * self.recipe.warmup_iter:
+        if not self.balances_batches(step):
             slack = self.recipe.balance_slack
             # The value of the running mean, with the gradient of the batch mean.
             mean = self.balance + mean - mean.detach()
@@ -111,6 +112,10 @@ class Consistency:
         parts = zip(self.spec.split(mean), slacks, self._given_prior(mean), strict=True)
         imbalance = torch.stack([losses.imbalance(*part).sum() for part in parts])
         return self.balance_weight * imbalance.sum()
+
+    def balances_batches(self, step: int) -> bool:
+        """Whether every batch is to be balanced at a step, not only their running mean."""
+        return step < self.recipe.batch_balance_share * self.recipe.warmup_iter
 
     def _given_prior(self, like: Tensor) -> list[Tensor | None]:
         """Prior of each categorical code from the user; None: uniform."""

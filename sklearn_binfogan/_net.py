@@ -14,8 +14,10 @@ from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
 from ._callback_rules import LOGGERS_OF_NUMBERS, check_callbacks
+from ._graphs import StepGraph, overrides
 from ._phases import Phase
 from ._players import Players
+from ._progress import PhaseProgress
 from ._rows import Batches
 from ._settings import Settings
 from ._terms import TERMS
@@ -28,6 +30,7 @@ class Training(Protocol):
     players: Players
     phase: Phase
     batches: Batches | None
+    graph: StepGraph | None
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -67,6 +70,7 @@ class AdversarialNet(NeuralNet):
         # No circle: memory is freed as soon as the training is let go.
         self.training: Training = weakref.proxy(training)
         self.stopped = False  # whether a callback asked to stop
+        self._unread: list[tuple[list[str], Tensor]] = []  # losses of steps
 
     @property
     def settings(self) -> Settings:
@@ -127,22 +131,63 @@ class AdversarialNet(NeuralNet):
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         self.history.record("phase", self.training.phase.name)
         self.training.phase.train_mode()
+        if self.training.graph is not None:
+            self.training.graph.must_check = True
+
+    def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
+        """Take the steps of an epoch, or look at the validation rows."""
+        self._unread.clear()  # of an epoch that was cut off
+        super().run_single_epoch(iterator, training, *args, **kwargs)
+        self._read_losses()
 
     def train_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
-        """One step of the running phase; every loss goes into the history."""
+        """One step of the running phase; every loss goes into the history.
+
+        A GPU does not wait for that: its losses are read at the end of the epoch, unless a callback
+        looks at each step.
+        """
+        phase, graph = self.training.phase, self.training.graph
+        recorded = phase.step(batch, self._on_gradients) if graph is None else graph.step(batch)
+        # A copy: a captured step writes to the same tensors again.
+        values = torch.stack([value.detach() for value in recorded.values()])
+        self._unread.append((list(recorded), values))
+        if self._reads_late:
+            return {"loss": torch.tensor(math.nan)}
+        self._read_losses()
+        return {"loss": torch.tensor(self.history[-1]["batches"][-1][next(iter(recorded))])}
+
+    @property
+    def _reads_late(self) -> bool:
+        if torch.device(self.device).type != "cuda":
+            return False
+        others = [pair for pair in self.callbacks_ if not isinstance(pair[1], PhaseProgress)]
+        return not overrides(others, "on_batch_begin", "on_batch_end")
+
+    def _read_losses(self) -> None:
+        """Put the losses of all steps since the last reading into the history, in one transfer.
+
+        Raises
+        ------
+        FloatingPointError
+            If a loss or a weight is not finite.
+        """
+        if not self._unread:
+            return
+        names, values = zip(*self._unread, strict=True)
+        self._unread.clear()
         phase = self.training.phase
-        recorded = phase.step(batch, self._on_gradients)
-        # One transfer for all losses: each would be a synchronisation on a GPU.
-        values = torch.stack([*map(Tensor.detach, recorded.values()), phase.norm_of_weights()])
-        *losses, norm = phase.common.sharing.mean(values).tolist()
-        now = f"step {phase.n_steps} of the {phase.name} phase"
-        for name, value in zip(recorded, losses, strict=True):
-            if not math.isfinite(value):
-                raise divergence(name, value, now)
-            self.history.record_batch(name, value)
+        norm = phase.norm_of_weights().view(1)
+        *losses, norm = phase.common.sharing.mean(torch.cat([*values, norm])).tolist()
+        read = iter(losses)
+        for behind, of_step in zip(range(len(names), 0, -1), names, strict=True):
+            now = f"step {phase.n_steps - behind + 1} of the {phase.name} phase"
+            batch = self.history[-1]["batches"][-behind]
+            for name in of_step:
+                batch[name] = _finite(name, next(read), now)
+            if "train_loss" in batch:  # skorch recorded it before it was known
+                batch["train_loss"] = batch[of_step[0]]
         if not math.isfinite(norm):
             require_finite_weights(self.training.players, now)
-        return {"loss": torch.tensor(losses[0])}
 
     def _on_gradients(self) -> None:
         # Each of several callbacks is to go through all of them.
@@ -171,6 +216,12 @@ def go_on_from(net: AdversarialNet, history: list[dict[str, Any]]) -> None:
         if name in ours and callback.lower_is_better:
             seen = [epoch[name] for epoch in net.history if name in epoch]
             callback.best_score_ = min(seen, default=math.inf)
+
+
+def _finite(name: str, value: float, now: str) -> float:
+    if not math.isfinite(value):
+        raise divergence(name, value, now)
+    return value
 
 
 def require_finite_weights(players: nn.Module, now: str) -> None:

@@ -465,6 +465,8 @@ class FoldedTransposed(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Images (n, n_out, stride * h, stride * w) of features (n, n_in, h, w)."""
+        if x.device.type != "cpu":  # a GPU would fold one image after the other
+            return super().forward(x, output_size)
         size = (self.stride[0] * x.shape[2], self.stride[0] * x.shape[3])
         patches = self.weight.flatten(1).T @ x.flatten(2)
         images = F.fold(

@@ -16,7 +16,6 @@ from ._codes import Prior
 from ._consistency import Consistency
 from ._partition import better_partition, learn_partition, uses_neighbours
 from ._players import Players
-from ._presets import CUDA_GRAPHS
 from ._rows import TrainingRows
 from ._settings import Settings
 from ._sharing import Forward, OneProcess, directly
@@ -78,6 +77,7 @@ class Phase(ABC):
         self.settings, self.players = common.settings, common.players
         self.recipe, self.spec = common.settings.recipe, common.settings.spec
         self.n_steps = 0
+        self.decay = number_on(common.rng.device, average_decay)
         self.forward: Forward = directly
         self.category_branch_is_frozen = False
 
@@ -110,6 +110,8 @@ class Phase(ABC):
     def end(self) -> None:
         """Let go of what only a running phase needs."""
         self.forward = directly
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
 
     def train_mode(self) -> None:
         """Put into training mode what this phase trains."""
@@ -117,14 +119,31 @@ class Phase(ABC):
         if self.category_branch_is_frozen:
             self.players.encoder.category_trunk.eval()
 
+    @property
+    def stage(self) -> tuple[bool, ...]:
+        """Which parts of the losses count at the next step: a captured step has those of one."""
+        return ()
+
     def step(self, x: Tensor, on_gradients: Callable[[], None] = lambda: None) -> dict[str, Tensor]:
         """Set the rates, update the players and their averages; give the losses."""
+        self.set_rates()
+        recorded = self.move(x, on_gradients)
+        self.n_steps += 1
+        return recorded
+
+    def set_rates(self) -> None:
+        """Set the learning rates and the decay of the averages for the next step."""
         factor = self.rate_factor(min(self.n_steps / max(self.budget, 1), 1.0))
         for optimizer, rate in self.optimizers.items():
-            optimizer.param_groups[0]["lr"] = rate * factor
+            group = optimizer.param_groups[0]
+            group["lr"] = replaced(group["lr"], rate * factor)
+        n_steps = self.n_steps + 1
+        self.decay = replaced(self.decay, min(self.average_decay, n_steps / (n_steps + 9)))
+
+    def move(self, x: Tensor, on_gradients: Callable[[], None] = lambda: None) -> dict[str, Tensor]:
+        """Update the players and their averages by the rates that are set; give the losses."""
         recorded = self.update(x, on_gradients)
-        self.n_steps += 1
-        self.players.update_ema(min(self.average_decay, self.n_steps / (self.n_steps + 9)))
+        self.players.update_ema(self.decay)
         return recorded
 
     def norm_of_weights(self) -> Tensor:
@@ -139,8 +158,6 @@ class Phase(ABC):
 
     def _losses(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
         """Run the networks on a batch: everything of a step that builds the graph."""
-        if self.recipe.compile == CUDA_GRAPHS and x.device.type == "cuda":
-            torch.compiler.cudagraph_mark_step_begin()  # the last step's tensors may go
         bf16 = self.recipe.precision == "bf16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
             return self.forward(losses_of, x)
@@ -178,10 +195,19 @@ class ConsistencyPhase(Phase):
         floor = self.recipe.warmup_rate_floor
         return floor + (1 - floor) * (0.5 + 0.5 * math.cos(math.pi * share))
 
+    @property
+    def stage(self) -> tuple[bool, ...]:
+        """Whether labels count, and whether every batch is to be balanced."""
+        return self._labels_count, self.consistency.balances_batches(self.n_steps)
+
+    @property
+    def _labels_count(self) -> bool:
+        return self.n_steps >= self.recipe.unlabelled_share * self.recipe.warmup_iter
+
     def update(self, x: Tensor, on_gradients: Callable[[], None]) -> dict[str, Tensor]:
         """Train the category branch alone."""
         labelled = None
-        if self.n_steps >= self.recipe.unlabelled_share * self.recipe.warmup_iter:
+        if self._labels_count:
             labelled = self.common.labelled_batch(self.n_steps > 0)
         loss = self._losses(partial(self.loss, labelled=labelled), x)
         backward(loss, self.optimizer)
@@ -367,7 +393,21 @@ def adam(
     weights: list[torch.nn.Parameter], rate: float, betas: tuple[float, float]
 ) -> torch.optim.Adam:
     """Adam, fused: its state lies on the device, and no step waits for the CPU."""
-    return torch.optim.Adam(weights, rate, betas, fused=True)
+    device = weights[0].device if weights else torch.device("cpu")
+    can_be_captured = device.type == "cuda"
+    return torch.optim.Adam(
+        weights, number_on(device, rate), betas, fused=True, capturable=can_be_captured
+    )
+
+
+def number_on(device: torch.device, value: float) -> float | Tensor:
+    """Give a number that changes from step to step: on a GPU it lies there, for captured steps."""
+    return torch.tensor(value, device=device) if device.type == "cuda" else value
+
+
+def replaced(number: float | Tensor, value: float) -> float | Tensor:
+    """Give the new value of such a number; on a GPU it takes the place of the old one."""
+    return number.fill_(value) if isinstance(number, Tensor) else value
 
 
 def trained_weights(optimizer: torch.optim.Adam) -> list[Tensor]:

@@ -29,15 +29,15 @@ class Players(nn.Module):
         self.averaged_generator.eval()
         return self
 
-    def compile_players(self, mode: str | None) -> None:
-        """Compile E and G, by a mode of `torch.compile`; None: its default.
+    def compile_players(self) -> None:
+        """Compile E and G.
 
         D is left out: its graph is differentiated twice, for itself and for G and E, which compiled
         code does not allow.
         """
         encoder = self.encoder
         for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
-            _compile(network, mode)
+            _compile(network)
 
     def by_optimizer(self) -> list[list[nn.Parameter]]:
         """Weights of each optimizer: the category branch in its phase, (E, G) in the game, D."""
@@ -47,9 +47,14 @@ class Players(nn.Module):
             list(self.discriminator.parameters()),
         ]
 
-    def update_ema(self, decay: float) -> None:
+    @torch.no_grad()
+    def update_ema(self, decay: float | Tensor) -> None:
         """Move the averages towards the players by 1 - decay."""
-        with torch.no_grad():
+        if isinstance(decay, Tensor):  # which `_foreach_lerp_` does not take
+            differences = torch._foreach_sub(self._sources, self._averages)
+            torch._foreach_mul_(differences, 1 - decay)
+            torch._foreach_add_(self._averages, differences)
+        else:
             torch._foreach_lerp_(self._averages, self._sources, 1 - decay)
 
     def link(self) -> None:
@@ -66,7 +71,7 @@ class Players(nn.Module):
         self._sources = [source for _, source in pairs]
 
 
-def _compile(network: nn.Module, mode: str | None) -> None:
+def _compile(network: nn.Module) -> None:
     forward = network.forward
 
     def run(*inputs: Tensor) -> Tensor:
@@ -76,7 +81,7 @@ def _compile(network: nn.Module, mode: str | None) -> None:
     # `Module.compile` does not compile a `Sequential` of PyTorch's own layers. Dynamo silently
     # gives up after eight graphs of one code object: each network gets a code object of its own.
     run.__code__ = run.__code__.replace()
-    network.forward = torch.compile(run, mode=mode)
+    network.forward = torch.compile(run)
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:

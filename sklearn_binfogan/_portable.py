@@ -24,7 +24,7 @@ from ._losses import ADVERSARIAL_LOSSES
 from ._networks import elu, leaky_relu, relu
 from ._phases import PHASES
 from ._players import Players
-from ._presets import CUDA_GRAPHS, PRECISIONS, Budget, Preset, Recipe
+from ._presets import PRECISIONS, Budget, Preset, Recipe
 from ._settings import Settings
 from ._state import Progress, TrainingState
 
@@ -301,7 +301,7 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     require(recipe.adversarial_loss in ADVERSARIAL_LOSSES, "the adversarial loss is unknown")
     require(recipe.batch_size >= 1, "the batch size is 0")
     require(recipe.precision in PRECISIONS, "the precision is unknown")
-    require(recipe.compile in (False, True, CUDA_GRAPHS), "the mode of compilation is unknown")
+    require(recipe.cuda_graph in (False, True, "auto"), "the use of CUDA graphs is unknown")
     prior = recipe.cluster_prior
     if isinstance(prior, str):
         require(prior in ("uniform", "learned"), "the prior is unknown")

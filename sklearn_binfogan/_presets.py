@@ -21,7 +21,6 @@ from ._codes import CodeSpec, Prior
 from ._layout import is_large_image
 from ._networks import relu
 
-CUDA_GRAPHS = "reduce-overhead"  # the mode of torch.compile that replays them
 PRECISIONS = ("float32", "bf16")
 
 
@@ -41,7 +40,8 @@ class Recipe:
     cluster_prior: str | Prior = "uniform"
     label_weight: float = 0.0  # of labelled rows, where there are labels
     precision: str = "float32"  # of the networks in training
-    compile: bool | str = False  # or a mode of torch.compile
+    compile: bool = False
+    cuda_graph: bool | str = "auto"  # whether a GPU replays a captured step
 
     # Consistency phase
     warmup_rate: float = 0.5  # learning rate, relative to the game's
@@ -305,7 +305,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_jobs": [Integral, None],
     "device": [str],
     "precision": [StrOptions(set(PRECISIONS))],
-    "compile": ["boolean", StrOptions({CUDA_GRAPHS})],
+    "compile": ["boolean"],
+    "cuda_graph": ["boolean", AUTO],
     "callbacks": [list, None],
     "verbose": ["verbose"],
     "checkpoint_dir": [str, os.PathLike, None],

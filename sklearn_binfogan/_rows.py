@@ -229,6 +229,8 @@ class Batches:
         share.
     position : int or None
         Place in `index` where the next batch begins. None: shuffle first.
+    as_numbers : bool
+        Whether to give the numbers of a batch's rows instead of their network input.
     """
 
     def __init__(
@@ -241,11 +243,13 @@ class Batches:
         rng: torch.Generator,
         share: Share = Share(),  # noqa: B008  # immutable
         position: int | None = None,
+        as_numbers: bool = False,
     ) -> None:
         self.rows, self.index, self.rng, self.share = rows, index, rng, share
         self.batch_size = min(batch_size, len(index) // share.n_processes) * share.n_processes
         self.remaining, self.steps_per_epoch = n_steps, steps_per_epoch
         self.position = len(index) if position is None else position
+        self.as_numbers = as_numbers
 
     @property
     def n_next(self) -> int:
@@ -256,7 +260,8 @@ class Batches:
         n_steps = self.n_next
         self.remaining -= n_steps
         for _ in range(n_steps):
-            yield self.rows.take(self._next())
+            numbers = self._next()
+            yield numbers if self.as_numbers else self.rows.take(numbers)
 
     def _next(self) -> Tensor:
         if self.position + self.batch_size > len(self.index):

@@ -1,4 +1,4 @@
-"""torch's global state: modes, number of threads, default dtype, global generator."""
+"""torch's global state: modes, threads, default dtype, global generator, rules for GPUs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 
@@ -59,7 +60,54 @@ class _SharedModes:
                 torch.set_default_dtype(self.dtype)
 
 
+class _SharedRules:
+    """torch's rules for arithmetic on CUDA GPUs, which all threads of Python share.
+
+    Set while any thread is inside, as `_SharedModes` are: matrix products by tensor cores (TF32),
+    and of cuDNN's algorithms those that give the same bits in every run.
+    """
+
+    def __init__(self) -> None:
+        self.n_users, self.rules, self.lock = 0, ExitStack(), _Lock()
+
+    def enter(self) -> None:
+        with self.lock:
+            if self.n_users == 0:
+                backends = torch.backends
+                self.rules = ExitStack()
+                self.rules.enter_context(_set(backends.cuda.matmul, *_tf32()))
+                self.rules.enter_context(_set(backends.cudnn, "deterministic", True))
+                self.rules.enter_context(_set(backends.cudnn, "benchmark", False))
+            self.n_users += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.n_users -= 1
+            if self.n_users == 0:
+                self.rules.close()
+
+
+def _tf32() -> tuple[str, bool | str]:
+    """Name and value of the rule that allows TF32 in matrix products."""
+    try:
+        _ = torch.backends.cuda.matmul.allow_tf32
+    except RuntimeError:  # the caller has used the names of torch 2.9, and the two don't mix
+        return "fp32_precision", "tf32"
+    return "allow_tf32", True
+
+
+@contextmanager
+def _set(rules: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(rules, name)
+    setattr(rules, name, value)
+    try:
+        yield
+    finally:
+        setattr(rules, name, before)
+
+
 _SHARED = _SharedModes()
+_RULES = _SharedRules()
 _GENERATOR = _Lock()
 
 
@@ -84,6 +132,26 @@ def undisturbed() -> Iterator[None]:
             yield
     finally:
         _SHARED.leave()
+
+
+@contextmanager
+def training_on(device: str) -> Iterator[None]:
+    """Train on a device: of a GPU on a stream of its own, as a capture of steps asks for."""
+    if torch.device(device).type != "cuda":
+        yield
+        return
+    _RULES.enter()
+    try:
+        with torch.cuda.device(device):
+            before, own = torch.cuda.current_stream(), torch.cuda.Stream()
+            own.wait_stream(before)
+            try:
+                with torch.cuda.stream(own):
+                    yield
+            finally:
+                before.wait_stream(own)
+    finally:
+        _RULES.leave()
 
 
 @contextmanager

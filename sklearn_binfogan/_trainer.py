@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ._arrays import as_tensor
 from ._codes import Prior
+from ._graphs import StepGraph, step_graph
 from ._net import AdversarialNet, divergence, go_on_from
 from ._networks import AdditiveNoise
 from ._phases import CONSISTENCY, GAME, Common, ConsistencyPhase, GamePhase, Phase
@@ -24,7 +25,7 @@ from ._settings import STEPS_PER_EPOCH, Settings
 from ._sharing import ONE_PROCESS, OneProcess
 from ._state import Progress, TrainingState
 from ._supervision import Labels, Supervision
-from ._threads import seeded, undisturbed
+from ._threads import seeded, training_on, undisturbed
 
 MAX_VALID_PER_EPOCH = 256  # validation rows, and draws; starts are compared on all
 
@@ -81,6 +82,7 @@ class Trainer:
         self.phase: Phase = self.consistency
         self.rows: TrainingRows | None = None
         self.batches: Batches | None = None
+        self.graph: StepGraph | None = None
         self.net = AdversarialNet(self, self.device, callbacks).initialize()
         if state is not None:
             self._restore(state)
@@ -90,9 +92,8 @@ class Trainer:
         with seeded(self.settings.seed):
             players = Players(self.settings).float()
         players.to(self.device)
-        compiled = self.settings.recipe.compile
-        if compiled:
-            players.compile_players(compiled if isinstance(compiled, str) else None)
+        if self.settings.recipe.compile:
+            players.compile_players()
         players.link()
         return players
 
@@ -133,6 +134,8 @@ class Trainer:
         self.phase = self.phases[phase]
         self.phase.begin()
         self.phase.train_mode()
+        if self.rows is not None:
+            self.graph = step_graph(self.phase, self.rows.rows, self.net.callbacks_)
         return self.phase
 
     def new_batches(
@@ -142,7 +145,7 @@ class Trainer:
         order: Tensor | None = None,
         position: int | None = None,
     ) -> Batches:
-        """Give shuffled batches of the training rows; see `Batches`."""
+        """Give shuffled batches of the training rows for the running phase; see `Batches`."""
         assert self.rows is not None
         return Batches(
             self.rows.rows,
@@ -153,6 +156,7 @@ class Trainer:
             self.common.rng,
             self.common.sharing.share,
             position,
+            as_numbers=self.graph is not None,
         )
 
     def train(
@@ -173,7 +177,8 @@ class Trainer:
             Where the first phase stands, if it has begun before.
         """
         assert self.rows is not None
-        with self._extra_callbacks(sum(budget.values()), after_epoch):
+        extra = self._extra_callbacks(sum(budget.values()), after_epoch)
+        with training_on(self.device), extra:
             for name, n_steps in budget.items():
                 if begun is not None:
                     self._go_on(begun, n_steps)
@@ -218,8 +223,8 @@ class Trainer:
         """
         assert self.rows is not None
         self.net.stopped = False
-        self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH, order, position)
         phase = self.begin(name)
+        self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH, order, position)
         self.net.notify("on_train_begin", X=None, y=None)
         with noticed_interrupts() as interrupts:
             try:
@@ -229,6 +234,7 @@ class Trainer:
                     raise
             finally:
                 phase.end()
+                self.graph = None
         # First: a callback may bring back the weights of an earlier epoch.
         self.net.notify("on_train_end", X=None, y=None)
         if phase is self.consistency:

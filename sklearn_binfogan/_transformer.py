@@ -106,10 +106,15 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     precision : {"float32", "bf16"}, default="float32"
         Of the networks in training: "bf16" is torch's autocast to bfloat16, meant for GPUs.
         Losses, weights and all that a fitted model computes stay float32.
-    compile : bool or "reduce-overhead", default=False
+    compile : bool, default=False
         Whether to train compiled networks (`torch.compile`), which takes a C++ compiler, or Triton
-        on a GPU, and time to compile at the start of each phase. With "reduce-overhead" a GPU
-        replays them as CUDA graphs.
+        on a GPU, and time to compile at the start of each phase.
+    cuda_graph : bool or "auto", default="auto"
+        Whether a GPU replays whole training steps as a CUDA graph: the same arithmetic without
+        waiting for Python. "auto": with the package's own networks and augmentations. True: with
+        yours too; these must then do the same in every step, and draw from `rng` alone. Rows that
+        the GPU has no room for, callbacks with `on_grad_computed` and fits shared by processes
+        go without. Nothing changes on a CPU.
     callbacks : list of skorch callbacks or None, default=None
         Objects or classes, called in each phase as in skorch; an epoch is 50 steps. Some of
         skorch's can't work here and are refused: see the page on callbacks.
@@ -190,7 +195,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         n_jobs: int | None = None,
         device: str = "auto",
         precision: str = "float32",
-        compile: bool | str = False,
+        compile: bool = False,
+        cuda_graph: bool | str = "auto",
         callbacks: Any = None,
         verbose: int = 0,
         checkpoint_dir: Any = None,
@@ -253,9 +259,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         and "auto" budgets are learned from the first call's rows. Clusters keep their numbers.
 
         Between calls `set_params` may change the weights of the loss, rates, `batch_size`,
-        `warmup_iter`, `max_iter`, `precision`, `compile`, `device`, `callbacks` and `verbose`; the
-        next call trains by them ("auto" keeps the number that there was). What the first call has
-        settled, such as `n_clusters`, can't change.
+        `warmup_iter`, `max_iter`, `precision`, `compile`, `cuda_graph`, `device`, `callbacks` and
+        `verbose`; the next call trains by them ("auto" keeps the number that there was). What the
+        first call has settled, such as `n_clusters`, can't change.
 
         Parameters
         ----------

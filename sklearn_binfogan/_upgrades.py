@@ -37,6 +37,8 @@ def _from_1(document: Any, arrays: Arrays) -> Content:
     if len(settings["layout"]["Layout"]["shape"]["tuple"]) == 1:
         # Tables had constants of their own. The defaults are now those of images.
         settings["recipe"]["Recipe"].update(confidence_weight=0.5, balance_slack=0.05)
+    for part in (settings["recipe"]["Recipe"], document["parameters"]):
+        part["compile"] = bool(part.get("compile"))  # there was a mode of torch.compile, too
     document["trained_by"] = {}
     return _renamed(document), {_renamed_array(name): array for name, array in arrays.items()}
 

@@ -42,6 +42,7 @@ LAYERS = {
     "training: phases on skorch's loop": [
         "_trainer",
         "_net",
+        "_graphs",
         "_phases",
         "_terms",
         "_consistency",

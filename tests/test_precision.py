@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import DIGITS as ALL_DIGITS
 from conftest import weights
+from sklearn import config_context
 from sklearn.datasets import make_blobs
 from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
@@ -62,7 +63,7 @@ def test_later_fits_are_compiled_too(rows, parameters, monkeypatch):
         return lambda *inputs: calls.append(graph) or graph(*inputs)
 
     compiler = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda run, mode: compiler(run, backend=counted))
+    monkeypatch.setattr(torch, "compile", lambda run: compiler(run, backend=counted))
     n_calls = []
     for precision in ("float32", "bf16", "float32"):
         BInfoGANTransformer(compile=True, precision=precision, **SHORT, **parameters).fit(rows)
@@ -74,11 +75,10 @@ def test_later_fits_are_compiled_too(rows, parameters, monkeypatch):
 
 @pytest.mark.nightly
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-@pytest.mark.parametrize("how", [True, "reduce-overhead"])
-def test_compiled_as_eager(how):
+def test_compiled_as_eager():
     eager = BInfoGANTransformer(3, **SHORT).fit(X)
     torch._dynamo.utils.counters.clear()
-    compiled = BInfoGANTransformer(3, compile=how, **SHORT).fit(X)
+    compiled = BInfoGANTransformer(3, compile=True, **SHORT).fit(X)
     # Both trunks and G; some once more where gradients aren't asked for.
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 3
     np.testing.assert_allclose(compiled.transform(X), eager.transform(X), atol=1e-3)
@@ -87,9 +87,10 @@ def test_compiled_as_eager(how):
     )
 
 
-def test_unknown_compile_mode():
-    with pytest.raises(ValueError, match="max-autotune"):
-        BInfoGANTransformer(compile="max-autotune").fit(X)
+@pytest.mark.parametrize("parameter", ["compile", "cuda_graph"])
+def test_unknown_mode(parameter):
+    with pytest.raises(ValueError, match=f"{parameter}.*max-autotune"):
+        BInfoGANTransformer(**{parameter: "max-autotune"}).fit(X)
 
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -98,12 +99,18 @@ gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA dev
 @gpu
 @pytest.mark.gpu
 def test_check_estimator_on_a_gpu():
-    check_estimator(BInfoGANTransformer(device="cuda"))
+    check_estimator(BInfoGANTransformer(device="cuda", warmup_iter=100, max_iter=20))
 
 
 def close(rows):
     """How close codes are: of float32, which bytes become, cuDNN's convolutions take 10 bits."""
     return 1e-2 if rows.dtype == np.uint8 else 1e-5
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """Scores of fits on the CPU, by the identity of their rows."""
+    return {}
 
 
 GPU_CASES = [*CASES, (DIGITS.astype(np.uint8), {"image_shape": (8, 8)})]
@@ -112,14 +119,15 @@ GPU_CASES = [*CASES, (DIGITS.astype(np.uint8), {"image_shape": (8, 8)})]
 @gpu
 @pytest.mark.gpu
 @pytest.mark.parametrize(("rows", "parameters"), GPU_CASES)
-@pytest.mark.parametrize(
-    "options", [{}, {"precision": "bf16"}, {"compile": True}, {"compile": "reduce-overhead"}]
-)
-def test_gpu_agrees_with_cpu(options, rows, parameters):
-    budget = {"warmup_iter": 300, "max_iter": 300, "random_state": 0, **parameters}
+@pytest.mark.parametrize("options", [{}, {"precision": "bf16"}, {"compile": True}])
+def test_gpu_agrees_with_cpu(options, rows, parameters, scores):
+    if "compile" in options and rows is not X:
+        pytest.skip("compiling takes long; the table is enough")
+    budget = {"warmup_iter": 150, "max_iter": 150, "random_state": 0, **parameters}
     there = BInfoGANTransformer(device="cuda", **budget, **options).fit(rows)
-    here = BInfoGANTransformer(device="cpu", **budget).fit(rows)
-    assert abs(there.score(rows) - here.score(rows)) < 0.1
+    if id(rows) not in scores:
+        scores[id(rows)] = BInfoGANTransformer(device="cpu", **budget).fit(rows).score(rows)
+    assert abs(there.score(rows) - scores[id(rows)]) < 0.1
     moved = BInfoGANTransformer(device="cpu", **budget)
     moved.__setstate__({**there.__getstate__(), "device": "cpu"})
     np.testing.assert_allclose(moved.transform(rows), there.transform(rows), atol=close(rows))
@@ -136,3 +144,11 @@ def test_a_model_moves_both_ways(rows, parameters):
     back.__setstate__({**there.__getstate__(), "device": "cpu"})
     np.testing.assert_array_equal(back.transform(rows), here.transform(rows))
     np.testing.assert_allclose(there.transform(rows), here.transform(rows), atol=close(rows))
+
+
+@gpu
+@pytest.mark.gpu
+def test_tensors_on_a_gpu():
+    gan = BInfoGANTransformer(3, **SHORT).fit(X)
+    with config_context(array_api_dispatch=True):
+        np.testing.assert_array_equal(gan.transform(torch.tensor(X).cuda()), gan.transform(X))

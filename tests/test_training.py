@@ -153,24 +153,20 @@ def test_a_large_but_finite_weight_is_no_fault():
     require_finite_weights(trainer.players, "step 1")
 
 
-@pytest.mark.parametrize(("how", "mode"), [(True, None), ("reduce-overhead", "reduce-overhead")])
 @pytest.mark.parametrize(
     ("X", "params"),
     [(TABLE, {}), (DIGITS[:60], {"image_shape": (8, 8)})],
     ids=["table", "images"],
 )
-def test_compiled_networks(X, params, how, mode, monkeypatch):
+def test_compiled_networks(X, params, monkeypatch):
     compiled = []
-    modes = set()
 
-    def compile_function(run, mode):
+    def compile_function(run):
         compiled.append(run)
-        modes.add(mode)
         return run
 
     monkeypatch.setattr(torch, "compile", compile_function)
-    gan = tiny(compile=how, **params).fit(X)
-    assert modes == {mode}
+    gan = tiny(compile=True, **params).fit(X)
     players = fitted_model(gan).trainer.players
     encoder = players.encoder
     expected = {encoder.category_trunk, encoder.style_trunk, players.generator}
@@ -182,8 +178,10 @@ def test_compiled_networks(X, params, how, mode, monkeypatch):
 @pytest.mark.gpu
 @pytest.mark.parametrize("prior", ["uniform", np.array([0.5, 0.3, 0.2])])
 @pytest.mark.parametrize("phase", ["consistency", "game"])
-def test_a_step_waits_for_the_gpu_once(phase, prior):
-    trainer = new_training(BInfoGANTransformer(3, cluster_prior=prior, device="cuda"), TABLE)
+def test_a_step_does_not_wait_for_the_gpu(phase, prior):
+    """Captured steps can't; those that are not captured need not either."""
+    gan = BInfoGANTransformer(3, cluster_prior=prior, device="cuda", cuda_graph=False)
+    trainer = new_training(gan, TABLE)
     trainer.consistency.n_steps = int(phase == "game")
     trainer.begin(phase)
     net = trainer.net
@@ -194,13 +192,11 @@ def test_a_step_waits_for_the_gpu_once(phase, prior):
         net.train_step(trainer.rows.rows.take(trainer.rows.train_index[:50]))
 
     step()
-    torch.cuda.set_sync_debug_mode("warn")
+    torch.cuda.set_sync_debug_mode("error")
     try:
-        with pytest.warns(UserWarning, match="synchroniz") as waits:
-            step()
+        step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert sum("synchroniz" in str(wait.message) for wait in waits) == 1
 
 
 # -- decisions at the end of the consistency phase -------------------------------------------------

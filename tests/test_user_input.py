@@ -182,13 +182,6 @@ def test_tensors_as_labels():
     np.testing.assert_array_equal(ours.predict(TENSORS["float64"]), theirs.predict(X))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.gpu
-@pytest.mark.usefixtures("dispatch")
-def test_tensors_on_a_gpu(fitted):
-    np.testing.assert_array_equal(fitted.transform(torch.tensor(X).cuda()), fitted.transform(X))
-
-
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "transform"])
 def test_a_sparse_tensor_is_refused_like_a_sparse_matrix(fitted, method):
     with pytest.raises(TypeError, match=r"dense data is required.*to_dense"):

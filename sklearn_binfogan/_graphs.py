@@ -1,0 +1,206 @@
+"""A whole step of a phase as one CUDA graph, which a GPU replays without waiting for Python."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor
+
+from ._architectures import ConvArchitecture, MLPArchitecture, PaperArchitecture
+from ._augmentation import AffineMove, ColourMove, GaussianNoise, identity
+from ._phases import Common, Phase
+from ._rows import Rows
+from ._settings import Settings
+
+WARM_UP = 3  # steps before the capture, in which libraries allocate what they need
+ONE_AT_A_TIME = threading.Lock()  # a capture waits for all work of the GPU before it begins
+NETWORKS = (MLPArchitecture, ConvArchitecture, PaperArchitecture)
+AUGMENTATIONS = (AffineMove, ColourMove, GaussianNoise)
+
+
+class Graph(Protocol):
+    """What a captured step needs of `CudaGraph`."""
+
+    def capture(self, run: Callable[[], None]) -> None:
+        """Record what a function does on the GPU, without doing it."""
+
+    def replay(self) -> None:
+        """Do what was recorded."""
+
+
+class CudaGraph:
+    """A CUDA graph that draws on from a training's generators whenever it is replayed.
+
+    Parameters
+    ----------
+    rngs : sequence of torch.Generator
+    """
+
+    def __init__(self, rngs: Sequence[torch.Generator]) -> None:
+        self.rngs = rngs
+        self.graph = torch.cuda.CUDAGraph()
+
+    def capture(self, run: Callable[[], None]) -> None:
+        """Record what a function does on the current stream of the GPU, without doing it.
+
+        Raises
+        ------
+        RuntimeError
+            If the function waits for the GPU, or there is no room. The generators are as before.
+        """
+        before = [rng.clone_state() for rng in self.rngs]
+        try:
+            for rng in self.rngs:
+                self.graph.register_generator_state(rng)
+            stream = torch.cuda.current_stream()
+            # Other threads may train on the same GPU.
+            capture = torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local")
+            with ONE_AT_A_TIME, capture:
+                run()
+        except RuntimeError:
+            for rng, state in zip(self.rngs, before, strict=True):
+                rng.graphsafe_set_state(state)  # else they would wait for the capture's end
+            raise
+
+    def replay(self) -> None:
+        """Do what was recorded."""
+        self.graph.replay()
+
+
+class StepGraph:
+    """Takes the steps of a phase: the first ones as ever, the others by replaying a captured one.
+
+    The choice of rows, the draws, all passes, Adam and the averages are captured. Learning rates
+    and the numbers of the rows are written to the GPU before each replay.
+
+    Parameters
+    ----------
+    phase : Phase
+        Has begun.
+    rows : Rows
+        Lie on the GPU.
+    new_graph : callable
+        Gives an empty graph.
+    """
+
+    def __init__(self, phase: Phase, rows: Rows, new_graph: Callable[[], Graph]) -> None:
+        self.phase, self.rows, self.new_graph = phase, rows, new_graph
+        self.numbers = torch.empty(0, dtype=torch.long)
+        self.recorded: dict[str, Tensor] = {}
+        self.graph: Graph | None = None
+        self.n_warm_up, self.has_failed = 0, False
+        self.stage: tuple[bool, ...] = ()
+        self.layout: tuple[Any, ...] = ()
+        self.must_check = True
+
+    def step(self, numbers: Tensor) -> dict[str, Tensor]:
+        """Take a step on rows by their numbers; give the losses, which the next step changes."""
+        if len(self.numbers) != len(numbers):
+            self._forget()
+            self.numbers = numbers.clone()
+        self.numbers.copy_(numbers)
+        self.phase.set_rates()
+        if self._is_outdated():
+            self._forget()
+        if self.graph is None and self.n_warm_up >= WARM_UP and not self.has_failed:
+            self._capture()
+        if self.graph is None:
+            self._run()
+            self.n_warm_up += 1
+        else:
+            self.graph.replay()
+        self.phase.n_steps += 1
+        return self.recorded
+
+    def _run(self) -> None:
+        recorded = self.phase.move(self.rows.take(self.numbers))
+        self.recorded = {name: value.detach() for name, value in recorded.items()}
+
+    def _capture(self) -> None:
+        graph = self.new_graph()
+        try:
+            graph.capture(self._run)
+        except RuntimeError as error:
+            self.has_failed = True
+            warnings.warn(
+                f"The GPU could not capture a step as a CUDA graph: {_first_line(error)}. Training "
+                "goes on without, slower. cuda_graph=False does not try.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        else:
+            self.graph = graph
+            self.stage, self.layout = self.phase.stage, self._layout()
+
+    def _is_outdated(self) -> bool:
+        """Whether a captured step is no longer the one to take."""
+        if self.graph is None:
+            return False
+        must_check, self.must_check = self.must_check, False
+        return self.stage != self.phase.stage or (must_check and self.layout != self._layout())
+
+    def _layout(self) -> tuple[Any, ...]:
+        """Where weights and moments lie, and what is frozen: callbacks may change that."""
+        moments = [
+            moment
+            for optimizer in self.phase.optimizers
+            for state in optimizer.state.values()
+            for moment in state.values()
+        ]
+        tensors = [*self.phase.players.parameters(), *moments]
+        return tuple((tensor.data_ptr(), tensor.requires_grad) for tensor in tensors)
+
+    def _forget(self) -> None:
+        self.graph, self.recorded, self.n_warm_up = None, {}, 0
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else repr(error)
+
+
+def step_graph(
+    phase: Phase, rows: Rows, callbacks: Sequence[tuple[str, Callback]]
+) -> StepGraph | None:
+    """Make the graph of a phase's steps; None where a step can't be captured, or should not be.
+
+    Parameters
+    ----------
+    phase : Phase
+    rows : Rows
+    callbacks : list of pairs of a name and a skorch callback
+    """
+    common = phase.common
+    wanted = common.settings.recipe.cuda_graph
+    can_be_captured = (
+        common.rng.device.type == "cuda"
+        and rows.resident is not None
+        and not common.sharing.is_shared
+        and not overrides(callbacks, "on_grad_computed")
+    )
+    if not can_be_captured or not (_is_ours(common.settings) if wanted == "auto" else wanted):
+        return None
+    return StepGraph(phase, rows, lambda: CudaGraph(_generators(common)))
+
+
+def overrides(callbacks: Sequence[tuple[str, Callback]], *methods: str) -> bool:
+    """Whether a callback does something at certain events."""
+    return any(
+        getattr(type(callback), method, None) is not getattr(Callback, method)
+        for _, callback in callbacks
+        for method in methods
+    )
+
+
+def _is_ours(settings: Settings) -> bool:
+    """Whether networks and T are the package's: a user's may decide something anew in each step."""
+    own_augmentation = settings.augment is identity or type(settings.augment) in AUGMENTATIONS
+    return type(settings.architecture) in NETWORKS and own_augmentation
+
+
+def _generators(common: Common) -> list[torch.Generator]:
+    return list({id(rng): rng for rng in (common.rng, common.row_rng)}.values())
