@@ -6,8 +6,8 @@
     python benchmarks/colour.py --paper    # the paper's preset on faces -> colour_paper.json
 
 All in `benchmarks/results/`. A run that was cut off goes on where it stopped. `--paper` takes
-20 000 steps in bfloat16, which ask for a GPU. Every fit uses one thread. No labels are used to fit. The
-code that tells a property is chosen, and its categories are given their values, on the training
+20 000 steps in bfloat16, which ask for a GPU. Every fit uses one thread. No labels are used to fit.
+The code that tells a property is chosen, and its categories are given their values, on the training
 split; every measure is of the test split.
 """
 

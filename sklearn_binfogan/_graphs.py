@@ -148,7 +148,7 @@ class StepGraph:
         """Where weights and moments lie, and what is frozen: callbacks may change that."""
         moments = [
             moment
-            for optimizer in self.phase.optimizers
+            for optimizer, _ in self.phase.optimizers
             for state in optimizer.state.values()
             for moment in state.values()
         ]

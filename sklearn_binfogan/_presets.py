@@ -78,9 +78,8 @@ class Recipe:
     adversarial_weight: float = 1.0  # of G and E's adversarial term
     log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the losses
     invariance_weight: float = 0.0  # of T's change in the second half of the continuous codes
-    prior_matching_weight: float = (
-        0.0  # of the distance of E(x)'s continuous codes and z from U[-1, 1]
-    )
+    # Of the distance of E(x)'s continuous codes and z from U[-1, 1].
+    prior_matching_weight: float = 0.0
 
     @property
     def trains_papers_objective(self) -> bool:

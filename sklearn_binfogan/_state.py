@@ -42,7 +42,7 @@ class TrainingState:
     progress: Progress | None = None  # in the midst of a phase
 
     def as_arrays(self) -> TrainingState:
-        """Copy every array to one of NumPy's."""
+        """Copy every tensor to an array of NumPy's."""
         return self._mapped(_to_numpy)
 
     def copied(self) -> TrainingState:
@@ -56,12 +56,12 @@ class TrainingState:
         return replace(self, progress=progress)
 
     def first_not_finite(self) -> str | None:
-        """Name an array that holds NaN or infinity; None if there is none."""
+        """Name a tensor that holds NaN or infinity; None if there is none."""
         named = list(self.named_arrays())
         of_gpu = [array for _, array in named if _is_on_gpu(array) and array.is_floating_point()]
         if _are_finite(of_gpu):
             named = [(name, array) for name, array in named if not _is_on_gpu(array)]
-        return next((name for name, array in named if not _is_finite(array)), None)
+        return next((name for name, array in named if not array.isfinite().all()), None)
 
     def named_arrays(self) -> Iterator[tuple[str, Array]]:
         """All arrays with dotted names, such as "module.encoder.head"."""
@@ -69,11 +69,6 @@ class TrainingState:
 
     def _mapped(self, convert: Callable[[Array], Array]) -> TrainingState:
         return replace(self, **{name: _mapped(getattr(self, name), convert) for name in ARRAYS})
-
-
-def _is_finite(array: Array) -> bool:
-    finite = np.isfinite(array) if isinstance(array, np.ndarray) else array.isfinite()
-    return bool(finite.all())
 
 
 def _is_on_gpu(array: Array) -> bool:
@@ -97,10 +92,8 @@ def _copies(tensors: list[Tensor]) -> list[Tensor]:
     return copies
 
 
-def _to_numpy(array: Array) -> np.ndarray:
-    if isinstance(array, np.ndarray):
-        return array.copy()
-    copied = array.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+def _to_numpy(tensor: Tensor) -> np.ndarray:
+    copied = tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
     return copied.numpy()
 
 
