@@ -42,7 +42,8 @@ from sklearn_binfogan.datasets import load_mnist
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PACKAGES = ["torch", "scikit-learn", "skorch", "numpy", "scipy", "joblib"]
-PACKAGES += ["torchvision", "umap-learn", "clustpy"]  # for peers alone; named where installed
+# For peers alone; named where installed.
+PACKAGES += ["torchvision", "umap-learn", "clustpy", "genieclust", "lumbermark"]
 SEEDS, FEW_SEEDS = range(100, 110), range(100, 103)
 QUICK = {"warmup_iter": 20, "max_iter": 20}
 CONSISTENCY, GAME = "consistency", "game"  # the phases by name

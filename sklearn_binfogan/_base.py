@@ -25,6 +25,7 @@ from ._driver import Job, train_best, usable
 from ._input import warn_of_far_values, warn_user
 from ._layout import Layout
 from ._model import FittedModel
+from ._partition import check_neighbours
 from ._presets import SETTLED, Recipe, consistent, resolve_preset
 from ._rows import Source, checked_rows
 from ._settings import Settings
@@ -101,6 +102,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
         given = self._given() | {"cluster_prior": self._given_prior(spec)}
         recipe = preset.resolved(len(X), given)
+        if given.get("n_neighbors", 0):
+            check_neighbours(recipe, spec, len(X))
         return Settings(spec, layout, preset.networks, recipe, augment, seed)
 
     def _given(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ._codes import Prior
 from ._consistency import Consistency
+from ._partition import better_partition, learn_partition, uses_neighbours
 from ._players import Players
 from ._rows import TrainingRows
 from ._settings import Settings
@@ -221,8 +222,11 @@ class ConsistencyPhase(Phase):
         """Loss of the category branch on real rows, some of which may have labels."""
         return self.consistency.loss(self.players.encoder, x, self.n_steps, labelled)
 
-    def settle_categories(self, rows: TrainingRows) -> None:
-        """Fix the head to use from now on, and each category's probability in the game."""
+    def settle_categories(self, rows: TrainingRows, is_over: bool = True) -> None:
+        """Fix the head to use from now on, and each category's probability in the game.
+
+        If the phase is over, the head may learn a partition that a graph of neighbours knows.
+        """
         encoder, blocks = self.players.averaged_encoder, rows.deciding_blocks()
         supervision = self.common.supervision
         penalty = self.recipe.label_weight * supervision.head_nll(encoder) if supervision else 0.0
@@ -230,12 +234,26 @@ class ConsistencyPhase(Phase):
         own = self.players.encoder
         own.head.copy_(encoder.head)
         own.category_head.load_state_dict(encoder.category_head.state_dict())
+        if supervision is None and is_over and uses_neighbours(self.recipe, self.spec):
+            self._learn_better_partition(torch.cat(blocks))
         if supervision is None:
             self.common.prior = self.consistency.prior(encoder, blocks)
         elif supervision.labels.leave_free(self.spec):
             self.common.prior = self.consistency.sizes(encoder, blocks)
         else:
             self.common.prior = supervision.prior(encoder)
+
+    def _learn_better_partition(self, x: Tensor) -> None:
+        """Train the category branch on a partition of rows that is better than its own, if any."""
+        own, averaged = self.players.encoder, self.players.averaged_encoder
+        labels = better_partition(averaged, x, self.recipe, self.settings.seed)
+        if labels is None:
+            return
+        own.category_trunk.load_state_dict(averaged.category_trunk.state_dict())
+        own.category_trunk.train()
+        learn_partition(own, x, labels, self.recipe, self.settings.seed)
+        averaged.category_trunk.load_state_dict(own.category_trunk.state_dict())
+        averaged.category_head.load_state_dict(own.category_head.state_dict())
 
 
 class GamePhase(Phase):

@@ -238,7 +238,8 @@ class Trainer:
         # First: a callback may bring back the weights of an earlier epoch.
         self.net.notify("on_train_end", X=None, y=None)
         if phase is self.consistency:
-            self.consistency.settle_categories(self.rows)
+            is_over = self.net.stopped or phase.n_steps >= phase.budget
+            self.consistency.settle_categories(self.rows, is_over)
         self.common.prior = self.common.sharing.agreed_phase(self.players, self.common.prior)
 
     @torch.no_grad()
