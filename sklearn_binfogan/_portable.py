@@ -19,6 +19,7 @@ from torch import nn
 from ._architectures import ConvArchitecture, MLPArchitecture, PaperArchitecture
 from ._augmentation import AffineMove, ColourMove, GaussianNoise, identity
 from ._codes import CodeSpec, Prior
+from ._columns import ColumnKinds
 from ._layout import Layout
 from ._losses import ADVERSARIAL_LOSSES
 from ._networks import elu, leaky_relu, relu
@@ -34,7 +35,7 @@ RECORDS = {
     cls.__name__: cls
     for cls in (
         *(MLPArchitecture, ConvArchitecture, PaperArchitecture, Preset, Budget, Recipe),
-        *(AffineMove, ColourMove, GaussianNoise, CodeSpec, Layout, Settings),
+        *(AffineMove, ColourMove, GaussianNoise, CodeSpec, ColumnKinds, Layout, Settings),
     )
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -293,6 +294,9 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     require((layout.limits is None) == (layout.stand_in is None), "a part of the limits is missing")
     if layout.limits is not None:
         require((layout.limits[0] <= layout.limits[1]).all(), "the limits of a column fall")
+    if layout.kinds is not None:
+        require(not is_image, "columns of images have no kinds")
+        _check_kinds(layout.kinds, layout.n_features)
     require(layout.row_dtype in ("float32", "float64"), "the dtype of rows is unknown")
     augment = settings.augment
     fits = isinstance(augment, GaussianNoise) or augment is identity
@@ -308,6 +312,26 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     else:
         check_prior(prior, spec)
     return settings
+
+
+def _check_kinds(kinds: ColumnKinds, n_features: int) -> None:
+    """Raise ValueError unless rows of this width can be given values of these kinds."""
+    of_columns = (kinds.low, kinds.high, kinds.whole, kinds.n_values, kinds.groups)
+    for array in (*of_columns, kinds.values[:, 0] if kinds.values.ndim == 2 else kinds.values):
+        fits = array.dtype == np.float64 and array.shape == (n_features,)
+        require(fits, "the kinds of columns do not fit the shape of rows")
+    require((kinds.low <= kinds.high).all(), "the bounds of a column are swapped")
+    n_values, groups = kinds.n_values, kinds.groups
+    fits = ((n_values >= 0) & (n_values <= kinds.values.shape[1])).all()
+    require(fits, "a column has more values than are listed")
+    for count in (n_values, groups):
+        require((count == np.rint(count)).all(), "the kinds of columns are no whole numbers")
+    fits = ((groups >= 0) & (groups <= n_features)).all() and (n_values[groups > 0] == 2).all()
+    require(fits, "a one-hot group is not one")
+    on_and_off = kinds.values[groups > 0, :2]
+    require((on_and_off[:, :1] < on_and_off[:, 1:]).all(), "a one-hot group is not one")
+    present = np.unique(groups[groups > 0])
+    require((present == np.arange(1, len(present) + 1)).all(), "a one-hot group is empty")
 
 
 def check_prior(prior: Any, spec: CodeSpec) -> None:
