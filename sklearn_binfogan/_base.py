@@ -105,7 +105,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         scaled = layout.scaled(subsample(X, MAX_LOOKED_AT), np.float64)
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
         given = self._given() | {"cluster_prior": self._given_prior(spec)}
-        recipe = preset.resolved(len(X), given)
+        recipe = preset.resolved(len(X), given, self._label_share(len(X)))
         return Settings(spec, layout, preset.networks, recipe, augment, seed)
 
     def _given(self) -> dict[str, Any]:
@@ -117,6 +117,10 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     def _categories(self) -> Any:
         """Categories to learn, as `CodeSpec.parse` takes them."""
         return self.n_clusters
+
+    def _label_share(self, n_rows: int) -> float:
+        """Share of the rows that have a label."""
+        return 0.0
 
     def _given_prior(self, spec: CodeSpec) -> str | Prior:
         """How categories are drawn, as a recipe has it."""

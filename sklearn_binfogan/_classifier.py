@@ -308,6 +308,10 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             raise ValueError(message)
         warn_user(f"{message} {n_classes} are taken.", UserWarning)
 
+    def _label_share(self, n_rows: int) -> float:
+        # With a weight of 0 training is that of the transformer.
+        return float(self.class_count_.sum() / n_rows) if self.label_weight > 0 else 0.0
+
     def _given_prior(self, spec: CodeSpec) -> str | Prior:
         """Probabilities of the categories: of classes as expected, then of free ones."""
         n_classes, n_categories = len(self.classes_), spec.categories[0]

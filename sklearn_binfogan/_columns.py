@@ -53,16 +53,19 @@ class ColumnKinds:
         and their values are not those of the rows that the model learns from.
         """
         whole, ends, n_ends, distinct = _survey(X)
-        few = [seen is not None and len(seen) * ROWS_PER_VALUE <= len(X) for seen in distinct]
-        few = np.array(few, dtype=bool)
-        few[skipped] = False
+        most = len(X) // ROWS_PER_VALUE
         bounded = n_ends >= max(PILE_ROWS, PILE_SHARE * len(X))
         bounded[:, skipped] = False
-        kept = [seen if is_few else np.empty(0) for seen, is_few in zip(distinct, few, strict=True)]
-        n_values = np.array([len(seen) for seen in kept])
-        values = np.zeros((len(kept), max(n_values.max(), 1)))
-        for row, seen in zip(values, kept, strict=True):
-            row[: len(seen)] = seen
+        few = {
+            column: seen
+            for column, seen in enumerate(distinct)
+            if seen is not None and len(seen) <= most and column not in skipped
+        }
+        n_values = np.zeros(len(distinct), dtype=np.int64)
+        values = np.zeros((len(distinct), max(map(len, few.values()), default=1)))
+        for column, seen in few.items():
+            n_values[column] = len(seen)
+            values[column, : len(seen)] = seen
         return cls(
             np.where(bounded[0], ends[0], -UNBOUNDED),
             np.where(bounded[1], ends[1], UNBOUNDED),

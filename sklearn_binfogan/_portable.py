@@ -322,11 +322,13 @@ def _check_kinds(kinds: ColumnKinds, n_features: int) -> None:
         require(fits, "the kinds of columns do not fit the shape of rows")
     require((kinds.low <= kinds.high).all(), "the bounds of a column are swapped")
     n_values, groups = kinds.n_values, kinds.groups
-    fits = ((n_values >= 0) & (n_values <= kinds.values.shape[1])).all()
+    fits = bool(((n_values >= 0) & (n_values <= kinds.values.shape[1])).all())
     require(fits, "a column has more values than are listed")
     for count in (n_values, groups):
         require((count == np.rint(count)).all(), "the kinds of columns are no whole numbers")
-    fits = ((groups >= 0) & (groups <= n_features)).all() and (n_values[groups > 0] == 2).all()
+    fits = bool(
+        ((groups >= 0) & (groups <= n_features)).all() and (n_values[groups > 0] == 2).all()
+    )
     require(fits, "a one-hot group is not one")
     on_and_off = kinds.values[groups > 0, :2]
     require((on_and_off[:, :1] < on_and_off[:, 1:]).all(), "a one-hot group is not one")

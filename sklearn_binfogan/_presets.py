@@ -61,6 +61,7 @@ class Recipe:
     head_draws: int = 4  # of T, to choose among sub-heads
     unlabelled_share: float = 1 / 3  # of the phase, before classes get their categories
     labelled_share: float = 0.25  # labelled rows of a step, relative to its other rows
+    label_gain: float = 1.0  # factor of `label_weight` in the phase: see `counting_labels`
 
     # Game
     betas: tuple[float, float] = (0.5, 0.99)  # of Adam
@@ -69,6 +70,7 @@ class Recipe:
     average_decay: float = 0.995  # of the running averages of the weights
     adversarial_weight: float = 1.0  # of G and E's adversarial term
     log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the losses
+    density_components: int = 1  # Gaussians of each category, where codes are drawn for samples
     invariance_weight: float = 0.0  # of T's change in the second half of the continuous codes
     prior_matching_weight: float = (
         0.0  # of the distance of E(x)'s continuous codes and z from U[-1, 1]
@@ -87,6 +89,30 @@ PAPERS_OBJECTIVE: dict[str, Any] = {
     "invariance_weight": 0.0,
     "prior_matching_weight": 0.0,
 }
+
+
+ALL_LABELS_GAIN = 8.0
+
+
+def counting_labels(recipe: Recipe, share: float) -> Recipe:
+    """Let labels count for more the more there are.
+
+    Few labels name what the categories have found by themselves. Where all rows have one, there
+    is nothing to find: labels count from the first step on, in as many rows as the batch has, and
+    for more than the terms without labels.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    share : float
+        Of the rows that have a label.
+    """
+    return replace(
+        recipe,
+        labelled_share=max(recipe.labelled_share, share),
+        unlabelled_share=recipe.unlabelled_share * (1 - share),
+        label_gain=recipe.label_gain * (1 + (ALL_LABELS_GAIN - 1) * share),
+    )
 
 
 def consistent(recipe: Recipe) -> Recipe:
@@ -125,6 +151,8 @@ class Budget:
         How many rows such a further step needs.
     game_share : float
         Steps of the game, relative to those of the consistency phase.
+    least_labelled : int
+        What `least` grows to the more rows have a label.
     """
 
     least: int
@@ -132,10 +160,12 @@ class Budget:
     most: int = 0
     rows_per_step: int = 40
     game_share: float = 1.0
+    least_labelled: int = 0
 
-    def steps(self, n_rows: int) -> tuple[int, int]:
+    def steps(self, n_rows: int, label_share: float = 0.0) -> tuple[int, int]:
         """Give the steps of the consistency phase and of the game."""
-        few = min(max(n_rows, self.least), self.enough)
+        least = max(self.least, int(label_share * self.least_labelled))
+        few = min(max(n_rows, least), self.enough)
         steps = max(few, min(n_rows // self.rows_per_step, self.most))
         return steps, int(self.game_share * steps)
 
@@ -168,8 +198,10 @@ class Preset:
         networks = replace(self.networks, **numbers)  # type: ignore[type-var]  # a dataclass
         return replace(self, networks=networks)
 
-    def resolved(self, n_rows: int, given: Mapping[str, Any]) -> Recipe:
+    def resolved(self, n_rows: int, given: Mapping[str, Any], label_share: float = 0.0) -> Recipe:
         """Recipe for some rows, in which given values replace the preset's.
+
+        `label_share` is the share of the rows that have a label.
 
         Raises
         ------
@@ -178,8 +210,9 @@ class Preset:
         """
         recipe = self.recipe
         if self.budget is not None:
-            warmup_iter, max_iter = self.budget.steps(n_rows)
+            warmup_iter, max_iter = self.budget.steps(n_rows, label_share)
             recipe = replace(recipe, warmup_iter=warmup_iter, max_iter=max_iter)
+        recipe = counting_labels(recipe, label_share)
         return consistent(replace(recipe, **given))
 
 
@@ -192,9 +225,10 @@ TABLE = Preset(
         cycle_weight=0.1,
         confidence_weight=0.5,
         balance_slack=0.05,
+        density_components=5,
     ),
     n_noise=8,
-    budget=Budget(least=100, enough=1000),
+    budget=Budget(least=100, enough=1000, least_labelled=600),
 )
 SMALL_IMAGES = Preset(
     ConvArchitecture(),
