@@ -11,6 +11,7 @@ from ._layout import Layout
 from ._presets import Recipe
 
 STEPS_PER_EPOCH = 50
+MOST_RESIDUAL = 100  # columns: covariances grow with their square
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,3 +24,12 @@ class Settings:
     recipe: Recipe
     augment: Augmentation
     seed: int
+
+    @property
+    def keeps_residual(self) -> bool:
+        """Whether samples hold the residual of reconstructions.
+
+        In tables alone: on images independent noise of pixels would not look like any.
+        """
+        is_mixture = self.recipe.density_components > 1
+        return is_mixture and not self.layout.is_image and self.layout.n_features <= MOST_RESIDUAL

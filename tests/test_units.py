@@ -154,7 +154,7 @@ def correlated_codes(n=4000):
 
 def test_before_fit_it_is_as_wide_as_the_prior():
     aggregate = AggregatePosterior(THREE)
-    drawn = aggregate.draw(THREE.draw(20_000, generator())[:, :3], generator())
+    drawn, _ = aggregate.draw(THREE.draw(20_000, generator())[:, :3], generator())
 
     assert drawn.shape == (20_000, 3)
     np.testing.assert_allclose(drawn.mean(dim=0), 0, atol=0.02)
@@ -166,7 +166,7 @@ def test_draws_have_each_category_s_mean_and_covariance():
     aggregate = AggregatePosterior(THREE)
     aggregate.fit(codes)
 
-    drawn = aggregate.draw(codes[:, :3], generator())
+    drawn, _ = aggregate.draw(codes[:, :3], generator())
 
     for k in (0, 1):
         real, ours = codes[category == k, 3:], drawn[category == k]
@@ -182,12 +182,41 @@ def test_a_category_without_rows_keeps_the_prior():
     np.testing.assert_allclose(aggregate.root[2] @ aggregate.root[2].T, np.eye(3) / 3, atol=1e-6)
 
 
+@pytest.mark.parametrize("n_components", [1, 5])
 @pytest.mark.parametrize("n_rows", [0, 1, 2])
-def test_few_rows_are_no_reason_to_fail(n_rows):
-    aggregate = AggregatePosterior(THREE)
+def test_few_rows_are_no_reason_to_fail(n_rows, n_components):
+    aggregate = AggregatePosterior(THREE, n_components)
     aggregate.fit(correlated_codes()[0][:n_rows])
 
-    assert aggregate.draw(THREE.draw(50, generator())[:, :3], generator()).isfinite().all()
+    drawn = aggregate.draw(THREE.draw(50, generator())[:, :3], generator())
+
+    assert torch.cat(drawn, dim=1).isfinite().all()
+
+
+def test_a_mixture_draws_from_each_of_its_parts():
+    """Two clouds far apart in one category: a single Gaussian would fill what lies between."""
+    codes, _ = correlated_codes()
+    codes[:, 3] = torch.where(codes[:, 5] > 0.5, 0.9, -0.9) + codes[:, 3] / 20
+    mixture = AggregatePosterior(THREE, n_components=4)
+    mixture.fit(codes)
+
+    style, residual = mixture.draw(codes[:, :3], generator())
+
+    assert (style[:, 0].abs() > 0.6).float().mean() > 0.98
+    assert (style[:, 0] > 0).float().mean() == pytest.approx(0.25, abs=0.03)
+    assert residual.shape == (len(codes), 0)
+
+
+def test_the_residual_is_drawn_together_with_the_codes():
+    codes, _ = correlated_codes()
+    residual = torch.stack([codes[:, 3] / 2, 0.1 + 0 * codes[:, 3]], dim=1)
+    aggregate = AggregatePosterior(THREE, n_components=2, n_residual=2)
+    aggregate.fit(codes, residual)
+
+    style, drawn = aggregate.draw(codes[:, :3], generator())
+
+    np.testing.assert_allclose(drawn[:, 0], style[:, 0] / 2, atol=0.1)
+    np.testing.assert_allclose(drawn[:, 1], 0.1, atol=0.1)
 
 
 def test_several_codes_share_one_gaussian():
@@ -197,7 +226,7 @@ def test_several_codes_share_one_gaussian():
     aggregate = AggregatePosterior(spec)
     aggregate.fit(codes)
 
-    drawn = aggregate.draw(codes[:, :7], generator())
+    drawn, _ = aggregate.draw(codes[:, :7], generator())
 
     np.testing.assert_allclose(drawn.mean(dim=0), codes[:, 7:].mean(dim=0), atol=0.03)
     assert np.corrcoef(drawn.T)[0, 1] > 0.99
@@ -209,7 +238,7 @@ def test_codes_without_continuous_columns_and_noise():
     codes = spec.draw(10, generator())
     aggregate.fit(codes)
 
-    assert aggregate.draw(codes, generator()).shape == (10, 0)
+    assert [part.shape for part in aggregate.draw(codes, generator())] == [(10, 0)] * 2
 
 
 # -- layouts ---------------------------------------------------------------------------------------
