@@ -42,7 +42,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function for function in (identity, elu, relu, leaky_relu, nn.ReLU, nn.Tanh)
 }
 TWISTER = 624  # words of the state of MT19937, the generator of NumPy and of torch
-NEVER_NEGATIVE = ("running_var", "exp_avg_sq", "step", "encoder.head")  # ends of arrays' names
+NEVER_NEGATIVE = (
+    "running_var",
+    "exp_avg_sq",
+    "step",
+    "encoder.head",
+    "aggregate.weight",
+)  # ends of arrays' names
 MAX_ITEMS = 1000  # of a tuple in a record, such as the layers of a network
 
 
@@ -304,6 +310,7 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     require(fits, "the augmentation does not suit the data")
     require(recipe.adversarial_loss in ADVERSARIAL_LOSSES, "the adversarial loss is unknown")
     require(recipe.batch_size >= 1, "the batch size is 0")
+    require(recipe.density_components >= 1, "the density has no components")
     require(recipe.precision in PRECISIONS, "the precision is unknown")
     require(recipe.cuda_graph in (False, True, "auto"), "the use of CUDA graphs is unknown")
     prior = recipe.cluster_prior
@@ -317,9 +324,12 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
 def _check_kinds(kinds: ColumnKinds, n_features: int) -> None:
     """Raise ValueError unless rows of this width can be given values of these kinds."""
     of_columns = (kinds.low, kinds.high, kinds.whole, kinds.n_values, kinds.groups)
-    for array in (*of_columns, kinds.values[:, 0] if kinds.values.ndim == 2 else kinds.values):
-        fits = array.dtype == np.float64 and array.shape == (n_features,)
-        require(fits, "the kinds of columns do not fit the shape of rows")
+    fits = all(array.shape == (n_features,) for array in of_columns)
+    fits = fits and kinds.values.ndim == 2 and kinds.values.shape[1] > 0
+    fits = fits and kinds.values.shape[0] == n_features
+    require(fits, "the kinds of columns do not fit the shape of rows")
+    dtypes = {array.dtype for array in (*of_columns, kinds.values)}
+    require(dtypes == {np.dtype(np.float64)}, "the kinds of columns are of a wrong dtype")
     require((kinds.low <= kinds.high).all(), "the bounds of a column are swapped")
     n_values, groups = kinds.n_values, kinds.groups
     fits = bool(((n_values >= 0) & (n_values <= kinds.values.shape[1])).all())
@@ -382,6 +392,7 @@ def decode_state(values: dict[str, Any], settings: Settings, arrays: Arrays) -> 
         prior=prior,
         history=history,
     )
+    require((state.module["aggregate.weight"].sum(axis=1) > 0).all(), "a density has no weight")
     for name, array in state.named_arrays():
         require(not name.endswith(NEVER_NEGATIVE) or (array >= 0).all(), f"{name} is below 0")
         exists = not name.endswith("encoder.head") or array < players.encoder.n_heads

@@ -250,6 +250,38 @@ def test_subsample_takes_at_most_n_rows(n_rows, step):
     np.testing.assert_array_equal(subsample(rows, 10), rows[::step])
 
 
+def test_columns_that_are_not_exclusive_form_no_group():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.integers(0, 2, (240, 3)), rng.normal(size=240)])
+
+    assert not Layout.table(X).kinds.groups.any()
+
+
+def test_two_groups_side_by_side_are_told_apart():
+    rng = np.random.default_rng(0)
+    X = np.hstack([np.eye(k)[rng.integers(0, k, 240)] for k in (3, 2, 4)])
+
+    assert Layout.table(X).kinds.groups.tolist() == [1] * 3 + [2] * 2 + [3] * 4
+
+
+def test_a_column_of_few_rows_keeps_no_values():
+    """Ten distinct values of ten rows say nothing of the eleventh."""
+    kinds = Layout.table(np.random.default_rng(0).normal(size=(10, 2))).kinds
+
+    assert not kinds.n_values.any()
+    assert not kinds.whole.any()
+
+
+def test_rows_outside_memory_give_the_same_kinds():
+    """Kinds are found block by block, however many blocks there are."""
+    once = np.random.default_rng(0).integers(0, 9, (240, 3)) / [1, 1, 2]
+    X = np.tile(once, (10, 1))
+    kinds, of_one_block = Layout.table(X).kinds, Layout.table(once).kinds
+
+    for name in ("low", "whole", "n_values", "values", "groups"):
+        np.testing.assert_array_equal(getattr(kinds, name), getattr(of_one_block, name))
+
+
 def test_table_layout_standardises_and_undoes():
     X = np.random.default_rng(0).normal(7, [1, 100, 0.01], (50, 3))
     layout = Layout.table(X)
