@@ -30,6 +30,7 @@ import neighbours
 import overhead
 import paper_mnist
 import peers
+import samples
 import scale
 import tabular
 from _shared import RESULTS, ROOT, Section
@@ -131,6 +132,7 @@ No labels are used to fit or to choose a model, but for the sections on labels.
         lambda_clusters.section,
         n_clusters.section,
         tabular.section,
+        samples.section,
         few_labels.digits_section,
         few_labels.mnist_section,
         faults.section,

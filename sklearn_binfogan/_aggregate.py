@@ -18,7 +18,8 @@ from ._codes import CodeSpec
 
 PRIOR_VARIANCE = 1 / 3  # of U[-1, 1]
 ROWS_PER_COMPONENT = 10
-LEAST_VARIANCE = 1e-4  # added to each component's; columns have a variance of 1
+LEAST_VARIANCE = 1e-5  # added to each component's; columns have a variance of 1
+MOST_NUMBERS = 1_000_000  # of all covariances
 
 
 class AggregatePosterior(nn.Module):
@@ -32,9 +33,9 @@ class AggregatePosterior(nn.Module):
     ----------
     spec : CodeSpec
     n_components : int
-        Gaussians of each category.
+        Gaussians of each category, at most: with many columns and categories there are fewer.
     n_residual : int
-        Columns of the residual; 0: it is left out.
+        Columns of the residual; 0: it is left out. So it is if there are too many.
     """
 
     weight: Tensor  # (n_groups, n_components)
@@ -44,9 +45,13 @@ class AggregatePosterior(nn.Module):
 
     def __init__(self, spec: CodeSpec, n_components: int = 1, n_residual: int = 0) -> None:
         super().__init__()
-        self.spec, self.n_components, self.n_residual = spec, n_components, n_residual
         n_style = spec.width - spec.n_categorical
         n_groups = spec.categories[0] if len(spec.categories) == 1 else 1
+        if n_groups * (n_style + n_residual) ** 2 > MOST_NUMBERS:
+            n_residual = 0
+        n_numbers = n_groups * max(n_style + n_residual, 1) ** 2
+        n_components = max(min(n_components, MOST_NUMBERS // n_numbers), 1)
+        self.spec, self.n_components, self.n_residual = spec, n_components, n_residual
         variance = torch.tensor([PRIOR_VARIANCE] * n_style + [0.0] * n_residual)
         self.register_buffer("weight", torch.eye(n_components)[:1].repeat(n_groups, 1))
         self.register_buffer("mean", torch.zeros(n_groups, n_components, len(variance)))
@@ -66,7 +71,7 @@ class AggregatePosterior(nn.Module):
             rows = torch.cat([rows, residual.cpu().double()], dim=1)
         for group in range(len(self.mean)):
             own = rows[groups == group]
-            if self.n_components == 1:
+            if self.n_components == 1 and not self.n_residual:
                 self.mean[group, 0], self.root[group, 0] = gaussian(own)
             elif len(own) and own.shape[1]:
                 self._fit_mixture(group, own.numpy())

@@ -70,7 +70,7 @@ class Recipe:
     average_decay: float = 0.995  # of the running averages of the weights
     adversarial_weight: float = 1.0  # of G and E's adversarial term
     log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the losses
-    density_components: int = 1  # Gaussians of each category, where codes are drawn for samples
+    density_components: int = 1  # at most, Gaussians of each category that samples are drawn by
     invariance_weight: float = 0.0  # of T's change in the second half of the continuous codes
     prior_matching_weight: float = (
         0.0  # of the distance of E(x)'s continuous codes and z from U[-1, 1]
@@ -225,7 +225,7 @@ TABLE = Preset(
         cycle_weight=0.1,
         confidence_weight=0.5,
         balance_slack=0.05,
-        density_components=5,
+        density_components=20,
     ),
     n_noise=8,
     budget=Budget(least=100, enough=1000, least_labelled=600),

@@ -11,7 +11,6 @@ from ._layout import Layout
 from ._presets import Recipe
 
 STEPS_PER_EPOCH = 50
-MOST_RESIDUAL = 100  # columns: covariances grow with their square
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,5 +30,4 @@ class Settings:
 
         In tables alone: on images independent noise of pixels would not look like any.
         """
-        is_mixture = self.recipe.density_components > 1
-        return is_mixture and not self.layout.is_image and self.layout.n_features <= MOST_RESIDUAL
+        return self.recipe.density_components > 1 and not self.layout.is_image
