@@ -276,7 +276,9 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            In the dtype of the rows of `fit`: float64 for float64, else float32.
+            In the dtype of the rows of `fit`: float64 for float64, else float32. In tables
+            columns of whole numbers are rounded; columns of few values, bounded ones and one-hot
+            groups take values that rows of `fit` have, as in `sample`.
 
         Raises
         ------

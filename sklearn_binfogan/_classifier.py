@@ -34,8 +34,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     It trains as `BInfoGANTransformer` does, on all rows. After the first third of the consistency
     phase, in which the categories form without labels, each class gets the category that its
     labelled rows fill most (an optimal assignment); from then on the cross-entropy of labelled
-    rows, and of T of them, is part of the loss wherever the categories learn. The rest, codes,
-    samples and reconstructions, is as in the transformer.
+    rows, and of T of them, is part of the loss wherever the categories learn. The more rows have a
+    label, the sooner labels count and the more they weigh. The rest, codes, samples and
+    reconstructions, is as in the transformer.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         categorical code, ``(None, 5)``: the first follows the classes, the others are free to
         discover something else.
     label_weight : float, default=1.0
-        Weight of the labelled rows' cross-entropy, at least 0. With 0 labels only name the
+        Weight of the labelled rows' cross-entropy, at least 0; it counts up to 8 times the more
+        rows have a label. With 0 labels only name the
         categories: training is that of `BInfoGANTransformer`.
     n_continuous : int, default=2
         Number of continuous codes, at least 0.

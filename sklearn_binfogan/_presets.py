@@ -94,7 +94,7 @@ PAPERS_OBJECTIVE: dict[str, Any] = {
 ALL_LABELS_GAIN = 8.0
 
 
-def counting_labels(recipe: Recipe, share: float) -> Recipe:
+def counting_labels(recipe: Recipe, emphasis: float) -> Recipe:
     """Let labels count for more the more there are.
 
     Few labels name what the categories have found by themselves. Where all rows have one, there
@@ -104,14 +104,14 @@ def counting_labels(recipe: Recipe, share: float) -> Recipe:
     Parameters
     ----------
     recipe : Recipe
-    share : float
-        Of the rows that have a label.
+    emphasis : float
+        From 0, which changes nothing, to 1.
     """
     return replace(
         recipe,
-        labelled_share=max(recipe.labelled_share, share),
-        unlabelled_share=recipe.unlabelled_share * (1 - share),
-        label_gain=recipe.label_gain * (1 + (ALL_LABELS_GAIN - 1) * share),
+        labelled_share=max(recipe.labelled_share, emphasis),
+        unlabelled_share=recipe.unlabelled_share * (1 - emphasis),
+        label_gain=recipe.label_gain * (1 + (ALL_LABELS_GAIN - 1) * emphasis),
     )
 
 
@@ -152,7 +152,7 @@ class Budget:
     game_share : float
         Steps of the game, relative to those of the consistency phase.
     least_labelled : int
-        What `least` grows to the more rows have a label.
+        What `least` grows to where all rows have a label.
     """
 
     least: int
@@ -162,9 +162,9 @@ class Budget:
     game_share: float = 1.0
     least_labelled: int = 0
 
-    def steps(self, n_rows: int, label_share: float = 0.0) -> tuple[int, int]:
-        """Give the steps of the consistency phase and of the game."""
-        least = max(self.least, int(label_share * self.least_labelled))
+    def steps(self, n_rows: int, emphasis: float = 0.0) -> tuple[int, int]:
+        """Give the steps of the consistency phase and of the game; `emphasis` is that of labels."""
+        least = max(self.least, int(emphasis * self.least_labelled))
         few = min(max(n_rows, least), self.enough)
         steps = max(few, min(n_rows // self.rows_per_step, self.most))
         return steps, int(self.game_share * steps)
@@ -209,10 +209,11 @@ class Preset:
             If there is nothing to train, or no phase that learns the prior.
         """
         recipe = self.recipe
+        emphasis = label_share**2  # a few labels change next to nothing
         if self.budget is not None:
-            warmup_iter, max_iter = self.budget.steps(n_rows, label_share)
+            warmup_iter, max_iter = self.budget.steps(n_rows, emphasis)
             recipe = replace(recipe, warmup_iter=warmup_iter, max_iter=max_iter)
-        recipe = counting_labels(recipe, label_share)
+        recipe = counting_labels(recipe, emphasis)
         return consistent(replace(recipe, **given))
 
 
