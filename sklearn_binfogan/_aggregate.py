@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ._codes import CodeSpec
 
 PRIOR_VARIANCE = 1 / 3  # of U[-1, 1]
-ROWS_PER_COMPONENT = 10
+ROWS_PER_COMPONENT = 4
 LEAST_VARIANCE = 1e-5  # added to each component's; columns have a variance of 1
 MOST_NUMBERS = 1_000_000  # of all covariances
 

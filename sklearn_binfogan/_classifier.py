@@ -47,7 +47,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         categorical code, ``(None, 5)``: the first follows the classes, the others are free to
         discover something else.
     label_weight : float, default=1.0
-        Weight of the labelled rows' cross-entropy, at least 0; it counts up to 8 times the more
+        Weight of the labelled rows' cross-entropy, at least 0; it counts up to twice the more
         rows have a label. With 0 labels only name the
         categories: training is that of `BInfoGANTransformer`.
     n_continuous : int, default=2
