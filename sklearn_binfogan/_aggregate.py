@@ -52,7 +52,7 @@ class AggregatePosterior(nn.Module):
         n_numbers = n_groups * max(n_style + n_residual, 1) ** 2
         n_components = max(min(n_components, MOST_NUMBERS // n_numbers), 1)
         self.spec, self.n_components, self.n_residual = spec, n_components, n_residual
-        variance = torch.tensor([PRIOR_VARIANCE] * n_style + [0.0] * n_residual)
+        variance = torch.cat([torch.full((n_style,), PRIOR_VARIANCE), torch.zeros(n_residual)])
         self.register_buffer("weight", torch.eye(n_components)[:1].repeat(n_groups, 1))
         self.register_buffer("mean", torch.zeros(n_groups, n_components, len(variance)))
         self.register_buffer("root", variance.sqrt().diag().repeat(n_groups, n_components, 1, 1))

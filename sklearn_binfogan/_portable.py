@@ -392,11 +392,11 @@ def decode_state(values: dict[str, Any], settings: Settings, arrays: Arrays) -> 
         prior=prior,
         history=history,
     )
-    require((state.module["aggregate.weight"].sum(axis=1) > 0).all(), "a density has no weight")
     for name, array in state.named_arrays():
         require(not name.endswith(NEVER_NEGATIVE) or (array >= 0).all(), f"{name} is below 0")
         exists = not name.endswith("encoder.head") or array < players.encoder.n_heads
         require(exists, f"{name} is {array}, but there are {players.encoder.n_heads} heads")
+    require((state.module["aggregate.weight"].sum(axis=1) > 0).all(), "a density has no weight")
     return state
 
 

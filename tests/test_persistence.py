@@ -467,6 +467,11 @@ def item_setting(name, index, value):
     return edit
 
 
+def swapped_bounds(document, arrays):
+    for part, bound in {"low": 1, "high": 0}.items():
+        item_setting(f"settings.layout.kinds.{part}", 0, bound)(document, arrays)
+
+
 def without(key):
     return lambda document, arrays: [d.pop(key) for d in (document, arrays) if key in d][:0]
 
@@ -553,7 +558,7 @@ EDITS = {
     ),
     "weight of a density": (item_setting("module.aggregate.weight", (0, 0), -1), "below 0"),
     "no weight of a density": (item_setting("module.aggregate.weight", 0, 0), "weight"),
-    "bounds": (item_setting("settings.layout.kinds.low", 0, 1e308), "bounds"),
+    "bounds": (swapped_bounds, "bounds"),
     "kinds' width": (array_setting("settings.layout.kinds.whole", np.zeros(3)), "kinds"),
     "kinds' dtype": (
         array_setting("settings.layout.kinds.whole", np.zeros(4, np.float32)),
