@@ -36,13 +36,11 @@ from sklearn_binfogan._threads import training_on
 from sklearn_binfogan.metrics import cluster_accuracy
 
 STEPS, WARM_UP_STEPS, SEED = 200, 20, 100
-FITS = ("graph", "graph, bf16", "eager")  # ways of whole fits
+FITS = ("graph", "graph, bf16")  # ways of whole fits
 WAYS: dict[str, dict[str, Any]] = {
     "graph": {},
     "graph, bf16": {"precision": "bf16"},
-    "graph, compiled": {"compile": True},
     "eager": {"cuda_graph": False},
-    "eager, bf16": {"cuda_graph": False, "precision": "bf16"},
 }
 # Part of a fit: the parameters that train it alone.
 PARTS: dict[str, dict[str, Any]] = {"clusters": {"max_iter": 0}, "whole fit": {}}

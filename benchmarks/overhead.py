@@ -71,7 +71,7 @@ def bare_phase(trainer: Any, name: str) -> Iterator[None]:
                 backward(trainer.consistency.loss(x), trainer.consistency.optimizer)
             else:
                 trainer.game.backward(*trainer.game.losses(x))
-            for optimizer in phase.optimizers:
+            for optimizer, _ in phase.optimizers:
                 optimizer.step()
             phase.n_steps += 1
             trainer.players.update_ema(phase.average_decay)

@@ -28,6 +28,7 @@ import mnist_score
 import n_clusters
 import neighbours
 import overhead
+import paper_game
 import paper_mnist
 import peers
 import samples
@@ -68,7 +69,9 @@ what is asked at least, then what is aimed for.
         mnist_prior.section,
         mnist_score.section,
         mnist_ablation.section,
-        paper_mnist.section,
+        paper_mnist.full_section,
+        paper_mnist.half_section,
+        paper_game.section,
         neighbours.section,
     ],
 )

@@ -12,18 +12,14 @@ import torch
 from sklearn.base import TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import (
-    _check_feature_names_in,
-    check_array,
-    check_is_fitted,
-)
+from sklearn.utils.validation import _check_feature_names_in, check_array, check_is_fitted
 
 from ._arrays import as_numpy, subsample
 from ._augmentation import resolve_augmentation
 from ._callback_rules import check_callbacks, check_copyable, copied_callbacks
 from ._callbacks import CallbackSupportMixin, FitTasks
 from ._checkpoints import Checkpoints
-from ._codes import CodeSpec, Prior, is_count
+from ._codes import CodeSpec, Prior, check_count
 from ._collapse import findings
 from ._driver import Job, train_best, usable
 from ._input import warn_of_far_values, warn_user
@@ -32,7 +28,6 @@ from ._model import FittedModel
 from ._presets import SETTLED, Recipe, consistent, resolve_preset
 from ._rows import Source, checked_rows
 from ._settings import Settings
-from ._state import TrainingState
 from ._supervision import Labels
 from ._trainer import Trainer
 from .metrics import code_information
@@ -215,12 +210,6 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         given = {name: value for name, value in changed.items() if not _is_auto(value)}
         return replace(settings, recipe=consistent(replace(settings.recipe, **given)))
 
-    def _restored(
-        self, settings: Settings, state: TrainingState, device: str, callbacks: Any = None
-    ) -> Trainer:
-        """Give a training in a state; only one that goes on needs callbacks."""
-        return Trainer(settings, device, callbacks, bool(self.verbose), state)
-
     def _describe(self, model: FittedModel, X: Source, labels: np.ndarray) -> None:
         """Become a model; set the fitted attributes that it, X and the labels of X determine."""
         self._model, self._trained_by = model, self._settled_values()
@@ -306,8 +295,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         from_prior: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows of drawn codes, and their categories (n, n_codes), some of which may be chosen."""
-        if not is_count(n_samples, 1):
-            raise ValueError(f"n_samples must be an int >= 1; got {n_samples!r}.")
+        check_count("n_samples", n_samples)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         return self._model.sample(int(n_samples), chosen, seed, prior, from_prior)
 
@@ -373,7 +361,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
                 device = resolve_device(self.device)
             except ValueError:  # a model from a GPU is loaded where there is none
                 device = "cpu"
-            self._model = FittedModel(self._restored(settings, of_training, device), order)
+            self._model = FittedModel(Trainer(settings, device, state=of_training), order)
             self.history_ = self._model.history
 
 

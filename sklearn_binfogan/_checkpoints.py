@@ -77,7 +77,7 @@ class Checkpoints:
         self.every = every
         self.folder = None if folder is None else Path(folder)
         self.starts: list[int] = []  # their seeds
-        self.keepers: dict[int, tuple[Settings, Keeper]] = {}  # by the number of the start
+        self.keepers: dict[int, Keeper] = {}  # by the number of the start
         self.description: dict[str, str] = {}
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -131,21 +131,19 @@ class Checkpoints:
     def keeper(self, start: Start, phases: Sequence[str]) -> Keeper:
         """Create the keeper of one start while it trains some phases."""
         number = self.starts.index(start.settings.seed)
-        keeper = Keeper(start.state)
+        keeper = Keeper(start)
         if self.folder is not None:
             path = self.folder / f"checkpoint-{number}-{phases[-1]}.safetensors"
             head = {"description": self.description, "seeds": self.starts}
-            keeper = FileKeeper(start.state, path, self.every, head)
-        self.keepers[number] = start.settings, keeper
+            keeper = FileKeeper(start, path, self.every, head)
+        self.keepers[number] = keeper
         return keeper
 
     def last_good(self) -> Start | None:
         """Start with the smallest validation loss so far; None: none has begun."""
-        states = [(one, keeper.state) for one, keeper in self.keepers.values()]
-        held = [(one, state) for one, state in states if state is not None]
-        if not held:
-            return None
-        return Start(*min(held, key=lambda pair: _validation_loss(pair[1])))
+        held = [(k.settings, k.state) for k in self.keepers.values() if k.state is not None]
+        best = min(held, key=lambda pair: _validation_loss(pair[1]), default=None)
+        return None if best is None else Start(*best)
 
     def remove(self) -> None:
         """Remove the checkpoints of a finished fit."""
@@ -164,19 +162,19 @@ class Keeper:
 
     Parameters
     ----------
-    state : TrainingState or None
-        State at the beginning; None: nothing is trained yet.
+    start : Start
+        As it is at the beginning.
     """
 
-    def __init__(self, state: TrainingState | None = None) -> None:
-        self.state = state
+    def __init__(self, start: Start) -> None:
+        self.settings, self.state = start.settings, start.state
 
     def keep(self, trainer: Trainer) -> None:
         """Take the new state; raise FloatingPointError if it is not finite."""
         self.state = trainer.snapshot()
 
-    def unfinished(self, settings: Settings) -> TrainingState | None:
-        """State of an unfinished training with these settings; None: there is none."""
+    def unfinished(self) -> TrainingState | None:
+        """State of an unfinished training of this start; None: there is none."""
         return None
 
 
@@ -185,7 +183,7 @@ class FileKeeper(Keeper):
 
     Parameters
     ----------
-    state : TrainingState or None
+    start : Start
     path : Path
     every : int
         Steps between checkpoints; the last epoch of a phase is always written.
@@ -193,21 +191,19 @@ class FileKeeper(Keeper):
         Other entries of the document.
     """
 
-    def __init__(
-        self, state: TrainingState | None, path: Path, every: int, head: dict[str, Any]
-    ) -> None:
-        super().__init__(state)
+    def __init__(self, start: Start, path: Path, every: int, head: dict[str, Any]) -> None:
+        super().__init__(start)
         self.path, self.every, self.head = path, every, head
         self.written_at = 0
 
-    def unfinished(self, settings: Settings) -> TrainingState | None:
+    def unfinished(self) -> TrainingState | None:
         """Read the file, if there is one."""
         if not self.path.exists():
             return None
         document, arrays = read(self.path)
         try:
-            state = decode_state(document, settings, arrays)
-            state = decode_progress(document, state, settings, arrays)
+            state = decode_state(document, self.settings, arrays)
+            state = decode_progress(document, state, self.settings, arrays)
             require(not arrays, f"it holds unknown arrays: {sorted(arrays)!r:.200}")
         except Exception as error:  # as in `read`
             raise damaged(self.path, error) from error
@@ -256,14 +252,6 @@ def _check_assignment(trainer: Trainer, assignment: np.ndarray) -> None:
     fits = fits and assignment.min() >= 0 and assignment.max() < spec.categories[0]
     if not fits or any(len(set(row)) < n_classes for row in assignment.tolist()):
         raise ValueError("The checkpoint assigns its categories to other classes.")
-
-
-def encoded(state: TrainingState) -> tuple[dict[str, Any], Arrays]:
-    """Turn a state between two epochs into JSON values and arrays."""
-    arrays = Arrays()
-    assert state.progress is not None
-    document = encode_state(state.as_arrays(), arrays)
-    return document | encode_progress(state.progress, arrays), arrays
 
 
 def read(path: Path) -> tuple[dict[str, Any], Arrays]:

@@ -29,6 +29,12 @@ def is_count(value: Any, low: int, high: float = float("inf")) -> bool:
     return integral and low <= int(value) <= high
 
 
+def check_count(name: str, value: Any) -> None:
+    """Raise ValueError unless a value is an int of at least 1."""
+    if not is_count(value, 1):
+        raise ValueError(f"{name} must be an int >= 1; got {value!r}.")
+
+
 @dataclass(frozen=True)
 class CodeSpec:
     """Layout of a code: one-hot categories, then continuous codes, then noise.

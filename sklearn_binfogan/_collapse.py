@@ -156,12 +156,11 @@ def _unmatched_categories(evidence: Evidence) -> Iterator[str]:
     """
     for code, part in enumerate(evidence.spec.category_slices):
         q, augmented = evidence.posterior[:, part], evidence.augmented_posterior[:, part]
+        drawn, found = evidence.drawn[:, part], evidence.found[:, part]
         n_categories = q.shape[1]
         if n_categories == 1:
             continue
-        recognised = (
-            (evidence.drawn[:, part] * _one_hot(evidence.found[:, part])).sum(axis=1).mean()
-        )
+        recognised = (drawn * _one_hot(found)).sum(axis=1).mean()
         cross_entropy = -(q * np.log(np.maximum(augmented, 1e-6))).sum(axis=1).mean()
         survives = (entr(q.mean(axis=0)).sum() - cross_entropy) / math.log(n_categories)
         if recognised >= RECOGNISED and survives < UNMATCHED:
@@ -170,9 +169,9 @@ def _unmatched_categories(evidence: Evidence) -> Iterator[str]:
                 f"{every} do not match between samples and rows: the encoder recognises "
                 f"{recognised:.0%} of the samples, but only {max(survives, 0):.0%} of its "
                 "information about rows survives the augmentation. Use a consistency phase "
-                "(consistency_weight and "
-                "warmup_iter above 0), a smaller discriminator_learning_rate, an architecture "
-                "with more noise in its discriminator, or more max_iter."
+                "(consistency_weight and warmup_iter above 0), a smaller "
+                "discriminator_learning_rate, an architecture with more noise in its "
+                "discriminator, or more max_iter."
             )
 
 

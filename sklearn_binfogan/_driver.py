@@ -91,7 +91,7 @@ def trained(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Tr
 
     It begins afresh, from the start's state, or where the keeper knows an unfinished training.
     """
-    unfinished = keeper.unfinished(start.settings)
+    unfinished = keeper.unfinished()
     state, sharing = unfinished or start.state, SHARING.get()
     trainer = Trainer(start.settings, job.device, job.callbacks, job.progress, state, sharing)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from ._rows import Rows
 from ._settings import Settings
 
 WARM_UP = 3  # steps before the capture, in which libraries allocate what they need
+ONE_AT_A_TIME = threading.Lock()  # a capture waits for all work of the GPU before it begins
 NETWORKS = (MLPArchitecture, ConvArchitecture, PaperArchitecture)
 AUGMENTATIONS = (AffineMove, ColourMove, GaussianNoise)
 
@@ -57,7 +59,8 @@ class CudaGraph:
                 self.graph.register_generator_state(rng)
             stream = torch.cuda.current_stream()
             # Other threads may train on the same GPU.
-            with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
+            capture = torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local")
+            with ONE_AT_A_TIME, capture:
                 run()
         except RuntimeError:
             for rng, state in zip(self.rngs, before, strict=True):
@@ -145,7 +148,7 @@ class StepGraph:
         """Where weights and moments lie, and what is frozen: callbacks may change that."""
         moments = [
             moment
-            for optimizer in self.phase.optimizers
+            for optimizer, _ in self.phase.optimizers
             for state in optimizer.state.values()
             for moment in state.values()
         ]

@@ -34,7 +34,6 @@ def validated(estimator: Any, X: Any, reset: bool) -> np.ndarray:
         If X is not finite, empty, not two-dimensional, not numeric, or has other columns than in
         `fit`.
     """
-    check_flat(X)
     try:
         return validate_data(estimator, X, dtype=DTYPES, reset=reset)
     except (TypeError, ValueError) as error:

@@ -185,8 +185,7 @@ class ConvStack(nn.Sequential):
         grouped = any(isinstance(layer, nn.GroupNorm) for layer in self)
         order = torch.contiguous_format if grouped else torch.channels_last
         # `contiguous` would not change images of one channel, which have both formats at once.
-        output: Tensor = super().forward(x.to(memory_format=order))
-        return output
+        return super().forward(x.to(memory_format=order))
 
 
 def _norm(name: str, channels: int) -> list[nn.Module]:
@@ -318,8 +317,7 @@ class Encoder(nn.Module):
 
     def _head_output(self, head: nn.Module, features: Tensor) -> Tensor:
         """Output of a head, in the dtype of its weights under autocast, too."""
-        output: Tensor = head(features)
-        return output.to(self.category_head.weight.dtype)
+        return head(features).to(self.category_head.weight.dtype)
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits of the kept head, (n, n_categorical)."""
@@ -465,6 +463,8 @@ class FoldedTransposed(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Images (n, n_out, stride * h, stride * w) of features (n, n_in, h, w)."""
+        if x.device.type != "cpu":  # a GPU would fold one image after the other
+            return super().forward(x, output_size)
         size = (self.stride[0] * x.shape[2], self.stride[0] * x.shape[3])
         patches = self.weight.flatten(1).T @ x.flatten(2)
         images = F.fold(
@@ -514,5 +514,5 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor, codes: Tensor) -> Tensor:
         """Logits (n,) of pairs of network input and codes (n, width)."""
         features = torch.cat([self.data_trunk(x), self.code_trunk(codes)], dim=1)
-        logits: Tensor = self.output(self.joint(features)).squeeze(1)
+        logits = self.output(self.joint(features)).squeeze(1)
         return logits.to(self.output.weight.dtype)  # under autocast, too

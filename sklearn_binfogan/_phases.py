@@ -67,9 +67,12 @@ class Phase(ABC):
     ----------
     n_steps : int
         Steps taken so far.
+    optimizers : list of pairs
+        Each optimiser, with the learning rate that it begins with.
     """
 
     name: ClassVar[str]
+    optimizers: list[tuple[torch.optim.Adam, float]]
 
     def __init__(self, common: Common, average_decay: float) -> None:
         self.common, self.average_decay = common, average_decay
@@ -79,11 +82,6 @@ class Phase(ABC):
         self.decay = number_on(common.rng.device, average_decay)
         self.forward: Forward = directly
         self.category_branch_is_frozen = False
-
-    @property
-    @abstractmethod
-    def optimizers(self) -> dict[torch.optim.Adam, float]:
-        """Optimisers, with the learning rate that each begins with."""
 
     @property
     @abstractmethod
@@ -109,7 +107,7 @@ class Phase(ABC):
     def end(self) -> None:
         """Let go of what only a running phase needs."""
         self.forward = directly
-        for optimizer in self.optimizers:
+        for optimizer, _ in self.optimizers:
             optimizer.zero_grad()
 
     def train_mode(self) -> None:
@@ -133,7 +131,7 @@ class Phase(ABC):
     def set_rates(self) -> None:
         """Set the learning rates and the decay of the averages for the next step."""
         factor = self.rate_factor(min(self.n_steps / max(self.budget, 1), 1.0))
-        for optimizer, rate in self.optimizers.items():
+        for optimizer, rate in self.optimizers:
             group = optimizer.param_groups[0]
             group["lr"] = replaced(group["lr"], rate * factor)
         n_steps = self.n_steps + 1
@@ -150,7 +148,8 @@ class Phase(ABC):
 
         Infinite or NaN if a weight is; also if finite ones are beyond 1e19.
         """
-        weights = [w.detach() for o in self.optimizers for w in trained_weights(o) if w.numel()]
+        weights = [w for optimizer, _ in self.optimizers for w in trained_weights(optimizer)]
+        weights = [w.detach() for w in weights if w.numel()]
         if not weights:
             return torch.zeros((), device=self.common.rng.device)
         return torch.stack(torch._foreach_norm(weights)).sum()
@@ -175,14 +174,10 @@ class ConsistencyPhase(Phase):
     def __init__(self, common: Common) -> None:
         super().__init__(common, common.settings.recipe.warmup_average_decay)
         self.consistency = Consistency(self.settings, common.row_rng)
-        self.rate = self.recipe.warmup_rate * self.recipe.learning_rate
+        rate = self.recipe.warmup_rate * self.recipe.learning_rate
         weights, _, _ = self.players.by_optimizer()
-        self.optimizer = adam(weights, self.rate, self.recipe.warmup_betas)
-
-    @property
-    def optimizers(self) -> dict[torch.optim.Adam, float]:
-        """The category branch's."""
-        return {self.optimizer: self.rate}
+        self.optimizer = adam(weights, rate, self.recipe.warmup_betas)
+        self.optimizers = [(self.optimizer, rate)]
 
     @property
     def budget(self) -> int:
@@ -245,17 +240,10 @@ class GamePhase(Phase):
         self.consistency = consistency
         recipe = self.recipe
         _, players, discriminator = self.players.by_optimizer()
-        self.optimizer = adam(players, recipe.learning_rate, recipe.betas)
-        rate = recipe.discriminator_learning_rate
-        self.discriminator_optimizer = adam(discriminator, rate, recipe.betas)
-
-    @property
-    def optimizers(self) -> dict[torch.optim.Adam, float]:
-        """Those of (E, G) and of D."""
-        return {
-            self.optimizer: self.recipe.learning_rate,
-            self.discriminator_optimizer: self.recipe.discriminator_learning_rate,
-        }
+        rate, rate_of_d = recipe.learning_rate, recipe.discriminator_learning_rate
+        self.optimizer = adam(players, rate, recipe.betas)
+        self.discriminator_optimizer = adam(discriminator, rate_of_d, recipe.betas)
+        self.optimizers = [(self.optimizer, rate), (self.discriminator_optimizer, rate_of_d)]
 
     @property
     def budget(self) -> int:
@@ -299,12 +287,8 @@ class GamePhase(Phase):
 
     def play(self, x: Tensor) -> GamePass:
         """Run every player once on real rows and as many fakes."""
-        players, spec, share, rng = (
-            self.players,
-            self.spec,
-            self.common.sharing.share,
-            self.common.rng,
-        )
+        players, spec, rng = self.players, self.spec, self.common.rng
+        share = self.common.sharing.share
         n_drawn = len(x) * share.n_processes
         codes = share.of(spec.draw(n_drawn, rng, self.common.prior)).to(x.dtype)
         logits, style = players.encoder.read(x)
@@ -397,14 +381,13 @@ def trained_weights(optimizer: torch.optim.Adam) -> list[Tensor]:
     return [w for w in optimizer.param_groups[0]["params"] if w.requires_grad]
 
 
-def backward(loss: Tensor, *optimizers: torch.optim.Adam, retain_graph: bool = False) -> None:
-    """Set the gradient of all weights of some optimisers; None where the loss has no part.
+def backward(loss: Tensor, optimizer: torch.optim.Adam, retain_graph: bool = False) -> None:
+    """Set the gradient of all weights of an optimiser; None where the loss has no part.
 
     On its way into `grad` a gradient takes over the strides of its weight, which
     `torch.autograd.grad` would not see to and torch's fused Adam relies on.
     """
-    for optimizer in optimizers:
-        optimizer.zero_grad()  # frozen weights too: Adam would go on with their last gradient
-    weights = [weight for optimizer in optimizers for weight in trained_weights(optimizer)]
+    optimizer.zero_grad()  # frozen weights too: Adam would go on with their last gradient
+    weights = trained_weights(optimizer)
     if weights:  # a callback may have frozen all of them
         torch.autograd.backward(loss, inputs=weights, retain_graph=retain_graph)

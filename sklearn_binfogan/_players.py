@@ -61,24 +61,15 @@ class Players(nn.Module):
 
     def link(self) -> None:
         """Pair every weight and statistic with its average; call it after a change of device."""
-        pairs = [
-            (average, source)
-            for averaged, player in (
-                (self.averaged_encoder, self.encoder),
-                (self.averaged_generator, self.generator),
-            )
-            for average, source in zip(_tensors(averaged), _tensors(player), strict=True)
-        ]
-        self._averages = [average for average, _ in pairs]
-        self._sources = [source for _, source in pairs]
+        self._averages = _tensors(self.averaged_encoder) + _tensors(self.averaged_generator)
+        self._sources = _tensors(self.encoder) + _tensors(self.generator)
 
 
 def _compile(network: nn.Module) -> None:
     forward = network.forward
 
     def run(*inputs: Tensor) -> Tensor:
-        output: Tensor = forward(*inputs)
-        return output
+        return forward(*inputs)
 
     # `Module.compile` does not compile a `Sequential` of PyTorch's own layers. Dynamo silently
     # gives up after eight graphs of one code object: each network gets a code object of its own.

@@ -369,7 +369,7 @@ def decode_state(values: dict[str, Any], settings: Settings, arrays: Arrays) -> 
         If not.
     """
     players = _outline(settings)
-    steps, prior, history = (decode(values[k], arrays) for k in ("steps", "prior", "history"))
+    steps, prior, history = (decode(values[key], arrays) for key in STATE_KEYS)
     fits = isinstance(steps, dict) and steps.keys() == set(PHASES)
     fits = fits and all(_fits(n, int) for n in steps.values())
     require(fits, "the steps are not a count per phase")

@@ -72,9 +72,8 @@ class Recipe:
     log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the losses
     density_components: int = 1  # at most, Gaussians of each category that samples are drawn by
     invariance_weight: float = 0.0  # of T's change in the second half of the continuous codes
-    prior_matching_weight: float = (
-        0.0  # of the distance of E(x)'s continuous codes and z from U[-1, 1]
-    )
+    # Of the distance of E(x)'s continuous codes and z from U[-1, 1].
+    prior_matching_weight: float = 0.0
 
     @property
     def trains_papers_objective(self) -> bool:

@@ -115,24 +115,20 @@ def _recovery(
     encoder: Encoder, generator: nn.Module, rng: torch.Generator, prior: Prior | None, n_draws: int
 ) -> dict[str, float]:
     spec = encoder.spec
-    drawn = spec.draw(n_draws, rng, prior)
-    drawn = drawn.to(next(encoder.parameters()).dtype)
+    drawn = spec.draw(n_draws, rng, prior).to(next(encoder.parameters()).dtype)
     found = encoder(generated(generator, drawn))
-    log_q = found[:, : spec.n_categorical].clamp_min(1e-6).log()
+    categories, q = drawn[:, : spec.n_categorical], found[:, : spec.n_categorical]
+    pairs = zip(spec.split(categories), spec.split(q.clamp_min(1e-6).log()), strict=True)
     parts = [
-        1 + (c * log_p).sum(dim=1).mean() / math.log(c.shape[1])
-        for c, log_p in zip(
-            spec.split(drawn[:, : spec.n_categorical]), spec.split(log_q), strict=True
-        )
+        1 + (c * log_q).sum(dim=1).mean() / math.log(c.shape[1])
+        for c, log_q in pairs
         if c.shape[1] > 1
     ]
     # The prior variance of a continuous code is 1/3: this is R2 against guessing its mean.
     error = (found - drawn)[:, spec.continuous].square().mean(dim=0)
     parts += list(1 - 3 * error)
     recovery = torch.stack(parts).clamp(0, 1).mean() if parts else torch.tensor(1.0)
-    hits = spec.labels(found[:, : spec.n_categorical]) == spec.labels(
-        drawn[:, : spec.n_categorical]
-    )
+    hits = spec.labels(q) == spec.labels(categories)
     return {"recovery": float(recovery), "agreement": float(hits.float().mean())}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,20 +42,26 @@ class TrainingState:
     progress: Progress | None = None  # in the midst of a phase
 
     def as_arrays(self) -> TrainingState:
-        """Copy every array to one of NumPy's."""
+        """Copy every tensor to an array of NumPy's."""
         return self._mapped(_to_numpy)
 
     def copied(self) -> TrainingState:
         """Copy every array to a tensor, where it lies."""
-        return self._mapped(as_tensor)
+        arrays = [array for _, array in self.named_arrays()]
+        copies = iter(_copies([array for array in arrays if _is_on_gpu(array)]))
+        return self._mapped(lambda array: next(copies) if _is_on_gpu(array) else as_tensor(array))
 
     def in_phase(self, progress: Progress) -> TrainingState:
         """Say where the running phase stands."""
         return replace(self, progress=progress)
 
     def first_not_finite(self) -> str | None:
-        """Name an array that holds NaN or infinity; None if there is none."""
-        return next((name for name, array in self.named_arrays() if not _is_finite(array)), None)
+        """Name a tensor that holds NaN or infinity; None if there is none."""
+        named = list(self.named_arrays())
+        of_gpu = [array for _, array in named if _is_on_gpu(array) and array.is_floating_point()]
+        if _are_finite(of_gpu):
+            named = [(name, array) for name, array in named if not _is_on_gpu(array)]
+        return next((name for name, array in named if not array.isfinite().all()), None)
 
     def named_arrays(self) -> Iterator[tuple[str, Array]]:
         """All arrays with dotted names, such as "module.encoder.head"."""
@@ -64,15 +71,29 @@ class TrainingState:
         return replace(self, **{name: _mapped(getattr(self, name), convert) for name in ARRAYS})
 
 
-def _is_finite(array: Array) -> bool:
-    finite = np.isfinite(array) if isinstance(array, np.ndarray) else array.isfinite()
-    return bool(finite.all())
+def _is_on_gpu(array: Array) -> bool:
+    return isinstance(array, Tensor) and array.device.type == "cuda"
 
 
-def _to_numpy(array: Array) -> np.ndarray:
-    if isinstance(array, np.ndarray):
-        return array.copy()
-    copied = array.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+def _are_finite(tensors: list[Tensor]) -> bool:
+    """Whether all tensors of one device are finite, for which a GPU waits once."""
+    if not tensors:
+        return True
+    largest = torch._foreach_norm(tensors, math.inf)
+    return bool(torch.stack(largest).isfinite().all())
+
+
+def _copies(tensors: list[Tensor]) -> list[Tensor]:
+    """Copy tensors of one device: together, since launching hundreds of copies takes long."""
+    copies = [torch.empty_like(tensor) for tensor in tensors]
+    for dtype in {tensor.dtype for tensor in tensors}:
+        same = [i for i, tensor in enumerate(tensors) if tensor.dtype == dtype]
+        torch._foreach_copy_([copies[i] for i in same], [tensors[i].detach() for i in same])
+    return copies
+
+
+def _to_numpy(tensor: Tensor) -> np.ndarray:
+    copied = tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
     return copied.numpy()
 
 

@@ -305,7 +305,7 @@ class Trainer:
 
     @property
     def _optimizers(self) -> list[torch.optim.Adam]:
-        return [optimizer for phase in self.phases.values() for optimizer in phase.optimizers]
+        return [optimizer for phase in self.phases.values() for optimizer, _ in phase.optimizers]
 
     def state(self) -> TrainingState:
         """Everything that training has changed; its tensors are those that it goes on with."""

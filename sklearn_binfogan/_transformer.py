@@ -293,7 +293,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             warn_if_outside(self, model.layout, X)
             settings = self._changed(model.settings)
             device = resolve_device(self.device)
-            trainer = self._restored(settings, model.state(), device, self.callbacks).load_rows(X)
+            progress = bool(self.verbose)
+            trainer = Trainer(settings, device, self.callbacks, progress, model.state())
+            trainer.load_rows(X)
         recipe = trainer.settings.recipe
         n_steps = -(-len(X) // recipe.batch_size)
         n_warmup = min(n_steps, max(recipe.warmup_iter - trainer.steps[CONSISTENCY], 0))

@@ -146,8 +146,7 @@ class SeveralProcesses(OneProcess):
         """
         for tensor in players.state_dict().values():
             dist.broadcast(tensor, 0)
-        agreed: Prior | None = _from_first(prior)
-        return agreed
+        return _from_first(prior)
 
 
 def _leave_group() -> None:

@@ -144,7 +144,10 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
         kind, parameters, state = _checked(document, arrays)
         if device != "auto":
             parameters["device"] = device
-        return _built(kind, parameters, state)
+        est = kind(**parameters)
+        est.__setstate__(state)
+        est._set_derived()
+        return est
     except OSError:
         raise
     except Exception as error:  # a forged file may raise anything in the decoders
@@ -276,10 +279,3 @@ def _checked_classes(stored: Any, settings: Settings) -> dict[str, np.ndarray]:
     classes = np.array(values, dtype=kind)
     require(classes.tolist() == values and np.array_equal(np.unique(classes), classes), message)
     return {"classes_": classes, "class_count_": np.array(counts)}
-
-
-def _built(kind: type[Estimator], parameters: dict[str, Any], state: dict[str, Any]) -> Estimator:
-    est = kind(**parameters)
-    est.__setstate__(state)
-    est._set_derived()
-    return est

@@ -318,9 +318,9 @@ NAMES_OF_OTHERS = {"_repr_html_", "_get_doc_link"}  # IPython's and scikit-learn
 # Tests of what users can't see; the others call what users call.
 OF_THE_INSIDE = {
     "test_checkpoints",
-    "test_collapse",
     "test_datasets",
     "test_fuzz",
+    "test_graphs",
     "test_losses",
     "test_networks",
     "test_paper",

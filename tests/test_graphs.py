@@ -19,6 +19,8 @@ from sklearn_binfogan import (
     BInfoGANTransformer,
     ColourMove,
     GaussianNoise,
+    _state,
+    _threads,
 )
 from sklearn_binfogan._base import new_training
 from sklearn_binfogan._graphs import WARM_UP, CudaGraph, StepGraph, step_graph
@@ -293,8 +295,6 @@ def test_rules_for_gpus_are_left_as_found():
         return torch.backends.cuda.matmul.allow_tf32, cudnn.deterministic, cudnn.benchmark
 
     before = rules()
-    from sklearn_binfogan import _threads
-
     _threads._RULES.enter()
     _threads._RULES.enter()  # another thread
     try:
@@ -310,6 +310,29 @@ def test_no_rules_for_a_cpu():
     before = torch.backends.cuda.matmul.allow_tf32
     with training_on("cpu"):
         assert torch.backends.cuda.matmul.allow_tf32 == before
+
+
+def test_a_state_copied_and_checked_as_on_a_gpu(monkeypatch):
+    """Tensors of a GPU are copied and checked together."""
+    trainer = training("game")
+    trainer.phase.step(trainer.rows.rows.take(batches(trainer, 1)[0]))
+    expected = trainer.state().copied()
+    monkeypatch.setattr(_state, "_is_on_gpu", lambda array: isinstance(array, torch.Tensor))
+
+    found = trainer.state().copied()
+
+    for (name, ours), (same, theirs) in zip(
+        found.named_arrays(), expected.named_arrays(), strict=True
+    ):
+        assert name == same
+        assert torch.equal(ours, theirs)
+        assert ours.stride() == theirs.stride()
+    assert found.first_not_finite() is None
+    weight = "module.generator.output.weight"
+    for broken in (torch.nan, -torch.inf):
+        dict(found.named_arrays())[weight].view(-1)[3] = broken
+        assert found.first_not_finite() == weight
+    assert trainer.state().first_not_finite() is None
 
 
 # -- on a GPU --------------------------------------------------------------------------------------
@@ -338,7 +361,7 @@ def test_a_graph_gives_what_its_steps_give(case, precision, replays):
     rows, parameters = CASES[case]
     parameters = {"precision": precision, "n_continuous": 2, **parameters}
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", "The GPU could not capture")
         replayed = on_gpu(**parameters).fit(rows)
         n_replays = len(replays)
         eager = on_gpu(cuda_graph=False, **parameters).fit(rows)
@@ -376,7 +399,7 @@ def test_moves_of_colour_in_a_captured_step(replays):
     colour = np.random.default_rng(0).integers(0, 256, (60, 16 * 16 * 3), np.uint8)
     move = ColourMove(AffineMove(warp=0.1), mirror=True, invert=True, clutter=0.5)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", "The GPU could not capture")
         on_gpu(image_shape=(16, 16, 3), augmentation=move, n_clusters=(3, 2)).fit(colour)
     assert replays
 

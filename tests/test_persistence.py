@@ -571,7 +571,8 @@ EDITS = {
     "batch size": (in_settings("recipe Recipe", "batch_size", 0), "batch size"),
     "loss": (in_settings("recipe Recipe", "adversarial_loss", "none"), "loss"),
     "precision": (in_settings("recipe Recipe", "precision", "none"), "precision"),
-    "compile": (in_settings("recipe Recipe", "compile", "none"), "compilation"),
+    "compile": (in_settings("recipe Recipe", "compile", "none"), "compile"),
+    "CUDA graph": (in_settings("recipe Recipe", "cuda_graph", "none"), "CUDA graphs"),
     "prior": (in_settings("recipe Recipe", "cluster_prior", "none"), "prior"),
     "prior's sum": (
         in_settings("recipe Recipe", "cluster_prior", {"tuple": [{"tuple": [1.0, 1.0, 1.0]}]}),

@@ -99,12 +99,18 @@ gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA dev
 @gpu
 @pytest.mark.gpu
 def test_check_estimator_on_a_gpu():
-    check_estimator(BInfoGANTransformer(device="cuda"))
+    check_estimator(BInfoGANTransformer(device="cuda", warmup_iter=100, max_iter=20))
 
 
 def close(rows):
     """How close codes are: of float32, which bytes become, cuDNN's convolutions take 10 bits."""
     return 1e-2 if rows.dtype == np.uint8 else 1e-5
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """Scores of fits on the CPU, by the identity of their rows."""
+    return {}
 
 
 GPU_CASES = [*CASES, (DIGITS.astype(np.uint8), {"image_shape": (8, 8)})]
@@ -114,13 +120,14 @@ GPU_CASES = [*CASES, (DIGITS.astype(np.uint8), {"image_shape": (8, 8)})]
 @pytest.mark.gpu
 @pytest.mark.parametrize(("rows", "parameters"), GPU_CASES)
 @pytest.mark.parametrize("options", [{}, {"precision": "bf16"}, {"compile": True}])
-def test_gpu_agrees_with_cpu(options, rows, parameters):
+def test_gpu_agrees_with_cpu(options, rows, parameters, scores):
     if "compile" in options and rows is not X:
         pytest.skip("compiling takes long; the table is enough")
-    budget = {"warmup_iter": 300, "max_iter": 300, "random_state": 0, **parameters}
+    budget = {"warmup_iter": 150, "max_iter": 150, "random_state": 0, **parameters}
     there = BInfoGANTransformer(device="cuda", **budget, **options).fit(rows)
-    here = BInfoGANTransformer(device="cpu", **budget).fit(rows)
-    assert abs(there.score(rows) - here.score(rows)) < 0.1
+    if id(rows) not in scores:
+        scores[id(rows)] = BInfoGANTransformer(device="cpu", **budget).fit(rows).score(rows)
+    assert abs(there.score(rows) - scores[id(rows)]) < 0.1
     moved = BInfoGANTransformer(device="cpu", **budget)
     moved.__setstate__({**there.__getstate__(), "device": "cpu"})
     np.testing.assert_allclose(moved.transform(rows), there.transform(rows), atol=close(rows))

@@ -13,12 +13,23 @@ ENVIRONMENT = {"commit": "abc", "machine": "a machine", "cores": 2, "packages": 
 PAPER = {
     "environment": ENVIRONMENT,
     "note": "Made with a fault.",
-    "seed": 5,
-    "steps": 20,
-    "curve": [
-        {"step": 20, "seconds": 3.0, "train_accuracy": 0.8765, "score": 0.5, "agreement": 0.9}
+    "rows": [
+        {
+            "seed": 5,
+            "steps": 2000,
+            "seconds": 3.0,
+            "test_accuracy": 0.8642,
+            "test_accuracy_as_they_are": 0.8531,
+            "confusion_as_they_are": [[1] * 10] * 10,
+            "score": 0.5,
+            "agreement": 0.9,
+            "curve": [{"step": 2000, "train_accuracy_as_they_are": 0.8765}],
+        }
     ],
-    "test_accuracy": 0.8642,
+}
+PAPER_GAME = {
+    "environment": ENVIRONMENT,
+    "rows": [{"training": "the paper's", "seed": 5, "test_accuracy": 0.8642}],
 }
 PHOTOS = {"environment": ENVIRONMENT, "rows": [{"seed": 5, "test_accuracy": 0.8642}]}
 PAPER_FACES = {
@@ -28,7 +39,7 @@ PAPER_FACES = {
             "seed": 5,
             "steps": 20,
             "steps_in_the_paper": 500_000,
-            "cpu_seconds": 3.0,
+            "seconds": 3.0,
             "agreement": 0.8642,
         }
     ],
@@ -84,6 +95,8 @@ def test_pages_are_up_to_date():
     ("page", "file", "content"),
     [
         ("MNIST", "paper_half", PAPER),
+        ("MNIST", "paper_full", PAPER),
+        ("MNIST", "paper_game", PAPER_GAME),
         ("OTHER", "tabular", TABULAR),
         ("COLOUR", "colour_photos", PHOTOS),
         ("COLOUR", "colour_paper", PAPER_FACES),
@@ -122,10 +135,10 @@ def test_what_a_gpu_gave(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(SCRIPT.parent)
     import results_page
 
-    speeds = {"eager": {"consistency": 300.0, "game": 100.0, "paper": 50.0}}
-    paper = {"graph": {"seconds": 59.6, "accuracy": 0.8642, "steps": 30_000}}
-    content = {"environment": ENVIRONMENT, "gpu": "a GPU", "steps_a_second": speeds, "paper": paper}
-    (tmp_path / "gpu.json").write_text(json.dumps(content))
+    steps = {"eager": {"consistency": 9.69, "game": 22.16, "paper": 21.82}}
+    fits = {"clusters, graph": {"seconds": 2.16, "accuracy": 0.8642}}
+    content = {"environment": ENVIRONMENT, "gpu": "a GPU", "milliseconds_a_step": steps}
+    (tmp_path / "gpu.json").write_text(json.dumps({**content, "mnist": fits}))
     page = results_page.SPEED.text(tmp_path)
-    assert "| eager | 300 | 100 | 50 |" in page
-    assert "| paper | graph | 60 | 86.42 % | 30000 |" in page
+    assert "| eager | 9.69 | 22.16 | 21.82 |" in page
+    assert "| clusters, graph | 2.2 | 86.42 % |" in page

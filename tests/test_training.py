@@ -444,7 +444,8 @@ def test_a_start_that_went_on_later_equals_a_fit_without_a_break():
     settings = [replace(model.settings, seed=int(seed)) for seed in seeds]
     job = Job(TABLE, None, "cpu")
     with undisturbed():
-        alone = [trained(job, Start(each), PHASES, Keeper()) for each in settings]
+        starts = [Start(each) for each in settings]
+        alone = [trained(job, start, PHASES, Keeper(start)) for start in starts]
 
     weights = model.trainer.players.state_dict()
     assert any(

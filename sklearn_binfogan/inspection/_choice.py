@@ -10,12 +10,6 @@ from .._codes import CodeSpec, is_count
 from ._view import View
 
 
-def check_count(name: str, value: Any, low: int) -> None:
-    """Raise ValueError if a value is no int of at least `low`."""
-    if not is_count(value, low):
-        raise ValueError(f"{name} must be an int >= {low}; got {value!r}.")
-
-
 def category_slice(spec: CodeSpec, categorical_code: Any) -> slice:
     """Columns of one categorical code."""
     n_codes = len(spec.categories)
@@ -54,9 +48,9 @@ class Members(NamedTuple):
 
 def members(view: View, X: Any, categorical_code: Any) -> Members:
     """Encode X and group its rows by the most likely category of one code."""
-    part = category_slice(view.spec, categorical_code)
+    part = category_slice(view.model.spec, categorical_code)
     rows = view.rows(X)
-    codes = view.encode(rows)
+    codes = view.model.encode(rows)
     posterior = codes[:, part]
     labels = posterior.argmax(axis=1)
     groups = [np.flatnonzero(labels == k) for k in range(posterior.shape[1])]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from ._choice import category_slice, check_count, filled, members, sorted_by, taken
+from .._codes import check_count
+from ._choice import category_slice, filled, members, sorted_by, taken
 from ._display import RowsDisplay
 from ._row_format import RowFormat
 from ._view import Estimator, View
@@ -104,7 +105,7 @@ class CodeGridDisplay(RowsDisplay):
         ValueError
             If an argument is not as documented.
         """
-        check_count("n_columns", n_columns, 1)
+        check_count("n_columns", n_columns)
         if order not in ("posterior", "random"):
             raise ValueError(f"order must be 'posterior' or 'random'; got {order!r}.")
         view = View(estimator)
@@ -154,8 +155,8 @@ class CodeGridDisplay(RowsDisplay):
             If an argument is not as documented.
         """
         view = View(estimator)
-        check_count("n_columns", n_columns, 1)
-        part = category_slice(view.spec, categorical_code)
+        check_count("n_columns", n_columns)
+        part = category_slice(view.model.spec, categorical_code)
         rng = check_random_state(random_state)
         rows = [
             view.sample(n_columns, categorical_code, category, rng)

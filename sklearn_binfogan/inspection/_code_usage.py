@@ -79,7 +79,7 @@ class CodeUsageDisplay(Display):
         rows, _, posterior, groups = members(view, X, categorical_code)
         sizes = np.array([len(group) for group in groups])
         means = [posterior[g, k].mean() if len(g) else np.nan for k, g in enumerate(groups)]
-        expected = view.priors()[categorical_code] * len(rows)
+        expected = view.model.priors[categorical_code] * len(rows)
         return cls(sizes, np.array(means), expected).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> CodeUsageDisplay:

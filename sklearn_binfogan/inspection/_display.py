@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from ._choice import check_count
+from .._codes import check_count
 from ._drawing import draw_difference_image, draw_images, draw_table
 from ._row_format import FeatureChange, RowFormat
 
@@ -96,7 +96,7 @@ class ChangeDisplay(RowsDisplay, ABC):
         ValueError
             If `n_features` is no int >= 1.
         """
-        check_count("n_features", n_features, 1)
+        check_count("n_features", n_features)
         if self.row_format.image_shape is None:
             changes = self.feature_changes[:n_features]
             names = list(self.row_format.feature_names)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ._choice import check_count, continuous_column, filled, members, sorted_by, taken
+from .._codes import check_count
+from ._choice import continuous_column, filled, members, sorted_by, taken
 from ._display import ChangeDisplay
 from ._row_format import RowFormat
 from ._view import Estimator, View
@@ -121,9 +122,9 @@ class ExtremesDisplay(ChangeDisplay):
         ValueError
             If an argument is not as documented, or the model has no such code.
         """
-        check_count("n_ends", n_ends, 1)
+        check_count("n_ends", n_ends)
         view = View(estimator)
-        column, name = continuous_column(view.spec, code)
+        column, name = continuous_column(view.model.spec, code)
         rows, codes, _, groups = members(view, X, categorical_code)
         value = codes[:, column]
         indices = np.stack([_ends(sorted_by(value, group), n_ends) for group in groups])

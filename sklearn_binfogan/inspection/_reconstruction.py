@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
 from .._arrays import subsample
-from ._choice import check_count
+from .._codes import check_count
 from ._display import RowsDisplay
 from ._drawing import spaced
 from ._row_format import RowFormat
@@ -106,14 +106,15 @@ class ReconstructionDisplay(RowsDisplay):
         ValueError
             If an argument is not as documented.
         """
-        check_count("n_rows", n_rows, 1)
+        check_count("n_rows", n_rows)
         view = View(estimator)
         rows, row_format = view.rows(X), view.row_format
-        chosen = _checked_indices(indices, len(rows))
-        if chosen is None:
+        if indices is not None:
+            chosen = _checked_indices(indices, len(rows))
+        else:
             rng = check_random_state(random_state)
             drawn = np.sort(rng.permutation(len(rows))[:n_rows])
-            by_category = np.argsort(view.labels(rows[drawn])[:, 0], kind="stable")
+            by_category = np.argsort(view.model.predict(rows[drawn])[:, 0], kind="stable")
             chosen = drawn[by_category]
         measured = subsample(rows, MAX_MEASURED)
         rebuilt = _rebuilt(view, measured, use_noise)
@@ -149,7 +150,7 @@ class ReconstructionDisplay(RowsDisplay):
         ValueError
             If `n_columns` is no int >= 1.
         """
-        check_count("n_columns", n_columns, 1)
+        check_count("n_columns", n_columns)
         pairs = np.stack([self.rows, self.reconstructions], axis=1)
         if self.row_format.image_shape is None:
             self._draw_grid(ax, pairs, [f"row {i}\nrebuilt" for i in self.indices])
@@ -162,13 +163,11 @@ class ReconstructionDisplay(RowsDisplay):
 
 
 def _rebuilt(view: View, rows: Any, use_noise: bool) -> np.ndarray:
-    codes = view.encode(rows)
-    return view.decode(codes if use_noise else codes[:, : view.spec.noise.start])
+    codes = view.model.encode(rows)
+    return view.decode(codes if use_noise else codes[:, : view.model.spec.noise.start])
 
 
-def _checked_indices(indices: Any, n_rows: int) -> np.ndarray | None:
-    if indices is None:
-        return None
+def _checked_indices(indices: Any, n_rows: int) -> np.ndarray:
     chosen = np.asarray(indices)
     if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or len(chosen) == 0:
         raise ValueError(f"indices must be a list of row numbers; got {indices!r}.")

@@ -77,7 +77,7 @@ class TrainingCurveDisplay(Display):
         -------
         display : TrainingCurveDisplay
         """
-        history = View(estimator).history
+        history = View(estimator).estimator.history_
         found = {key for row in history for key in row if key.endswith("_loss")}
         losses = {
             name: np.array([row.get(name, np.nan) for row in history], dtype=np.float64)

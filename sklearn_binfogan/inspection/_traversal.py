@@ -112,7 +112,7 @@ class TraversalDisplay(ChangeDisplay):
             If an argument is not as documented, or the model has no such code.
         """
         view = View(estimator)
-        spec = view.spec
+        spec = view.model.spec
         column, name = continuous_column(spec, code)
         grid = _checked_values(values)
         part = category_slice(spec, categorical_code)

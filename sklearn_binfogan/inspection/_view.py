@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from .._base import fitted_model
 from .._classifier import BInfoGANClassifier
-from .._codes import CodeSpec
 from .._rows import Source, checked_rows
 from .._transformer import BInfoGANTransformer
 from ._row_format import RowFormat
@@ -20,6 +18,11 @@ Estimator = BInfoGANTransformer | BInfoGANClassifier
 class View:
     """A fitted estimator as displays see it. Categories are in the public order.
 
+    Attributes
+    ----------
+    estimator : BInfoGANTransformer or BInfoGANClassifier
+    model : FittedModel
+
     Raises
     ------
     NotFittedError
@@ -28,11 +31,6 @@ class View:
 
     def __init__(self, estimator: Estimator) -> None:
         self.estimator, self.model = estimator, fitted_model(estimator)
-
-    @property
-    def spec(self) -> CodeSpec:
-        """Layout of the codes."""
-        return self.model.spec
 
     @property
     def row_format(self) -> RowFormat:
@@ -46,35 +44,20 @@ class View:
         names = getattr(self.estimator, "feature_names_in_", numbered)
         return RowFormat(image_shape, layout.center, layout.scale, list(names))
 
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        """One dict per epoch: `epoch`, `phase` and the losses."""
-        return list(self.estimator.history_)
-
     def rows(self, X: Any) -> Source:
         """Validate X."""
         return checked_rows(self.estimator, X, reset=False)
-
-    def encode(self, rows: Source) -> np.ndarray:
-        """Codes with noise, (n, width), of validated rows."""
-        return self.model.encode(rows)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Rows of codes, in the units of X. Codes without noise get noise 0."""
         return self.estimator.inverse_transform(codes)
 
-    def labels(self, rows: Source) -> np.ndarray:
-        """Most likely category of each code, (n, n_codes), of validated rows."""
-        return self.model.predict(rows)
-
-    def priors(self) -> list[np.ndarray]:
-        """Probability of each category, one array per categorical code."""
-        return self.model.priors
-
-    def sample(self, n: int, categorical_code: int, category: int, rng: Any) -> np.ndarray:
+    def sample(
+        self, n: int, categorical_code: int, category: int, rng: np.random.RandomState
+    ) -> np.ndarray:
         """Generate n rows of one category of one code; all other codes are drawn."""
-        chosen: list[int | None] = [None] * len(self.spec.categories)
+        chosen: list[int | None] = [None] * len(self.model.spec.categories)
         chosen[categorical_code] = category
-        seed = int(check_random_state(rng).randint(2**31 - 1))
+        seed = int(rng.randint(2**31 - 1))
         # A classifier's `sample` draws from classes, which leaves out its free categories.
         return self.model.sample(n, chosen, seed, self.model.drawing_prior)[0]

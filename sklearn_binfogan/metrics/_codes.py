@@ -673,9 +673,8 @@ def _threshold_score(factor: np.ndarray, code: np.ndarray) -> float:
     tree = DecisionTreeClassifier(
         max_leaf_nodes=classes.max() + 1, class_weight="balanced", random_state=0
     )
-    return float(
-        balanced_accuracy_score(classes, tree.fit(code[:, None], classes).predict(code[:, None]))
-    )
+    predicted = tree.fit(code[:, None], classes).predict(code[:, None])
+    return float(balanced_accuracy_score(classes, predicted))
 
 
 def _line_score(factor: np.ndarray, code: np.ndarray) -> float:

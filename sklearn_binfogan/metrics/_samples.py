@@ -92,13 +92,9 @@ def two_sample_score(
     equal = [resample(X, replace=False, n_samples=n, random_state=rng) for X in (real, generated)]
     # Mixed, for splitters that don't shuffle.
     rows, is_generated = shuffle(np.vstack(equal), np.repeat([0, 1], n), random_state=rng)
+    classifier = _check_classifier(classifier, rng)
     scores = cross_val_score(
-        _check_classifier(classifier, rng),
-        rows,
-        is_generated,
-        cv=cv,
-        scoring="balanced_accuracy",
-        error_score="raise",
+        classifier, rows, is_generated, cv=cv, scoring="balanced_accuracy", error_score="raise"
     )
     return float(scores.mean())
 
@@ -174,10 +170,8 @@ def train_on_generated_score(
             f"{np.unique(y_generated).tolist()}."
         )
     scorer = get_scorer(scoring)
-    fitted = _check_classifier(classifier, check_random_state(random_state)).fit(
-        generated, y_generated
-    )
-    return float(scorer(fitted, real, y_real))
+    classifier = _check_classifier(classifier, check_random_state(random_state))
+    return float(scorer(classifier.fit(generated, y_generated), real, y_real))
 
 
 class PRDC(NamedTuple):
