@@ -101,7 +101,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         scaled = layout.scaled(subsample(X, MAX_LOOKED_AT), np.float64)
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
         given = self._given() | {"cluster_prior": self._given_prior(spec)}
-        recipe = preset.resolved(len(X), given)
+        recipe = preset.resolved(len(X), given, self._label_share(len(X)))
         if given.get("n_neighbors", 0):
             check_neighbours(recipe, spec, len(X))
         return Settings(spec, layout, preset.networks, recipe, augment, seed)
@@ -115,6 +115,10 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     def _categories(self) -> Any:
         """Categories to learn, as `CodeSpec.parse` takes them."""
         return self.n_clusters
+
+    def _label_share(self, n_rows: int) -> float:
+        """Share of the rows that have a label."""
+        return 0.0
 
     def _given_prior(self, spec: CodeSpec) -> str | Prior:
         """How categories are drawn, as a recipe has it."""
@@ -265,7 +269,9 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            In the dtype of the rows of `fit`: float64 for float64, else float32.
+            In the dtype of the rows of `fit`: float64 for float64, else float32. In tables
+            columns of whole numbers are rounded; columns of few values, bounded ones and one-hot
+            groups take values that rows of `fit` have, as in `sample`.
 
         Raises
         ------
