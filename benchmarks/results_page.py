@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import categories
 import colour
 import cpu_choices
 import digits
@@ -33,6 +34,7 @@ import overhead
 import paper_game
 import paper_mnist
 import peers
+import samples
 import scale
 import tabular
 import when_to_use
@@ -135,6 +137,8 @@ No labels are used to fit or to choose a model, but for the sections on labels.
         lambda_clusters.section,
         n_clusters.section,
         tabular.section,
+        categories.section,
+        samples.section,
         few_labels.digits_section,
         few_labels.mnist_section,
         faults.section,

@@ -64,7 +64,7 @@ def choices(folder: Path) -> str:
         [
             "groups of any shape in few columns, outliers, or an unknown number",
             "HDBSCAN, UMAP and a mixture",
-            "ours expects groups of about one size, and gives every row to one of them",
+            "ours follows gaps in tables, but needs the number, and gives every row to a cluster",
         ],
         [
             "synthetic rows of a table",
