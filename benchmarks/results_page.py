@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import categories
 import colour
 import cpu_choices
 import digits
@@ -135,6 +136,7 @@ No labels are used to fit or to choose a model, but for the sections on labels.
         lambda_clusters.section,
         n_clusters.section,
         tabular.section,
+        categories.section,
         samples.section,
         few_labels.digits_section,
         few_labels.mnist_section,

@@ -25,6 +25,7 @@ from ._driver import Job, train_best, usable
 from ._input import warn_of_far_values, warn_user
 from ._layout import Layout
 from ._model import FittedModel
+from ._partition import check_neighbours
 from ._presets import SETTLED, Recipe, consistent, resolve_preset
 from ._rows import Source, checked_rows
 from ._settings import Settings
@@ -101,6 +102,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
         given = self._given() | {"cluster_prior": self._given_prior(spec)}
         recipe = preset.resolved(len(X), given, self._label_share(len(X)))
+        if given.get("n_neighbors", 0):
+            check_neighbours(recipe, spec, len(X))
         return Settings(spec, layout, preset.networks, recipe, augment, seed)
 
     def _given(self) -> dict[str, Any]:
@@ -195,8 +198,9 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Raises
         ------
         ValueError
-            If one of them is settled, or if they don't go together.
+            If one of them is invalid or settled, or if they don't go together.
         """
+        self._validate_params()  # scikit-learn does so in the first call of partial_fit alone
         check_callbacks(self.callbacks)
         before, now = self._trained_by, self._settled_values()
         changed = {k: v for k, v in now.items() if not _is_same(before.get(k, v), v)}
@@ -403,6 +407,8 @@ def squeezed(labels: np.ndarray) -> np.ndarray:
 
 def _is_same(one: Any, other: Any) -> bool:
     """Whether two values of a parameter mean the same."""
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        one, other = list(one), list(other)
     try:
         return one is other or bool(np.all(one == other))
     except ValueError:  # lists of arrays

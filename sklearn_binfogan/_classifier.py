@@ -264,7 +264,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         ImageShapeWarning
             If rows look like images, and `image_shape` is None.
         ScaleWarning
-            If values lie so far from all others of their column that they would spoil its scale.
+            If values lie so far from all others of their column, or of an image's pixels, that they
+            would spoil its scale.
         """
         tasks = FitTasks.of(self, X, y)
         with self._all_or_nothing(), undisturbed():
@@ -302,8 +303,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
 
     def _refuse_few_clusters(self, first: int) -> None:
         n_classes = len(self.classes_)
+        noun = "category" if first == 1 else "categories"
         message = (
-            f"n_clusters={self.n_clusters!r} gives {first} categories for {n_classes} classes: "
+            f"n_clusters={self.n_clusters!r} gives {first} {noun} for {n_classes} classes: "
             f"give at least {n_classes}, or None for as many as there are classes."
         )
         if first > MOST_SET_BY_CHECKS:

@@ -20,6 +20,8 @@ LARGEST = 1e37  # of X: generated rows are float32, and may go beyond the range 
 FARTHEST = 1e6  # of network input: no z-score exceeds the root of the number of rows
 # Largest root mean square of network input. That of a table in `fit` is 1, of images at most 1.
 OUTSIDE, OUTSIDE_IMAGE = 10.0, 2.0
+FLAT = 0.1  # network input with a smaller range is hardly seen
+ENOUGH_IMAGES = 10  # fewer may all be dark
 ROUNDING = 1e-8  # relative to the mean of a constant column; far above float64's rounding
 
 
@@ -114,6 +116,11 @@ class Layout:
         return np.flatnonzero((self.limits[0] > -FARTHEST) | (self.limits[1] < FARTHEST))
 
     @property
+    def was_constant(self) -> np.ndarray:
+        """Whether each column of a table was constant in `fit`, and its scale is a guess."""
+        return (self.scale == 1) | (self.scale == ROUNDING * np.abs(self.center))
+
+    @property
     def is_image(self) -> bool:
         """Whether rows are images."""
         return len(self.shape) == 3
@@ -164,8 +171,8 @@ def _row_dtype(X: Any) -> str:
     return "float64" if X.dtype == np.float64 else "float32"
 
 
-def outside(layout: Layout, X: Any) -> np.ndarray:
-    """Columns of X that lie far outside the scale of a layout; for images all or none.
+def misfits(layout: Layout, X: Any) -> np.ndarray:
+    """Columns of X that don't fit the scale of a layout; for images all or none.
 
     Parameters
     ----------
@@ -175,15 +182,26 @@ def outside(layout: Layout, X: Any) -> np.ndarray:
     Returns
     -------
     columns : ndarray of int64
-        Columns whose network input has too large a root mean square, the largest first.
+        First those whose network input has too large a root mean square, the largest first. Then
+        those whose network input varies too little to be seen: images, and columns of a table that
+        were constant in `fit`, so that their scale is a guess.
     """
-    blocks = (layout.scaled(block, np.float64) for block in row_blocks(X))
-    mean_square = sum(np.square(block).sum(axis=0) for block in blocks) / X.shape[0]
+    low, high = np.full((2, layout.n_features), [[np.inf], [-np.inf]])
+    mean_square = np.zeros(layout.n_features)
+    for block in row_blocks(X):
+        scaled = layout.scaled(block, np.float64)
+        low, high = np.fmin(low, scaled.min(axis=0)), np.fmax(high, scaled.max(axis=0))
+        mean_square += np.square(scaled).sum(axis=0)
+    mean_square /= X.shape[0]
     if layout.is_image:
-        mean_square = np.full(layout.n_features, np.mean(mean_square))
+        low[:], high[:], mean_square[:] = low.min(), high.max(), mean_square.mean()
+        may_be_flat = np.full(layout.n_features, X.shape[0] >= ENOUGH_IMAGES)
+    else:
+        may_be_flat = layout.was_constant
+    is_far = mean_square > (OUTSIDE_IMAGE if layout.is_image else OUTSIDE) ** 2
+    is_flat = may_be_flat & (high > low) & (high - low < FLAT) & ~is_far
     ranked = np.argsort(-mean_square, kind="stable")
-    most = OUTSIDE_IMAGE if layout.is_image else OUTSIDE
-    return ranked[mean_square[ranked] > most**2]
+    return np.concatenate([ranked[is_far[ranked]], np.flatnonzero(is_flat)])
 
 
 def check_magnitude(X: np.ndarray) -> None:

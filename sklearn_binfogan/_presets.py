@@ -63,6 +63,14 @@ class Recipe:
     labelled_share: float = 0.25  # labelled rows of a step, relative to its other rows
     label_gain: float = 1.0  # factor of `label_weight` in the phase: see `counting_labels`
 
+    # Partitions that a graph of neighbours knows, at the end of the consistency phase
+    n_neighbors: int = 0  # of a row in the graph; 0: no graph
+    least_group_share: float = 0.25  # least size of a group, relative to groups of equal size
+    largest_cut: float = 0.015  # share of neighbours in another group, of groups without doubt
+    relative_cut: float = 0.5  # the same, relative to the best partition otherwise
+    partition_iter: int = 500  # steps to learn a partition; at most four times the phase's
+    partition_rate: float = 1.5  # learning rate, relative to the game's
+
     # Game
     betas: tuple[float, float] = (0.5, 0.99)  # of Adam
     rate_power: float = 1.0  # learning rates decay by (1 - share of steps) ** power
@@ -225,6 +233,7 @@ TABLE = Preset(
         cycle_weight=0.1,
         confidence_weight=0.5,
         balance_slack=0.05,
+        n_neighbors=10,
         density_components=20,
     ),
     n_noise=8,
@@ -320,6 +329,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "cycle_weight": [NOT_NEGATIVE, AUTO],
     "adversarial_loss": [StrOptions({"auto", "nonsaturating", "relativistic"})],
     "cluster_prior": [StrOptions({"uniform", "learned"}), "array-like"],
+    "n_neighbors": [COUNT, AUTO],
     "warmup_iter": [COUNT, AUTO],
     "max_iter": [COUNT, AUTO],
     "batch_size": [POSITIVE_COUNT, AUTO],
@@ -350,6 +360,7 @@ SETTLED = (
     "augmentation",
     "adversarial_loss",
     "cluster_prior",
+    "n_neighbors",
     "random_state",
 )
 

@@ -12,7 +12,7 @@ from scipy.sparse import issparse
 from torch import Tensor
 
 from ._arrays import BLOCK, as_numpy, as_tensor, row_blocks
-from ._input import check_flat, hint_at_images, validated
+from ._input import check_flat, check_unmasked, hint_at_images, validated
 from ._layout import Layout
 
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
@@ -79,6 +79,7 @@ def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
     """
     X = as_numpy(X)
     check_flat(X)
+    check_unmasked(X)
     if not _is_stored(X) or len(X.shape) != 2 or X.shape[0] == 0:
         rows: Source = validated(estimator, X, reset)
     else:

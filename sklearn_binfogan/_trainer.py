@@ -127,7 +127,7 @@ class Trainer:
 
     def forget_rows(self) -> Trainer:
         """Let go of the training rows: a fitted model must not hold its data."""
-        self.rows = self.batches = self.common.supervision = None
+        self.rows = self.batches = self.common.supervision = self.graph = None
         return self
 
     def begin(self, phase: str) -> Phase:
@@ -239,7 +239,8 @@ class Trainer:
         # First: a callback may bring back the weights of an earlier epoch.
         self.net.notify("on_train_end", X=None, y=None)
         if phase is self.consistency:
-            self.consistency.settle_categories(self.rows)
+            is_over = self.net.stopped or phase.n_steps >= phase.budget
+            self.consistency.settle_categories(self.rows, is_over)
         self.common.prior = self.common.sharing.agreed_phase(self.players, self.common.prior)
 
     @torch.no_grad()

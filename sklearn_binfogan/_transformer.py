@@ -14,7 +14,7 @@ from ._arrays import subsample
 from ._base import _BInfoGAN, new_training, orders_by_size, resolve_device, squeezed
 from ._callbacks import FitTasks
 from ._codes import is_count
-from ._input import warn_if_outside
+from ._input import warn_of_misfits
 from ._model import FittedModel
 from ._phases import CONSISTENCY, GAME
 from ._presets import CONSTRAINTS
@@ -80,6 +80,12 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         clusters of real rows have after the consistency phase, in which they may then be of very
         different size. An array gives one positive probability per category, in any order, adding
         up to 1: the largest goes to the largest cluster; for several codes a list of arrays.
+    n_neighbors : int or "auto", default="auto"
+        Nearest neighbours of a row in a graph of up to 10 000 training rows. At the end of the
+        consistency phase E learns k-means' clusters instead of its own if neighbours agree in them
+        more, or groups that gaps in the data separate, of whatever shape and size, if they cut few
+        pairs of neighbours. 0 for no graph. "auto" is 10 for tables with one categorical code,
+        unless `cluster_prior` is an array, and 0 for images.
     warmup_iter : int or "auto", default="auto"
         Steps of the consistency phase. "auto" follows the number of rows.
     max_iter : int or "auto", default="auto"
@@ -179,6 +185,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         cycle_weight: Any = "auto",
         adversarial_loss: str = "auto",
         cluster_prior: Any = "uniform",
+        n_neighbors: Any = "auto",
         warmup_iter: Any = "auto",
         max_iter: Any = "auto",
         batch_size: Any = "auto",
@@ -235,7 +242,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         ImageShapeWarning
             If rows look like images, and `image_shape` is None.
         ScaleWarning
-            If values lie so far from all others of their column that they would spoil its scale.
+            If values lie so far from all others of their column, or of an image's pixels, that they
+            would spoil its scale.
         """
         tasks = FitTasks.of(self, X, y)
         with self._all_or_nothing(), undisturbed():
@@ -273,7 +281,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Warns
         -----
         ImageShapeWarning, ScaleWarning
-            As `fit`. ScaleWarning also if X lies far outside the scale of the first call's rows.
+            As `fit`. ScaleWarning also if X does not fit the scale of the first call's rows.
         """
         first = not hasattr(self, "_model")
         with self._all_or_nothing(), undisturbed():
@@ -290,7 +298,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             trainer = new_training(self, X, seed)
         else:
             model = self._model
-            warn_if_outside(self, model.layout, X)
+            warn_of_misfits(self, model.layout, X)
             settings = self._changed(model.settings)
             device = resolve_device(self.device)
             progress = bool(self.verbose)

@@ -85,6 +85,14 @@ def test_a_checkpoint_of_an_older_format_is_refused(tmp_path, n):
         fitted(X, checkpoint_dir=tmp_path, **params)
 
 
+def test_a_number_that_a_checkpoint_does_not_know_was_what_its_default_says(tmp_path):
+    X, params = UNFINISHED
+    shutil.copy(FOLDER / f"checkpoint_format{N_FORMATS}.safetensors", tmp_path / CHECKPOINT_NAME)
+
+    with pytest.raises(ValueError, match=r"from this one: n_neighbors was 0 and is 10\. Fit"):
+        fitted(X, checkpoint_dir=tmp_path, **{**params, "n_neighbors": "auto"})
+
+
 def test_a_fit_goes_on_from_a_stored_checkpoint(tmp_path):
     path = FOLDER / f"checkpoint_format{N_FORMATS}.safetensors"
     expected, steps, (X, params) = outputs_beside(path), [], UNFINISHED

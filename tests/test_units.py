@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.csgraph import connected_components
 from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 
@@ -15,6 +16,7 @@ from sklearn_binfogan._aggregate import AggregatePosterior
 from sklearn_binfogan._arrays import as_tensor, subsample
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout, outside, parse_image_shape
+from sklearn_binfogan._neighbours import NeighbourGraph, separated_groups
 from sklearn_binfogan._rows import Rows
 from sklearn_binfogan._threads import seeded
 from sklearn_binfogan.distributed import _by_number
@@ -561,3 +563,51 @@ def test_spread_is_the_variance_or_the_share_of_unlike_pairs():
 def test_codes_weigh_as_much_as_they_are_important():
     # One code for both factors, of importance 4; one for a single factor, of importance 1.
     assert _concentration(np.array([[2.0, 2], [0, 1]])) == pytest.approx((4 * 0 + 1 * 1) / 5)
+
+
+# -- the graph of neighbours -------------------------------------------------------------------
+
+
+def line_of(*parts):
+    """Rows on a line: parts of single steps."""
+    return NeighbourGraph.of(np.concatenate(parts)[:, None].astype(float), 2)
+
+
+def test_a_tree_joins_the_parts_of_a_graph_by_their_shortest_edge():
+    graph = line_of(np.arange(5), np.arange(20, 26), np.arange(60, 63))
+    tree = graph.spanning_tree()
+
+    assert len(tree.length) == 13
+    assert connected_components(tree.matrix(14), directed=False)[0] == 1
+    np.testing.assert_allclose(np.sort(tree.length)[-2:], [16, 35], rtol=1e-4)
+
+
+def test_groups_are_cut_at_the_longest_edges_that_leave_enough_rows():
+    tree = line_of(np.arange(8), np.arange(20, 28), [60, 61, 62]).spanning_tree()
+
+    sizes = [np.bincount(separated_groups(tree, 2, share)) for share in (0.5, 0.1)]
+
+    assert sorted(sizes[0]) == [8, 11]
+    assert sorted(sizes[1]) == [3, 16]
+
+
+def test_there_are_as_many_groups_as_were_asked_for():
+    tree = line_of(np.arange(6)).spanning_tree()
+    for n_groups in range(1, 7):
+        assert len(np.unique(separated_groups(tree, n_groups, 1.0))) == n_groups
+
+
+def test_a_cut_counts_neighbours_outside_and_groups_without_rows():
+    graph = line_of(np.arange(6), np.arange(20, 26))
+    halves = np.repeat([0, 1], 6)
+
+    assert graph.cut(halves, 2) == 0
+    assert graph.cut(halves, 3) == pytest.approx(1 / 3)
+    assert graph.cut(np.arange(12) % 2, 2) > 0.5
+    assert graph.information(halves, 2) == pytest.approx(np.log(2))
+    assert graph.information(np.zeros(12, int), 2) == pytest.approx(0, abs=1e-9)
+
+
+def test_equal_rows_have_a_tree():
+    graph = NeighbourGraph.of(np.zeros((30, 2)), 3)
+    assert len(np.unique(separated_groups(graph.spanning_tree(), 3, 0.5))) == 3
