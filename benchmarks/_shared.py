@@ -36,12 +36,14 @@ from torch import nn
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._base import new_training
 from sklearn_binfogan._presets import PAPER_MNIST
+from sklearn_binfogan._threads import seeded
 from sklearn_binfogan.datasets import load_mnist
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PACKAGES = ["torch", "scikit-learn", "skorch", "numpy", "scipy", "joblib"]
-PACKAGES += ["torchvision", "umap-learn", "clustpy"]  # for peers alone; named where installed
+# For peers alone; named where installed.
+PACKAGES += ["torchvision", "umap-learn", "clustpy", "genieclust", "lumbermark"]
 SEEDS, FEW_SEEDS = range(100, 110), range(100, 103)
 QUICK = {"warmup_iter": 20, "max_iter": 20}
 CONSISTENCY, GAME = "consistency", "game"  # the phases by name
@@ -414,8 +416,7 @@ def conv_net_accuracy(
     images = (torch.from_numpy(pixels(part)).view(-1, 1, side, side) for part in (X, X_test))
     x, x_test = (part.to(device) for part in images)
     target = torch.from_numpy(y).to(device)
-    with torch.random.fork_rng(devices=[]), threadpool_limits(1):
-        torch.manual_seed(seed)
+    with seeded(seed), threadpool_limits(1):  # alone: all threads draw from torch's generator
         flat = 64 * ((side - 4) // 2) ** 2
         layers = (nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2))
         dense = (nn.Flatten(), nn.Linear(flat, 128), nn.ReLU(), nn.Linear(128, 10))

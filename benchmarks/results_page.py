@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import categories
 import colour
 import cpu_choices
 import digits
@@ -31,6 +32,7 @@ import overhead
 import paper_game
 import paper_mnist
 import peers
+import samples
 import scale
 import tabular
 from _shared import RESULTS, ROOT, Section
@@ -134,6 +136,8 @@ No labels are used to fit or to choose a model, but for the sections on labels.
         lambda_clusters.section,
         n_clusters.section,
         tabular.section,
+        categories.section,
+        samples.section,
         few_labels.digits_section,
         few_labels.mnist_section,
         faults.section,

@@ -25,6 +25,7 @@ from ._driver import Job, train_best, usable
 from ._input import warn_of_far_values, warn_user
 from ._layout import Layout
 from ._model import FittedModel
+from ._partition import check_neighbours
 from ._presets import SETTLED, Recipe, consistent, resolve_preset
 from ._rows import Source, checked_rows
 from ._settings import Settings
@@ -100,7 +101,9 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         scaled = layout.scaled(subsample(X, MAX_LOOKED_AT), np.float64)
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
         given = self._given() | {"cluster_prior": self._given_prior(spec)}
-        recipe = preset.resolved(len(X), given)
+        recipe = preset.resolved(len(X), given, self._label_share(len(X)))
+        if given.get("n_neighbors", 0):
+            check_neighbours(recipe, spec, len(X))
         return Settings(spec, layout, preset.networks, recipe, augment, seed)
 
     def _given(self) -> dict[str, Any]:
@@ -112,6 +115,10 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     def _categories(self) -> Any:
         """Categories to learn, as `CodeSpec.parse` takes them."""
         return self.n_clusters
+
+    def _label_share(self, n_rows: int) -> float:
+        """Share of the rows that have a label."""
+        return 0.0
 
     def _given_prior(self, spec: CodeSpec) -> str | Prior:
         """How categories are drawn, as a recipe has it."""
@@ -262,7 +269,9 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            In the dtype of the rows of `fit`: float64 for float64, else float32.
+            In the dtype of the rows of `fit`: float64 for float64, else float32. In tables
+            columns of whole numbers are rounded; columns of few values, bounded ones and one-hot
+            groups take values that rows of `fit` have, as in `sample`.
 
         Raises
         ------

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ._arrays import row_blocks
 from ._codes import is_count
+from ._columns import ColumnKinds
 from ._far_values import NearValues
 
 LARGE_SIDE = 16  # pixels
@@ -39,6 +40,8 @@ class Layout:
         nothing is replaced. Only `table` sets them, if a column has values far from all others.
     row_dtype : str
         Dtype of the rows that the model returns: "float64" if `fit` got float64, else "float32".
+    kinds : ColumnKinds or None
+        Which values the columns of a table may take. None: any.
     """
 
     shape: tuple[int, ...]
@@ -47,6 +50,7 @@ class Layout:
     limits: np.ndarray | None = None
     stand_in: np.ndarray | None = None
     row_dtype: str = "float32"
+    kinds: ColumnKinds | None = None
 
     @classmethod
     def table(cls, X: Any) -> Layout:
@@ -70,7 +74,8 @@ class Layout:
         least = np.where(constant, ROUNDING * np.abs(scaler.mean_), 0)
         scale = np.maximum(scaler.scale_, least)
         layout = cls((X.shape[1],), scaler.mean_, scale, row_dtype=_row_dtype(X))
-        return layout._fitted_to(NearValues.of(X, layout.scale))
+        layout = layout._fitted_to(NearValues.of(X, layout.scale))
+        return replace(layout, kinds=ColumnKinds.of(X, layout.cut_columns))
 
     @classmethod
     def image(cls, X: Any, image_shape: Any) -> Layout:
@@ -149,9 +154,12 @@ class Layout:
     def to_rows(self, output: np.ndarray) -> np.ndarray:
         """Turn generator output into rows (n, n_features) in the units and the dtype of X.
 
-        The addition runs in float64, because float32 would lose columns with a large mean.
+        The addition runs in float64, because float32 would lose columns with a large mean. Columns
+        of a table take values of their kind.
         """
         rows = self.flattened(output).astype(np.float64) * self.scale + self.center
+        if self.kinds is not None:
+            rows = self.kinds.kept(rows)
         return rows.astype(self.row_dtype, copy=False)
 
     def flattened(self, output: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ._codes import Prior
 from ._consistency import Consistency
+from ._partition import better_partition, learn_partition, uses_neighbours
 from ._players import Players
 from ._rows import TrainingRows
 from ._settings import Settings
@@ -128,12 +129,17 @@ class Phase(ABC):
         self.n_steps += 1
         return recorded
 
+    @cached_property
+    def rates(self) -> list[float | Tensor]:
+        """Learning rates of the next step; on a GPU the tensors that captured steps read."""
+        return [number_on(self.common.rng.device, rate) for _, rate in self.optimizers]
+
     def set_rates(self) -> None:
         """Set the learning rates and the decay of the averages for the next step."""
         factor = self.rate_factor(min(self.n_steps / max(self.budget, 1), 1.0))
-        for optimizer, rate in self.optimizers:
-            group = optimizer.param_groups[0]
-            group["lr"] = replaced(group["lr"], rate * factor)
+        for i, (optimizer, rate) in enumerate(self.optimizers):
+            self.rates[i] = replaced(self.rates[i], rate * factor)
+            optimizer.param_groups[0]["lr"] = self.rates[i]  # a callback may have set another
         n_steps = self.n_steps + 1
         self.decay = replaced(self.decay, min(self.average_decay, n_steps / (n_steps + 9)))
 
@@ -159,8 +165,7 @@ class Phase(ABC):
         bf16 = self.recipe.precision == "bf16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
             losses = self.forward(losses_of, x)
-        if bf16:
-            # Inside a caller's autocast torch would keep casts of the weights, and use them again.
+        if bf16:  # within the caller's autocast, the next step would take this one's weights
             torch.clear_autocast_cache()
         return losses
 
@@ -217,8 +222,11 @@ class ConsistencyPhase(Phase):
         """Loss of the category branch on real rows, some of which may have labels."""
         return self.consistency.loss(self.players.encoder, x, self.n_steps, labelled)
 
-    def settle_categories(self, rows: TrainingRows) -> None:
-        """Fix the head to use from now on, and each category's probability in the game."""
+    def settle_categories(self, rows: TrainingRows, is_over: bool = True) -> None:
+        """Fix the head to use from now on, and each category's probability in the game.
+
+        If the phase is over, the head may learn a partition that a graph of neighbours knows.
+        """
         encoder, blocks = self.players.averaged_encoder, rows.deciding_blocks()
         supervision = self.common.supervision
         penalty = self.recipe.label_weight * supervision.head_nll(encoder) if supervision else 0.0
@@ -226,12 +234,26 @@ class ConsistencyPhase(Phase):
         own = self.players.encoder
         own.head.copy_(encoder.head)
         own.category_head.load_state_dict(encoder.category_head.state_dict())
+        if supervision is None and is_over and uses_neighbours(self.recipe, self.spec):
+            self._learn_better_partition(torch.cat(blocks))
         if supervision is None:
             self.common.prior = self.consistency.prior(encoder, blocks)
         elif supervision.labels.leave_free(self.spec):
             self.common.prior = self.consistency.sizes(encoder, blocks)
         else:
             self.common.prior = supervision.prior(encoder)
+
+    def _learn_better_partition(self, x: Tensor) -> None:
+        """Train the category branch on a partition of rows that is better than its own, if any."""
+        own, averaged = self.players.encoder, self.players.averaged_encoder
+        labels = better_partition(averaged, x, self.recipe, self.settings.seed)
+        if labels is None:
+            return
+        own.category_trunk.load_state_dict(averaged.category_trunk.state_dict())
+        own.category_trunk.train()
+        learn_partition(own, x, labels, self.recipe, self.settings.seed)
+        averaged.category_trunk.load_state_dict(own.category_trunk.state_dict())
+        averaged.category_head.load_state_dict(own.category_head.state_dict())
 
 
 class GamePhase(Phase):
@@ -363,11 +385,8 @@ def adam(
     weights: list[torch.nn.Parameter], rate: float, betas: tuple[float, float]
 ) -> torch.optim.Adam:
     """Adam, fused: its state lies on the device, and no step waits for the CPU."""
-    device = weights[0].device if weights else torch.device("cpu")
-    can_be_captured = device.type == "cuda"
-    return torch.optim.Adam(
-        weights, number_on(device, rate), betas, fused=True, capturable=can_be_captured
-    )
+    can_be_captured = any(weight.device.type == "cuda" for weight in weights)
+    return torch.optim.Adam(weights, rate, betas, fused=True, capturable=can_be_captured)
 
 
 def number_on(device: torch.device, value: float) -> float | Tensor:

@@ -199,9 +199,13 @@ class TrainingRows:
         """Network input of the validation rows."""
         return self.rows.take(self.valid_index[:at_most])
 
+    def deciding_numbers(self) -> tuple[Tensor, ...]:
+        """Numbers of up to 10 000 training rows, in blocks; heads and priors depend on them."""
+        return self.train_index[:MAX_DECIDING].split(DECIDING_BLOCK)
+
     def deciding_blocks(self) -> list[Tensor]:
-        """Network input of up to 10 000 training rows, in blocks; heads and priors depend on it."""
-        return [self.rows.take(i) for i in self.train_index[:MAX_DECIDING].split(DECIDING_BLOCK)]
+        """Network input of these rows."""
+        return [self.rows.take(numbers) for numbers in self.deciding_numbers()]
 
 
 class Share(NamedTuple):

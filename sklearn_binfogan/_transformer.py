@@ -80,6 +80,12 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         clusters of real rows have after the consistency phase, in which they may then be of very
         different size. An array gives one positive probability per category, in any order, adding
         up to 1: the largest goes to the largest cluster; for several codes a list of arrays.
+    n_neighbors : int or "auto", default="auto"
+        Nearest neighbours of a row in a graph of up to 10 000 training rows. At the end of the
+        consistency phase E learns k-means' clusters instead of its own if neighbours agree in them
+        more, or groups that gaps in the data separate, of whatever shape and size, if they cut few
+        pairs of neighbours. 0 for no graph. "auto" is 10 for tables with one categorical code,
+        unless `cluster_prior` is an array, and 0 for images.
     warmup_iter : int or "auto", default="auto"
         Steps of the consistency phase. "auto" follows the number of rows.
     max_iter : int or "auto", default="auto"
@@ -179,6 +185,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         cycle_weight: Any = "auto",
         adversarial_loss: str = "auto",
         cluster_prior: Any = "uniform",
+        n_neighbors: Any = "auto",
         warmup_iter: Any = "auto",
         max_iter: Any = "auto",
         batch_size: Any = "auto",

@@ -210,6 +210,7 @@ def changed(X):
         (TABLE, {"augmentation": None}, ["augmentation was GaussianNoise", "is identity"]),
         (TABLE, {"architecture": MLPArchitecture((8,), (8,), (8,), (8,))}, ["architecture"]),
         (TABLE, {"cluster_prior": [0.5, 0.3, 0.2]}, ["cluster_prior was uniform and is ((0.5"]),
+        (TABLE, {"n_neighbors": 3}, ["n_neighbors was 10 and is 3"]),
         (TABLE[:-1], {}, ["shape of X was (70, 4) and is (69, 4)"]),
         (changed(TABLE), {}, ["SHA-256 of X"]),
         (TABLE[::-1], {}, ["SHA-256 of X"]),

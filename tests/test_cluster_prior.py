@@ -29,13 +29,20 @@ def test_learned_prior_is_the_sizes_of_the_clusters(learned):
     np.testing.assert_allclose(np.bincount(learned.labels_) / len(X), SHARES, atol=0.03)
 
 
-def test_a_uniform_prior_cuts_the_large_cluster():
+def fitted_alike(seed, **params):
+    return BInfoGANTransformer(3, max_iter=0, random_state=seed, **params).fit(X)
+
+
+def test_a_uniform_prior_cuts_the_large_cluster_without_neighbours():
     """What "learned" is for: the same fits with the paper's prior."""
-    largest = [
-        np.bincount(BInfoGANTransformer(3, max_iter=0, random_state=seed).fit_predict(X)).max()
-        for seed in range(3)
-    ]
+    largest = [np.bincount(fitted_alike(seed, n_neighbors=0).labels_).max() for seed in range(3)]
     assert min(largest) < 0.6 * len(X)
+
+
+def test_with_neighbours_a_uniform_prior_leaves_it_whole():
+    for seed in range(3):
+        shares = np.bincount(fitted_alike(seed).labels_) / len(X)
+        np.testing.assert_allclose(shares, SHARES, atol=0.03)
 
 
 def test_samples_follow_the_prior(learned):

@@ -74,13 +74,23 @@ class CountSteps(Callback):
         self.steps.append(training)
 
 
-def test_a_checkpoint_of_an_older_format_is_refused(tmp_path):
+@pytest.mark.parametrize("n", range(1, N_FORMATS))
+def test_a_checkpoint_of_an_older_format_is_refused(tmp_path, n):
     """A fit can't be finished to the same bits by another version: what it holds has changed."""
     X, params = UNFINISHED
-    shutil.copy(FOLDER / "checkpoint_format1.safetensors", tmp_path / CHECKPOINT_NAME)
+    shutil.copy(FOLDER / f"checkpoint_format{n}.safetensors", tmp_path / CHECKPOINT_NAME)
 
-    with pytest.raises(ValueError, match="format version is 1, but this installation reads 2"):
+    said = f"format version is {n}, but this installation reads {N_FORMATS}"
+    with pytest.raises(ValueError, match=said):
         fitted(X, checkpoint_dir=tmp_path, **params)
+
+
+def test_a_number_that_a_checkpoint_does_not_know_was_what_its_default_says(tmp_path):
+    X, params = UNFINISHED
+    shutil.copy(FOLDER / f"checkpoint_format{N_FORMATS}.safetensors", tmp_path / CHECKPOINT_NAME)
+
+    with pytest.raises(ValueError, match=r"from this one: n_neighbors was 0 and is 10\. Fit"):
+        fitted(X, checkpoint_dir=tmp_path, **{**params, "n_neighbors": "auto"})
 
 
 def test_a_fit_goes_on_from_a_stored_checkpoint(tmp_path):

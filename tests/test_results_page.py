@@ -82,6 +82,14 @@ TABULAR = {
     "environment": ENVIRONMENT,
     "rows": [{"table": "iris", "seed": 5, "cluster_accuracy": 0.8642, "score": 0.5}],
 }
+CATEGORIES = {
+    "environment": ENVIRONMENT,
+    "rows": [
+        {"method": method, "name": name, "seed": 5, "agreement": 0.8642, "seconds": 3.0}
+        for method in ("ours", "kmeans")
+        for name in ("fcps/atom", "wdbc")
+    ],
+}
 
 
 def sizes(data, scores, **others):
@@ -107,6 +115,7 @@ def test_pages_are_up_to_date():
         ("MNIST", "paper_full", PAPER),
         ("MNIST", "paper_game", PAPER_GAME),
         ("OTHER", "tabular", TABULAR),
+        ("OTHER", "categories", CATEGORIES),
         ("COLOUR", "colour_photos", PHOTOS),
         ("COLOUR", "colour_paper", PAPER_FACES),
         ("PEERS", "peers", PEERS),

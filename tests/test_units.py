@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.csgraph import connected_components
 from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 
@@ -15,6 +16,7 @@ from sklearn_binfogan._aggregate import AggregatePosterior
 from sklearn_binfogan._arrays import as_tensor, subsample
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout, outside, parse_image_shape
+from sklearn_binfogan._neighbours import NeighbourGraph, separated_groups
 from sklearn_binfogan._rows import Rows
 from sklearn_binfogan._threads import seeded
 from sklearn_binfogan.distributed import _by_number
@@ -154,7 +156,7 @@ def correlated_codes(n=4000):
 
 def test_before_fit_it_is_as_wide_as_the_prior():
     aggregate = AggregatePosterior(THREE)
-    drawn = aggregate.draw(THREE.draw(20_000, generator())[:, :3], generator())
+    drawn, _ = aggregate.draw(THREE.draw(20_000, generator())[:, :3], generator())
 
     assert drawn.shape == (20_000, 3)
     np.testing.assert_allclose(drawn.mean(dim=0), 0, atol=0.02)
@@ -166,7 +168,7 @@ def test_draws_have_each_category_s_mean_and_covariance():
     aggregate = AggregatePosterior(THREE)
     aggregate.fit(codes)
 
-    drawn = aggregate.draw(codes[:, :3], generator())
+    drawn, _ = aggregate.draw(codes[:, :3], generator())
 
     for k in (0, 1):
         real, ours = codes[category == k, 3:], drawn[category == k]
@@ -179,15 +181,45 @@ def test_a_category_without_rows_keeps_the_prior():
     aggregate.fit(correlated_codes()[0])
 
     np.testing.assert_array_equal(aggregate.mean[2], 0)
-    np.testing.assert_allclose(aggregate.root[2] @ aggregate.root[2].T, np.eye(3) / 3, atol=1e-6)
+    root = aggregate.root[2, 0]
+    np.testing.assert_allclose(root @ root.T, np.eye(3) / 3, atol=1e-6)
 
 
+@pytest.mark.parametrize("n_components", [1, 5])
 @pytest.mark.parametrize("n_rows", [0, 1, 2])
-def test_few_rows_are_no_reason_to_fail(n_rows):
-    aggregate = AggregatePosterior(THREE)
+def test_few_rows_are_no_reason_to_fail(n_rows, n_components):
+    aggregate = AggregatePosterior(THREE, n_components)
     aggregate.fit(correlated_codes()[0][:n_rows])
 
-    assert aggregate.draw(THREE.draw(50, generator())[:, :3], generator()).isfinite().all()
+    drawn = aggregate.draw(THREE.draw(50, generator())[:, :3], generator())
+
+    assert torch.cat(drawn, dim=1).isfinite().all()
+
+
+def test_a_mixture_draws_from_each_of_its_parts():
+    """Two clouds far apart in one category: a single Gaussian would fill what lies between."""
+    codes, _ = correlated_codes()
+    codes[:, 3] = torch.where(codes[:, 5] > 0.5, 0.9, -0.9) + codes[:, 3] / 20
+    mixture = AggregatePosterior(THREE, n_components=4)
+    mixture.fit(codes)
+
+    style, residual = mixture.draw(codes[:, :3], generator())
+
+    assert (style[:, 0].abs() > 0.6).float().mean() > 0.98
+    assert (style[:, 0] > 0).float().mean() == pytest.approx(0.25, abs=0.03)
+    assert residual.shape == (len(codes), 0)
+
+
+def test_the_residual_is_drawn_together_with_the_codes():
+    codes, _ = correlated_codes()
+    residual = torch.stack([codes[:, 3] / 2, 0.1 + 0 * codes[:, 3]], dim=1)
+    aggregate = AggregatePosterior(THREE, n_components=2, n_residual=2)
+    aggregate.fit(codes, residual)
+
+    style, drawn = aggregate.draw(codes[:, :3], generator())
+
+    np.testing.assert_allclose(drawn[:, 0], style[:, 0] / 2, atol=0.1)
+    np.testing.assert_allclose(drawn[:, 1], 0.1, atol=0.1)
 
 
 def test_several_codes_share_one_gaussian():
@@ -197,7 +229,7 @@ def test_several_codes_share_one_gaussian():
     aggregate = AggregatePosterior(spec)
     aggregate.fit(codes)
 
-    drawn = aggregate.draw(codes[:, :7], generator())
+    drawn, _ = aggregate.draw(codes[:, :7], generator())
 
     np.testing.assert_allclose(drawn.mean(dim=0), codes[:, 7:].mean(dim=0), atol=0.03)
     assert np.corrcoef(drawn.T)[0, 1] > 0.99
@@ -209,7 +241,7 @@ def test_codes_without_continuous_columns_and_noise():
     codes = spec.draw(10, generator())
     aggregate.fit(codes)
 
-    assert aggregate.draw(codes, generator()).shape == (10, 0)
+    assert [part.shape for part in aggregate.draw(codes, generator())] == [(10, 0)] * 2
 
 
 # -- layouts ---------------------------------------------------------------------------------------
@@ -219,6 +251,38 @@ def test_codes_without_continuous_columns_and_noise():
 def test_subsample_takes_at_most_n_rows(n_rows, step):
     rows = np.arange(n_rows)
     np.testing.assert_array_equal(subsample(rows, 10), rows[::step])
+
+
+def test_columns_that_are_not_exclusive_form_no_group():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.integers(0, 2, (240, 3)), rng.normal(size=240)])
+
+    assert not Layout.table(X).kinds.groups.any()
+
+
+def test_two_groups_side_by_side_are_told_apart():
+    rng = np.random.default_rng(0)
+    X = np.hstack([np.eye(k)[rng.integers(0, k, 240)] for k in (3, 2, 4)])
+
+    assert Layout.table(X).kinds.groups.tolist() == [1] * 3 + [2] * 2 + [3] * 4
+
+
+def test_a_column_of_few_rows_keeps_no_values():
+    """Ten distinct values of ten rows say nothing of the eleventh."""
+    kinds = Layout.table(np.random.default_rng(0).normal(size=(10, 2))).kinds
+
+    assert not kinds.n_values.any()
+    assert not kinds.whole.any()
+
+
+def test_rows_outside_memory_give_the_same_kinds():
+    """Kinds are found block by block, however many blocks there are."""
+    once = np.random.default_rng(0).integers(0, 9, (240, 3)) / [1, 1, 2]
+    X = np.tile(once, (10, 1))
+    kinds, of_one_block = Layout.table(X).kinds, Layout.table(once).kinds
+
+    for name in ("low", "whole", "n_values", "values", "groups"):
+        np.testing.assert_array_equal(getattr(kinds, name), getattr(of_one_block, name))
 
 
 def test_table_layout_standardises_and_undoes():
@@ -499,3 +563,51 @@ def test_spread_is_the_variance_or_the_share_of_unlike_pairs():
 def test_codes_weigh_as_much_as_they_are_important():
     # One code for both factors, of importance 4; one for a single factor, of importance 1.
     assert _concentration(np.array([[2.0, 2], [0, 1]])) == pytest.approx((4 * 0 + 1 * 1) / 5)
+
+
+# -- the graph of neighbours -------------------------------------------------------------------
+
+
+def line_of(*parts):
+    """Rows on a line: parts of single steps."""
+    return NeighbourGraph.of(np.concatenate(parts)[:, None].astype(float), 2)
+
+
+def test_a_tree_joins_the_parts_of_a_graph_by_their_shortest_edge():
+    graph = line_of(np.arange(5), np.arange(20, 26), np.arange(60, 63))
+    tree = graph.spanning_tree()
+
+    assert len(tree.length) == 13
+    assert connected_components(tree.matrix(14), directed=False)[0] == 1
+    np.testing.assert_allclose(np.sort(tree.length)[-2:], [16, 35], rtol=1e-4)
+
+
+def test_groups_are_cut_at_the_longest_edges_that_leave_enough_rows():
+    tree = line_of(np.arange(8), np.arange(20, 28), [60, 61, 62]).spanning_tree()
+
+    sizes = [np.bincount(separated_groups(tree, 2, share)) for share in (0.5, 0.1)]
+
+    assert sorted(sizes[0]) == [8, 11]
+    assert sorted(sizes[1]) == [3, 16]
+
+
+def test_there_are_as_many_groups_as_were_asked_for():
+    tree = line_of(np.arange(6)).spanning_tree()
+    for n_groups in range(1, 7):
+        assert len(np.unique(separated_groups(tree, n_groups, 1.0))) == n_groups
+
+
+def test_a_cut_counts_neighbours_outside_and_groups_without_rows():
+    graph = line_of(np.arange(6), np.arange(20, 26))
+    halves = np.repeat([0, 1], 6)
+
+    assert graph.cut(halves, 2) == 0
+    assert graph.cut(halves, 3) == pytest.approx(1 / 3)
+    assert graph.cut(np.arange(12) % 2, 2) > 0.5
+    assert graph.information(halves, 2) == pytest.approx(np.log(2))
+    assert graph.information(np.zeros(12, int), 2) == pytest.approx(0, abs=1e-9)
+
+
+def test_equal_rows_have_a_tree():
+    graph = NeighbourGraph.of(np.zeros((30, 2)), 3)
+    assert len(np.unique(separated_groups(graph.spanning_tree(), 3, 0.5))) == 3

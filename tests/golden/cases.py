@@ -109,8 +109,12 @@ def resumed() -> BInfoGANTransformer:
         return fitted(TABLE, checkpoint_dir=folder)
 
 
-# The fit of which `checkpoint_format1.safetensors` is left, 10 steps before its end.
-UNFINISHED: tuple[np.ndarray, dict[str, Any]] = (table(60), {"warmup_iter": 50})
+# The fit of which `checkpoint_format1.safetensors` is left, 10 steps before its end. There were no
+# graphs of neighbours then.
+UNFINISHED: tuple[np.ndarray, dict[str, Any]] = (
+    table(60),
+    {"warmup_iter": 50, "n_neighbors": 0},
+)
 CHECKPOINT_NAME = "checkpoint-0-game.safetensors"  # in a `checkpoint_dir`
 
 PAPER_ROWS = LARGE[:32]  # its networks are large

@@ -1,0 +1,114 @@
+"""Partitions that a graph of neighbours knows better than the heads: chosen, then learned by E."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from sklearn.metrics import adjusted_rand_score
+from threadpoolctl import threadpool_limits  # comes with scikit-learn
+from torch import Tensor
+from torch.nn import functional as F
+
+from ._codes import CodeSpec
+from ._neighbours import NeighbourGraph, separated_groups
+from ._networks import Encoder
+from ._presets import Recipe
+
+N_KMEANS = 10  # starts of k-means
+
+
+def uses_neighbours(recipe: Recipe, spec: CodeSpec) -> bool:
+    """Whether a graph of neighbours helps to settle the categories.
+
+    There must be one code, whose sizes are free, and a wish for information.
+    """
+    free = isinstance(recipe.cluster_prior, str) and recipe.mi_weight > 0
+    return recipe.n_neighbors > 0 and free and len(spec.categories) == 1 and spec.categories[0] > 1
+
+
+def check_neighbours(recipe: Recipe, spec: CodeSpec, n_rows: int) -> None:
+    """Raise ValueError if a number of neighbours that the user gave can't be used."""
+    given = f"n_neighbors={recipe.n_neighbors}"
+    if len(spec.categories) > 1:
+        raise ValueError(
+            f"{given} needs one categorical code; n_clusters={spec.categories} has "
+            f"{len(spec.categories)}. Use n_neighbors=0."
+        )
+    if not isinstance(recipe.cluster_prior, str):
+        raise ValueError(
+            f"{given} finds clusters of any size, and cluster_prior gives their sizes: use one "
+            "of the two."
+        )
+    if recipe.warmup_iter == 0:
+        raise ValueError(
+            f"{given} is used at the end of the consistency phase, and there is none: set "
+            "warmup_iter and consistency_weight above 0, or use n_neighbors=0."
+        )
+    if recipe.n_neighbors >= n_rows:
+        raise ValueError(f"{given} must be less than n_samples={n_rows}.")
+
+
+@torch.no_grad()
+def better_partition(encoder: Encoder, x: Tensor, recipe: Recipe, seed: int) -> Tensor | None:
+    """Find a partition of network input that is better than that of the kept head.
+
+    Neighbours should share their category. So k-means replaces the head's partition if the category
+    of a row tells more about those of its neighbours. k-means or the groups that gaps separate
+    replace it, too, if they cut hardly any pairs of neighbours, and far fewer. In real tables
+    groups that gaps separate are often but the rows of a sparse region.
+
+    Returns
+    -------
+    labels : Tensor of int64, shape (n,), or None
+        None: the head's own partition is kept.
+    """
+    n_groups = encoder.spec.n_categorical
+    rows = x.flatten(1).cpu().double().numpy()
+    if len(rows) <= max(recipe.n_neighbors, 2 * n_groups):
+        return None
+    own = encoder.logits(x).argmax(dim=1).cpu().numpy()
+    graph = NeighbourGraph.of(rows, recipe.n_neighbors)
+    kmeans = _kmeans(rows, n_groups, seed)
+    groups = separated_groups(graph.spanning_tree(), n_groups, recipe.least_group_share)
+    best = max((own, kmeans), key=lambda labels: graph.information(labels, n_groups))
+    cuts = [graph.cut(labels, n_groups) for labels in (best, kmeans, groups)]
+    if min(cuts) <= min(recipe.largest_cut, recipe.relative_cut * cuts[0]):
+        best = (best, kmeans, groups)[int(np.argmin(cuts))]
+    # Equal partitions may be numbered differently.
+    if best is own or adjusted_rand_score(best, own) == 1:
+        return None
+    return torch.from_numpy(best).to(x.device)
+
+
+def _kmeans(rows: np.ndarray, n_groups: int, seed: int) -> np.ndarray:
+    from sklearn.cluster import KMeans  # here: it is slow to import
+
+    # The order in which threads add up would change the last bits.
+    with threadpool_limits(1):
+        found = KMeans(n_groups, n_init=N_KMEANS, random_state=seed).fit_predict(rows)
+    return np.asarray(found, np.int64)
+
+
+def learn_partition(encoder: Encoder, x: Tensor, labels: Tensor, recipe: Recipe, seed: int) -> None:
+    """Train the category branch to give rows their labels, (n,), by the kept head."""
+    rng = torch.Generator(x.device).manual_seed(seed)
+    rate = recipe.partition_rate * recipe.learning_rate
+    weights = [*encoder.category_trunk.parameters(), *encoder.category_head.parameters()]
+    optimizer = torch.optim.Adam(weights, rate, recipe.warmup_betas, fused=True)
+    n_steps = min(recipe.partition_iter, 4 * recipe.warmup_iter)
+    floor = recipe.warmup_rate_floor
+    size = min(recipe.batch_size, len(x))
+    order = torch.empty(0, dtype=torch.int64, device=x.device)
+    for step in range(n_steps):
+        if len(order) < size:
+            order = torch.randperm(len(x), generator=rng, device=x.device)
+        batch, order = order[:size], order[size:]
+        cosine = 0.5 + 0.5 * math.cos(math.pi * step / n_steps)
+        optimizer.param_groups[0]["lr"] = rate * (floor + (1 - floor) * cosine)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(encoder.logits(x[batch]), labels[batch])
+        loss.backward()
+        optimizer.step()
+    optimizer.zero_grad()

@@ -1,0 +1,139 @@
+"""A graph of neighbours: clusters of any shape, size and number, which E learns."""
+
+import numpy as np
+import pytest
+from conftest import DIGITS, assert_same_tree, trained_arrays
+from sklearn.datasets import load_iris, make_blobs, make_circles
+from sklearn.metrics import adjusted_rand_score
+
+from sklearn_binfogan import BInfoGANTransformer
+
+BUDGET = {"warmup_iter": 150, "max_iter": 0, "random_state": 0}
+
+
+def fitted(X, n_clusters, **params):
+    return BInfoGANTransformer(n_clusters, **{**BUDGET, **params}).fit(X)
+
+
+def agreement(X, y, **params):
+    return adjusted_rand_score(y, fitted(X, len(np.unique(y)), **params).labels_)
+
+
+def rings(n_rows=400, seed=0):
+    return make_circles(n_rows, factor=0.4, noise=0.04, random_state=seed)
+
+
+@pytest.fixture(scope="module")
+def of_rings():
+    return fitted(rings()[0], 2)
+
+
+def test_clusters_of_any_shape(of_rings):
+    X, y = rings()
+    assert adjusted_rand_score(y, of_rings.labels_) == 1
+    assert agreement(X, y, n_neighbors=0) < 0.5
+
+
+def test_rows_that_were_not_seen_go_to_the_cluster_around_them(of_rings):
+    X, y = rings(seed=1)
+    assert adjusted_rand_score(y, of_rings.predict(X)) > 0.97
+
+
+def test_clusters_of_unequal_size():
+    X, y = make_blobs([2000, 100], centers=[[0, 0], [9, 0]], random_state=0)
+    assert agreement(X, y) > 0.99
+    assert agreement(X, y, n_neighbors=0) < 0.5
+
+
+def test_few_rows():
+    X, y = make_blobs([40] * 3, centers=[[0, 0], [7, 0], [0, 7]], random_state=2)
+    assert agreement(X, y) == 1
+
+
+def test_many_clusters():
+    grid = 5.0 * np.stack(np.meshgrid(range(5), range(5)), axis=-1).reshape(-1, 2)
+    X, y = make_blobs(1000, centers=grid, cluster_std=0.6, random_state=0)
+    assert agreement(X, y) > 0.99
+
+
+def test_a_sparse_region_of_a_table_is_no_cluster():
+    X, y = load_iris(return_X_y=True)
+    found = fitted(X, 3)
+    assert adjusted_rand_score(y, found.labels_) > 0.55
+    assert np.bincount(found.labels_).min() > 25
+
+
+def test_a_partition_that_no_other_is_better_than_is_kept_to_the_bit():
+    X, _ = make_blobs(300, centers=3, cluster_std=0.5, random_state=0)
+    with_graph, without = (fitted(X, 3, n_neighbors=n) for n in (5, 0))
+    np.testing.assert_array_equal(with_graph.predict_proba(X), without.predict_proba(X))
+
+
+def test_the_game_goes_on_with_what_was_learned(of_rings):
+    X, _ = rings()
+    both = fitted(X, 2, max_iter=20)
+    np.testing.assert_array_equal(both.labels_, of_rings.labels_)
+    assert both.sample(10, random_state=0)[0].shape == (10, 2)
+
+
+def test_two_fits_are_equal_to_the_bit(of_rings):
+    again = fitted(rings()[0], 2)
+    assert_same_tree(trained_arrays(again), trained_arrays(of_rings))
+
+
+def test_a_memory_map_gives_what_its_rows_give(of_rings, tmp_path):
+    X, _ = rings()
+    np.save(tmp_path / "rows.npy", X)
+    mapped = fitted(np.load(tmp_path / "rows.npy", mmap_mode="r"), 2)
+    np.testing.assert_array_equal(mapped.labels_, of_rings.labels_)
+
+
+def test_partial_fit_learns_it_at_the_end_of_the_phase():
+    X, y = rings()
+    gan = BInfoGANTransformer(2, **BUDGET)
+    while not hasattr(gan, "labels_") or gan.n_iter_ < BUDGET["warmup_iter"]:
+        gan.partial_fit(X)
+    assert adjusted_rand_score(y, gan.predict(X)) == 1
+
+
+def test_learned_prior_has_the_sizes_that_were_found():
+    X, _ = make_blobs([400, 100], centers=[[0, 0], [9, 0]], random_state=0)
+    found = fitted(X, 2, cluster_prior="learned")
+    np.testing.assert_allclose(found.cluster_prior_, [0.8, 0.2], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"n_neighbors": 5, "n_clusters": (2, 2)}, r"n_neighbors=5 needs one .*\(2, 2\)"),
+        ({"n_neighbors": 5, "cluster_prior": [0.3, 0.7]}, "n_neighbors=5 finds .*cluster_prior"),
+        ({"n_neighbors": 5, "warmup_iter": 0, "max_iter": 5}, "n_neighbors=5 .*warmup_iter"),
+        ({"n_neighbors": 400}, "n_neighbors=400 must be less than n_samples=400"),
+        ({"n_neighbors": -1}, "n_neighbors.*-1"),
+        ({"n_neighbors": 2.5}, "n_neighbors.*2.5"),
+        ({"n_neighbors": "many"}, "n_neighbors.*'many'"),
+    ],
+)
+def test_what_cannot_be_used_is_an_error_before_training(params, message):
+    gan = BInfoGANTransformer(**{"n_clusters": 2, **BUDGET, **params})
+    with pytest.raises(ValueError, match=message):
+        gan.fit(rings()[0])
+    assert not hasattr(gan, "labels_")
+
+
+@pytest.mark.parametrize("params", [{"n_clusters": (2, 2)}, {"cluster_prior": [0.3, 0.7]}])
+def test_auto_is_none_where_there_is_no_use_for_it(params):
+    X, _ = rings()
+    auto, none = (
+        BInfoGANTransformer(**{"n_clusters": 2, **BUDGET, **params, "n_neighbors": n}).fit(X)
+        for n in ("auto", 0)
+    )
+    np.testing.assert_array_equal(auto.labels_, none.labels_)
+
+
+def test_images_take_a_number_too():
+    X = DIGITS[:300]
+    counts = {"image_shape": (8, 8), "warmup_iter": 10}
+    auto, none, some = (fitted(X, 10, n_neighbors=n, **counts) for n in ("auto", 0, 5))
+    np.testing.assert_array_equal(auto.labels_, none.labels_)
+    assert not np.array_equal(some.labels_, none.labels_)
