@@ -36,6 +36,7 @@ from torch import nn
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._base import new_training
 from sklearn_binfogan._presets import PAPER_MNIST
+from sklearn_binfogan._threads import seeded
 from sklearn_binfogan.datasets import load_mnist
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -415,8 +416,7 @@ def conv_net_accuracy(
     images = (torch.from_numpy(pixels(part)).view(-1, 1, side, side) for part in (X, X_test))
     x, x_test = (part.to(device) for part in images)
     target = torch.from_numpy(y).to(device)
-    with torch.random.fork_rng(devices=[]), threadpool_limits(1):
-        torch.manual_seed(seed)
+    with seeded(seed), threadpool_limits(1):  # alone: all threads draw from torch's generator
         flat = 64 * ((side - 4) // 2) ** 2
         layers = (nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2))
         dense = (nn.Flatten(), nn.Linear(flat, 128), nn.ReLU(), nn.Linear(128, 10))

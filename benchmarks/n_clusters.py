@@ -151,6 +151,7 @@ def measure(data: str, seed: int, n_clusters: int, quick: bool) -> Row:
         "reconstruction": found["reconstruction"],
         "silhouette": float(silhouette_score(rows, kmeans)) if n_clusters > 1 else None,
         "minus_bic": -float(mixture.bic(rows)) / len(rows),
+        "hdbscan": n_dense(data),
         "used": len(np.unique(labels)),
         "adjusted_rand": float(adjusted_rand_score(y, labels)),
         "kmeans_adjusted_rand": float(adjusted_rand_score(y, kmeans)),
@@ -159,6 +160,7 @@ def measure(data: str, seed: int, n_clusters: int, quick: bool) -> Row:
     }
 
 
+@cache
 def n_dense(data: str) -> int:
     """Clusters that HDBSCAN finds, none smaller than a fiftieth of the rows."""
     rows = loaded(data)[2]
@@ -166,8 +168,8 @@ def n_dense(data: str) -> int:
     return len(set(labels.tolist()) - {-1})
 
 
-def peaks(rows: list[Row], with_hdbscan: bool = True) -> list[Row]:
-    """Per set and seed, the number of clusters that each measure prefers."""
+def peaks(rows: list[Row]) -> list[Row]:
+    """Per set and seed, the number of clusters that each measure prefers, or finds."""
     found = []
     for data, seed in dict.fromkeys((row["data"], row["seed"]) for row in rows):
         of_set = [row for row in rows if (row["data"], row["seed"]) == (data, seed)]
@@ -175,8 +177,7 @@ def peaks(rows: list[Row], with_hdbscan: bool = True) -> list[Row]:
         for name, key in MEASURES.items():
             known = [row for row in of_set if row[key] is not None]
             line[name] = max(known, key=lambda row: row[key])["n_clusters"] if known else None
-        if with_hdbscan:
-            line["hdbscan"] = n_dense(data)
+        line["hdbscan"] = of_set[0]["hdbscan"]
         found.append(line)
     return found
 
@@ -192,7 +193,6 @@ def shares(lines: list[Row]) -> list[Row]:
             **{
                 name: sum(line[name] in line["kinds"] for line in of_group)
                 for name in [*MEASURES, "hdbscan"]
-                if name in of_group[0]
             },
         }
         for group, of_group in groups.items()
@@ -200,24 +200,24 @@ def shares(lines: list[Row]) -> list[Row]:
     ]
 
 
-def _or_none(numbers: list[int]) -> str:
-    return ", ".join(map(str, dict.fromkeys(numbers))) or "-"
+def _or_none(numbers: list[int | None]) -> str:
+    return ", ".join(str(number) for number in dict.fromkeys(numbers) if number is not None) or "-"
 
 
 @reported("How many clusters?", "n_clusters", "benchmarks/n_clusters.py")
 def section(content: Row) -> str:
     """Where each measure peaks: one number for all seeds, or several."""
-    lines = peaks(content["rows"], with_hdbscan=False)
+    lines = peaks(content["rows"])
     cells = []
     for data in dict.fromkeys(line["data"] for line in lines):
         of_set = [line for line in lines if line["data"] == data]
         kinds = " or ".join(map(str, DATA[data].kinds))
-        found = [_or_none([line[name] for line in of_set]) for name in MEASURES]
+        found = [_or_none([line[name] for line in of_set]) for name in [*MEASURES, "hdbscan"]]
         cells.append([data, "yes" if DATA[data].tuned else "no", kinds, *found])
-    heads = ["set", "tuned on", "kinds", "peak of score", "of silhouette", "of BIC"]
+    heads = ["set", "tuned on", "kinds", "peak of score", "of silhouette", "of BIC", "by HDBSCAN"]
     right = [
-        f"- {row['sets']}: score {row['score']}, silhouette {row['silhouette']}, BIC {row['bic']} "
-        f"of {row['n']} right"
+        f"- {row['sets']}: score {row['score']}, silhouette {row['silhouette']}, BIC {row['bic']}, "
+        f"HDBSCAN {row['hdbscan']} of {row['n']} right"
         for row in shares(lines)
     ]
     return table(heads, cells) + "\n" + "\n".join(right) + "\n"

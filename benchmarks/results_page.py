@@ -32,6 +32,7 @@ import overhead
 import paper_game
 import paper_mnist
 import peers
+import samples
 import scale
 import tabular
 from _shared import RESULTS, ROOT, Section
@@ -136,6 +137,7 @@ No labels are used to fit or to choose a model, but for the sections on labels.
         n_clusters.section,
         tabular.section,
         categories.section,
+        samples.section,
         few_labels.digits_section,
         few_labels.mnist_section,
         faults.section,

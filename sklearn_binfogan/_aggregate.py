@@ -3,74 +3,133 @@
 The game draws codes from their prior, but E does not fill the prior evenly, and G learns little
 about the gaps. Samples are better when codes are drawn where real data lies. This is density
 estimation after training, as in Ghosh et al. 2020 (https://arxiv.org/abs/1903.12436).
+
+G also leaves out what the few numbers of a code can't say. In tables this residual x - G(E(x)) is
+part of the density: columns that G shows too smooth get their spread back.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ._codes import CodeSpec
 
 PRIOR_VARIANCE = 1 / 3  # of U[-1, 1]
+ROWS_PER_COMPONENT = 4
+LEAST_VARIANCE = 1e-5  # added to each component's; columns have a variance of 1
+MOST_NUMBERS = 1_000_000  # of all covariances
 
 
 class AggregatePosterior(nn.Module):
-    """A Gaussian of the continuous codes and z for each category.
+    """A density of the continuous codes, z and the residual for each category.
 
-    Before `fit` it has the mean and the variance of the prior. Several categorical codes have too
-    many combinations of categories, so these share one Gaussian.
+    It is a Gaussian, or a mixture of several. Before `fit` codes have the mean and the variance of
+    the prior, and the residual is 0. Several categorical codes have too many combinations of
+    categories, so these share one density.
 
     Parameters
     ----------
     spec : CodeSpec
+    n_components : int
+        Gaussians of each category, at most: with many columns and categories there are fewer.
+    n_residual : int
+        Columns of the residual; 0: it is left out. So it is if there are too many.
     """
 
-    mean: Tensor  # (n_groups, width)
-    root: Tensor  # (n_groups, width, width), lower triangular: root @ root.T is the covariance
+    weight: Tensor  # (n_groups, n_components)
+    mean: Tensor  # (n_groups, n_components, width)
+    # (n_groups, n_components, width, width), lower triangular: root @ root.T is the covariance
+    root: Tensor
 
-    def __init__(self, spec: CodeSpec) -> None:
+    def __init__(self, spec: CodeSpec, n_components: int = 1, n_residual: int = 0) -> None:
         super().__init__()
-        self.spec = spec
-        width = spec.width - spec.n_categorical
+        n_style = spec.width - spec.n_categorical
         n_groups = spec.categories[0] if len(spec.categories) == 1 else 1
-        root = PRIOR_VARIANCE**0.5 * torch.eye(width)
-        self.register_buffer("mean", torch.zeros(n_groups, width))
-        self.register_buffer("root", root.repeat(n_groups, 1, 1))
+        if n_groups * (n_style + n_residual) ** 2 > MOST_NUMBERS:
+            n_residual = 0
+        n_numbers = n_groups * max(n_style + n_residual, 1) ** 2
+        n_components = max(min(n_components, MOST_NUMBERS // n_numbers), 1)
+        self.spec, self.n_components, self.n_residual = spec, n_components, n_residual
+        variance = torch.cat([torch.full((n_style,), PRIOR_VARIANCE), torch.zeros(n_residual)])
+        self.register_buffer("weight", torch.eye(n_components)[:1].repeat(n_groups, 1))
+        self.register_buffer("mean", torch.zeros(n_groups, n_components, len(variance)))
+        self.register_buffer("root", variance.sqrt().diag().repeat(n_groups, n_components, 1, 1))
 
-    def fit(self, codes: Tensor) -> None:
-        """Estimate mean and covariance of each group from E(x), (n, spec.width).
+    def fit(self, codes: Tensor, residual: Tensor | None = None) -> None:
+        """Estimate the density of each group from E(x), (n, spec.width).
 
-        The prior counts as many rows as there are columns. So a group of few rows, or of none, has
-        a covariance of full rank.
+        Parameters
+        ----------
+        codes : Tensor of shape (n, spec.width)
+        residual : Tensor of shape (n, n_residual), or None
         """
         codes = codes.cpu()  # small matrices, and Apple's GPUs have no float64
-        groups, style = self._groups(codes), codes[:, self.spec.n_categorical :].double()
-        width = style.shape[1]
-        prior = PRIOR_VARIANCE * width * torch.eye(width, dtype=style.dtype)
+        groups, rows = self._groups(codes), codes[:, self.spec.n_categorical :].double()
+        if residual is not None:
+            rows = torch.cat([rows, residual.cpu().double()], dim=1)
         for group in range(len(self.mean)):
-            rows = style[groups == group]
-            total = len(rows) + width
-            mean = rows.sum(dim=0) / max(total, 1)
-            spread = rows - mean
-            covariance = (spread.T @ spread + prior) / max(total, 1)
-            self.mean[group] = mean
-            self.root[group] = torch.linalg.cholesky(covariance)
+            own = rows[groups == group]
+            if self.n_components == 1 and not self.n_residual:
+                self.mean[group, 0], self.root[group, 0] = gaussian(own)
+            elif len(own) and own.shape[1]:
+                self._fit_mixture(group, own.numpy())
 
-    def draw(self, categories: Tensor, rng: torch.Generator) -> Tensor:
-        """Draw continuous codes and z for given categories, one-hot (n, n_categorical).
+    def _fit_mixture(self, group: int, rows: np.ndarray) -> None:
+        from sklearn.mixture import GaussianMixture  # here: it is slow to import
+
+        n_used = min(max(len(rows) // ROWS_PER_COMPONENT, 1), self.n_components)
+        mixture = GaussianMixture(
+            n_used,
+            reg_covar=LEAST_VARIANCE,
+            init_params="k-means++",  # "kmeans" depends on the number of threads
+            random_state=0,
+        ).fit(rows if len(rows) > 1 else rows.repeat(2, axis=0))
+        roots = np.linalg.cholesky(mixture.covariances_)
+        self.weight[group] = 0
+        self.weight[group, :n_used] = torch.from_numpy(mixture.weights_)
+        self.mean[group, :n_used] = torch.from_numpy(mixture.means_)
+        self.root[group, :n_used] = torch.from_numpy(roots)
+
+    def draw(self, categories: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw from the density of given categories, one-hot (n, n_categorical).
 
         Returns
         -------
-        columns : Tensor of shape (n, n_continuous + n_noise), on the generator's device
+        style : Tensor of shape (n, n_continuous + n_noise)
+            Continuous codes and z, on the generator's device.
+        residual : Tensor of shape (n, n_residual)
         """
         groups = self._groups(categories).to(rng.device)
         mean, root = self.mean.to(rng.device), self.root.to(rng.device)
-        shape = (len(categories), self.mean.shape[1])
+        component = torch.zeros_like(groups)
+        if self.n_components > 1:
+            weight = self.weight.to(rng.device)[groups]
+            component = weight.multinomial(1, generator=rng)[:, 0]
+        shape = (len(categories), self.mean.shape[2])
         normal = torch.randn(shape, generator=rng, device=rng.device, dtype=self.mean.dtype)
-        return mean[groups] + (root[groups] @ normal[:, :, None])[:, :, 0]
+        spread = (root[groups, component] @ normal[:, :, None])[:, :, 0]
+        drawn = mean[groups, component] + spread
+        n_style = shape[1] - self.n_residual
+        return drawn[:, :n_style], drawn[:, n_style:]
 
     def _groups(self, codes: Tensor) -> Tensor:
         if len(self.mean) == 1:
             return torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
         return codes[:, : self.spec.n_categorical].argmax(dim=1)
+
+
+def gaussian(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and root of the covariance of codes (n, width).
+
+    The prior counts as many rows as there are columns. So a group of few rows, or of none, has a
+    covariance of full rank.
+    """
+    width = rows.shape[1]
+    prior = PRIOR_VARIANCE * width * torch.eye(width, dtype=rows.dtype)
+    total = len(rows) + width
+    mean = rows.sum(dim=0) / max(total, 1)
+    spread = rows - mean
+    covariance = (spread.T @ spread + prior) / max(total, 1)
+    return mean, torch.linalg.cholesky(covariance)

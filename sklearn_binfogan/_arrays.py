@@ -12,6 +12,7 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 
 BLOCK = 1024  # rows
+NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 
 
 def row_blocks(X: Any) -> Iterator[Any]:
@@ -27,8 +28,8 @@ def subsample(X: Any, n: int) -> Any:
 def as_numpy(values: Any) -> Any:
     """Turn a torch tensor, or a list of them, into a NumPy array; leave all else as it is.
 
-    The tensor may lie on any device and require a gradient. bfloat16, which NumPy lacks, becomes
-    float32.
+    The tensor may lie on any device and require a gradient. Dtypes of floats that NumPy lacks, such
+    as bfloat16, become float32.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def as_numpy(values: Any) -> Any:
             "`X.to_dense()`."
         )
     tensor = values.detach().cpu()
-    if tensor.dtype == torch.bfloat16:
+    if tensor.is_floating_point() and tensor.dtype not in NUMPY_FLOATS:
         tensor = tensor.float()
     return tensor.resolve_conj().resolve_neg().numpy()
 

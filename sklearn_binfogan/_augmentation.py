@@ -100,14 +100,16 @@ def _effects(warp: bool, height: int, width: int, dtype: torch.dtype, device: An
 
     For the affine parameters: the pixel's coordinates x and y, from -1 to 1, and 1. For the shifts
     of the coarse grid: the weights of the bicubic interpolation.
+
+    Computed on the CPU: a copy from there has arrived when it is given, for all streams of a GPU.
     """
-    y, x = ((2 * torch.arange(n, dtype=dtype, device=device) + 1) / n - 1 for n in (height, width))
+    y, x = ((2 * torch.arange(n, dtype=dtype, device="cpu") + 1) / n - 1 for n in (height, width))
     y, x = torch.meshgrid(y, x, indexing="ij")
     effects = torch.stack([x, y, torch.ones_like(x)]).flatten(1)
-    if not warp:
-        return effects
-    rows, columns = (_bicubic(n, effects).T.contiguous() for n in (height, width))
-    return torch.cat([effects, torch.kron(rows, columns)])
+    if warp:
+        rows, columns = (_bicubic(n, effects).T.contiguous() for n in (height, width))
+        effects = torch.cat([effects, torch.kron(rows, columns)])
+    return effects.to(device)
 
 
 def _bicubic(size: int, like: Tensor) -> Tensor:
@@ -189,7 +191,8 @@ class ColourMove:
         """
         device = x.device
         other = x[torch.randperm(len(x), generator=rng, device=device)]
-        u = torch.rand(2, generator=rng, device=device).double()
+        u = torch.rand(2, generator=rng, device=device)
+        u = u if device.type == "mps" else u.double()  # Apple's GPUs have no float64
         for axis in (2, 3):  # `roll` takes no distance that lies on a GPU
             side = x.shape[axis]
             shift = (side * (3 + 2 * u[axis - 2]) / 8).round().long()

@@ -101,7 +101,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         scaled = layout.scaled(subsample(X, MAX_LOOKED_AT), np.float64)
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
         given = self._given() | {"cluster_prior": self._given_prior(spec)}
-        recipe = preset.resolved(len(X), given)
+        recipe = preset.resolved(len(X), given, self._label_share(len(X)))
         if given.get("n_neighbors", 0):
             check_neighbours(recipe, spec, len(X))
         return Settings(spec, layout, preset.networks, recipe, augment, seed)
@@ -115,6 +115,10 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     def _categories(self) -> Any:
         """Categories to learn, as `CodeSpec.parse` takes them."""
         return self.n_clusters
+
+    def _label_share(self, n_rows: int) -> float:
+        """Share of the rows that have a label."""
+        return 0.0
 
     def _given_prior(self, spec: CodeSpec) -> str | Prior:
         """How categories are drawn, as a recipe has it."""
@@ -194,8 +198,9 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Raises
         ------
         ValueError
-            If one of them is settled, or if they don't go together.
+            If one of them is invalid or settled, or if they don't go together.
         """
+        self._validate_params()  # scikit-learn does so in the first call of partial_fit alone
         check_callbacks(self.callbacks)
         before, now = self._trained_by, self._settled_values()
         changed = {k: v for k, v in now.items() if not _is_same(before.get(k, v), v)}
@@ -264,7 +269,9 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            In the dtype of the rows of `fit`: float64 for float64, else float32.
+            In the dtype of the rows of `fit`: float64 for float64, else float32. In tables
+            columns of whole numbers are rounded; columns of few values, bounded ones and one-hot
+            groups take values that rows of `fit` have, as in `sample`.
 
         Raises
         ------
@@ -400,6 +407,8 @@ def squeezed(labels: np.ndarray) -> np.ndarray:
 
 def _is_same(one: Any, other: Any) -> bool:
     """Whether two values of a parameter mean the same."""
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        one, other = list(one), list(other)
     try:
         return one is other or bool(np.all(one == other))
     except ValueError:  # lists of arrays

@@ -34,8 +34,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     It trains as `BInfoGANTransformer` does, on all rows. After the first third of the consistency
     phase, in which the categories form without labels, each class gets the category that its
     labelled rows fill most (an optimal assignment); from then on the cross-entropy of labelled
-    rows, and of T of them, is part of the loss wherever the categories learn. The rest, codes,
-    samples and reconstructions, is as in the transformer.
+    rows, and of T of them, is part of the loss wherever the categories learn. The more rows have a
+    label, the sooner labels count and the more they weigh. The rest, codes, samples and
+    reconstructions, is as in the transformer.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         categorical code, ``(None, 5)``: the first follows the classes, the others are free to
         discover something else.
     label_weight : float, default=1.0
-        Weight of the labelled rows' cross-entropy, at least 0. With 0 labels only name the
+        Weight of the labelled rows' cross-entropy, at least 0; it counts up to twice the more
+        rows have a label. With 0 labels only name the
         categories: training is that of `BInfoGANTransformer`.
     n_continuous : int, default=2
         Number of continuous codes, at least 0.
@@ -262,7 +264,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         ImageShapeWarning
             If rows look like images, and `image_shape` is None.
         ScaleWarning
-            If values lie so far from all others of their column that they would spoil its scale.
+            If values lie so far from all others of their column, or of an image's pixels, that they
+            would spoil its scale.
         """
         tasks = FitTasks.of(self, X, y)
         with self._all_or_nothing(), undisturbed():
@@ -300,13 +303,18 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
 
     def _refuse_few_clusters(self, first: int) -> None:
         n_classes = len(self.classes_)
+        noun = "category" if first == 1 else "categories"
         message = (
-            f"n_clusters={self.n_clusters!r} gives {first} categories for {n_classes} classes: "
+            f"n_clusters={self.n_clusters!r} gives {first} {noun} for {n_classes} classes: "
             f"give at least {n_classes}, or None for as many as there are classes."
         )
         if first > MOST_SET_BY_CHECKS:
             raise ValueError(message)
         warn_user(f"{message} {n_classes} are taken.", UserWarning)
+
+    def _label_share(self, n_rows: int) -> float:
+        # With a weight of 0 training is that of the transformer.
+        return float(self.class_count_.sum() / n_rows) if self.label_weight > 0 else 0.0
 
     def _given_prior(self, spec: CodeSpec) -> str | Prior:
         """Probabilities of the categories: of classes as expected, then of free ones."""

@@ -69,7 +69,8 @@ class Consistency:
             return loss
         logits = [encoder.sub_head_logits(part[n:]) for part in (features, augmented)]
         terms = [label_nll(self.spec, part, labelled) for part in logits]
-        return loss + self.recipe.label_weight * torch.stack(terms).mean()
+        weight = self.recipe.label_weight * self.recipe.label_gain
+        return loss + weight * torch.stack(terms).mean()
 
     def _unlabelled_loss(
         self, encoder: Encoder, features: Tensor, augmented: Tensor, step: int, slack: float

@@ -11,6 +11,7 @@ import numpy as np
 from ._arrays import row_blocks, subsample
 
 SAMPLE = 2000  # rows in which gaps are searched for
+SAMPLE_OF_IMAGES = 200
 GAP = 5.0  # values are far beyond a gap this many times as wide as the range of nearer values
 SPOILT = 3.0  # far values count if they make the deviation at least this many times as large
 FEW, RARE = 10, 0.1  # if fewer than 10 distinct values are near, at most a tenth of rows are far
@@ -83,6 +84,19 @@ def far_values(
     for block in row_blocks(X):
         for i, values in enumerate(block[:, columns].T):
             found[i].update(values[(values < low[i]) | (values > high[i])].tolist())
+    return found
+
+
+def far_pixels(X: Any, low: float, high: float) -> Counter[float]:
+    """Count the pixels far from all others, where all pixels lie from `low` to `high`."""
+    if X.dtype == np.uint8:  # no room for a gap
+        return Counter()
+    pixels = np.asarray(subsample(X, SAMPLE_OF_IMAGES), dtype=np.float64).ravel()
+    fences = _fences_of_column(*np.unique(np.append(pixels, [low, high]), return_counts=True))
+    found: Counter[float] = Counter()
+    if np.isfinite(fences).any():
+        for block in row_blocks(X):
+            found.update(block[(block < fences[0]) | (block > fences[1])].tolist())
     return found
 
 

@@ -145,15 +145,22 @@ class StepGraph:
         return self.stage != self.phase.stage or (must_check and self.layout != self._layout())
 
     def _layout(self) -> tuple[Any, ...]:
-        """Where weights and moments lie, and what is frozen: callbacks may change that."""
+        """Give what callbacks may change: places in memory, what is frozen, modes, options."""
+        players, optimizers = self.phase.players, [each for each, _ in self.phase.optimizers]
         moments = [
             moment
-            for optimizer, _ in self.phase.optimizers
+            for optimizer in optimizers
             for state in optimizer.state.values()
             for moment in state.values()
         ]
-        tensors = [*self.phase.players.parameters(), *moments]
-        return tuple((tensor.data_ptr(), tensor.requires_grad) for tensor in tensors)
+        tensors = [*players.parameters(), *players.buffers(), *moments]
+        options = [
+            {name: value for name, value in group.items() if name not in ("params", "lr")}
+            for optimizer in optimizers
+            for group in optimizer.param_groups
+        ]
+        modes = [module.training for module in players.modules()]
+        return [(tensor.data_ptr(), tensor.requires_grad) for tensor in tensors], options, modes
 
     def _forget(self) -> None:
         self.graph, self.recorded, self.n_warm_up = None, {}, 0
@@ -198,7 +205,9 @@ def overrides(callbacks: Sequence[tuple[str, Callback]], *methods: str) -> bool:
 
 def _is_ours(settings: Settings) -> bool:
     """Whether networks and T are the package's: a user's may decide something anew in each step."""
-    own_augmentation = settings.augment is identity or type(settings.augment) in AUGMENTATIONS
+    augment = settings.augment
+    parts = [augment, augment.move] if isinstance(augment, ColourMove) else [augment]
+    own_augmentation = augment is identity or all(type(part) in AUGMENTATIONS for part in parts)
     return type(settings.architecture) in NETWORKS and own_augmentation
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from ._arrays import row_blocks, subsample
-from ._far_values import far_values
-from ._layout import Layout, outside
+from ._far_values import far_pixels, far_values
+from ._layout import Layout, misfits
 from .exceptions import ImageShapeWarning, ScaleWarning
 
 DTYPES = [np.float64, np.float32, np.uint8]
@@ -55,7 +55,18 @@ def check_flat(X: Any) -> None:
             f"{first}the channels must come last. Flatten with `X.transpose(0, 2, 3, 1)"
             f".reshape(len(X), -1)` and pass `image_shape={(*shape[1:], shape[0])}`."
         )
+    if len(shape) > 3:
+        raise ValueError(f"{first}a row must be flat, such as an image (H, W) or (H, W, C).")
     raise ValueError(f"{first}flatten with `X.reshape(len(X), -1)` and pass `image_shape={shape}`.")
+
+
+def check_unmasked(X: Any) -> None:
+    """Raise ValueError if values of X are masked: NumPy would take what lies below the mask."""
+    if np.ma.is_masked(X):
+        raise ValueError(
+            f"X is a masked array, and {np.ma.count_masked(X)} of its values are masked: fill them "
+            "in first, for instance with SimpleImputer after `X.filled(np.nan)`."
+        )
 
 
 def _shape_of(nested: Any) -> tuple[int, ...]:
@@ -84,7 +95,7 @@ def _no_numbers(X: Any) -> str | None:
 
 def _columns(X: Any) -> Iterator[tuple[str, np.ndarray]]:
     """Name and values of each column of a pandas, polars or pyarrow table, or of an array."""
-    if hasattr(X, "iloc"):
+    if hasattr(X, "iloc") and hasattr(X, "columns"):
         for i, name in enumerate(X.columns):
             yield f"column {name!r}", np.asarray(X.iloc[:, i])
     elif hasattr(X, "columns") or hasattr(X, "column_names"):
@@ -110,19 +121,24 @@ def _no_number(values: np.ndarray) -> list[Any]:
             float(value)
         except (TypeError, ValueError):
             is_plain = isinstance(value, str | bytes) or hasattr(value, "isoformat")
+            is_plain |= (
+                type(value).__module__.partition(".")[0] == "pandas"
+            )  # a period, an interval
             return [value] if is_plain or _is_missing(value) else []
     return []
 
 
 def _is_missing(value: Any) -> bool:
     """Whether a value is None, NaN, NaT or pandas' NA."""
-    if value is None or type(value).__name__ == "NAType":
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float | np.generic) and bool(value != value)
 
 
 def missing_labels(y: Any) -> tuple[list[int], Any] | None:
-    """Rows whose target is None, NaN or NA, and the first such value; None if there are none."""
+    """Rows whose target is masked, None, NaN or NA, and the first such value; None if none is."""
+    if np.ma.is_masked(y):
+        return np.flatnonzero(np.ma.getmaskarray(y).ravel()).tolist(), np.ma.masked
     values = np.asarray(y, dtype=None if isinstance(y, np.ndarray) else object).ravel()
     if values.dtype.kind in "biuSU":
         return None
@@ -197,7 +213,9 @@ def _neighbours_are_alike(rows: np.ndarray, shape: tuple[int, ...]) -> bool:
 
 
 def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
-    """Warn if a layout leaves out values far from all others."""
+    """Warn if a layout leaves out values far from all others, or has to do with such pixels."""
+    if layout.is_image:
+        _warn_of_far_pixels(layout, X)
     if layout.limits is None:
         return
     columns = layout.cut_columns
@@ -205,7 +223,7 @@ def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
     high = layout.center[columns] + layout.limits[1, columns] * layout.scale[columns]
     found = far_values(X, columns, low, high)
     texts = [
-        f"{name} holds {_values_and_counts(counts)}"
+        f"{name} holds {_values_and_counts(counts, 'row')}"
         for name, counts in zip(_names(estimator, columns), found, strict=True)
     ]
     warn_user(
@@ -217,34 +235,47 @@ def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
     )
 
 
-def warn_if_outside(estimator: Any, layout: Layout, X: Any) -> None:
-    """Warn if a later piece of `partial_fit` lies far outside the scale of the first one."""
-    columns = outside(layout, X)
+def _warn_of_far_pixels(layout: Layout, X: Any) -> None:
+    found = far_pixels(X, float(layout.center), float(layout.center + layout.scale))
+    if found:
+        warn_user(
+            f"Some pixels lie far from all others: {_values_and_counts(found, 'pixel')}. All "
+            "pixels share one scale, on which the others are almost equal. Replace or clip them "
+            "first, for instance with np.clip.",
+            ScaleWarning,
+        )
+
+
+def warn_of_misfits(estimator: Any, layout: Layout, X: Any) -> None:
+    """Warn if a later piece of `partial_fit` does not fit the scale of the first one."""
+    columns = misfits(layout, X)
     if len(columns) == 0:
         return
     if layout.is_image:
         worst, subject, more = slice(None), "pixels range", ""
         before = f"{layout.center:g} to {layout.center + layout.scale:g}"
+        remedy = "bring the pixels of all pieces to one range first."
     else:
         worst, names = columns[0], _names(estimator, columns)
         subject = f"{names[0]} ranges"
         more = f"; so do {_listed(names[1:], ', ')}" * (len(names) > 1)
         before = f"{layout.center[worst]:g} +- {layout.scale[worst]:g}"
+        remedy = "scale all pieces first, for instance with a StandardScaler fitted on all of them."
     extremes = [(block[:, worst].min(), block[:, worst].max()) for block in row_blocks(X)]
     low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
     warn_user(
-        "This piece lies far outside the scale that the first call of partial_fit learned: "
+        "This piece does not fit the scale that the first call of partial_fit learned: "
         f"{subject} from {low:g} to {high:g} here, compared to {before} there{more}. The networks "
         "can't tell such rows apart. Start again with a first piece that holds rows of all kinds, "
-        "or scale all pieces first, for instance with a StandardScaler fitted on all of them.",
+        f"or {remedy}",
         ScaleWarning,
     )
 
 
-def _values_and_counts(counts: Counter[float]) -> str:
+def _values_and_counts(counts: Counter[float], noun: str) -> str:
     """List values and their counts, the most frequent first."""
     ranked = counts.most_common()
-    return _listed([f"{value:g} in {n} row{'s' * (n > 1)}" for value, n in ranked], ", ")
+    return _listed([f"{value:g} in {n} {noun}{'s' * (n > 1)}" for value, n in ranked], ", ")
 
 
 def _listed(texts: list[str], separator: str) -> str:

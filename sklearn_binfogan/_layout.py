@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ._arrays import row_blocks
 from ._codes import is_count
+from ._columns import ColumnKinds
 from ._far_values import NearValues
 
 LARGE_SIDE = 16  # pixels
@@ -19,6 +20,8 @@ LARGEST = 1e37  # of X: generated rows are float32, and may go beyond the range 
 FARTHEST = 1e6  # of network input: no z-score exceeds the root of the number of rows
 # Largest root mean square of network input. That of a table in `fit` is 1, of images at most 1.
 OUTSIDE, OUTSIDE_IMAGE = 10.0, 2.0
+FLAT = 0.1  # network input with a smaller range is hardly seen
+ENOUGH_IMAGES = 10  # fewer may all be dark
 ROUNDING = 1e-8  # relative to the mean of a constant column; far above float64's rounding
 
 
@@ -37,6 +40,8 @@ class Layout:
         nothing is replaced. Only `table` sets them, if a column has values far from all others.
     row_dtype : str
         Dtype of the rows that the model returns: "float64" if `fit` got float64, else "float32".
+    kinds : ColumnKinds or None
+        Which values the columns of a table may take. None: any.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +50,7 @@ class Layout:
     limits: np.ndarray | None = None
     stand_in: np.ndarray | None = None
     row_dtype: str = "float32"
+    kinds: ColumnKinds | None = None
 
     @classmethod
     def table(cls, X: Any) -> Layout:
@@ -68,7 +74,8 @@ class Layout:
         least = np.where(constant, ROUNDING * np.abs(scaler.mean_), 0)
         scale = np.maximum(scaler.scale_, least)
         layout = cls((X.shape[1],), scaler.mean_, scale, row_dtype=_row_dtype(X))
-        return layout._fitted_to(NearValues.of(X, layout.scale))
+        layout = layout._fitted_to(NearValues.of(X, layout.scale))
+        return replace(layout, kinds=ColumnKinds.of(X, layout.cut_columns))
 
     @classmethod
     def image(cls, X: Any, image_shape: Any) -> Layout:
@@ -109,6 +116,11 @@ class Layout:
         return np.flatnonzero((self.limits[0] > -FARTHEST) | (self.limits[1] < FARTHEST))
 
     @property
+    def was_constant(self) -> np.ndarray:
+        """Whether each column of a table was constant in `fit`, and its scale is a guess."""
+        return (self.scale == 1) | (self.scale == ROUNDING * np.abs(self.center))
+
+    @property
     def is_image(self) -> bool:
         """Whether rows are images."""
         return len(self.shape) == 3
@@ -142,9 +154,12 @@ class Layout:
     def to_rows(self, output: np.ndarray) -> np.ndarray:
         """Turn generator output into rows (n, n_features) in the units and the dtype of X.
 
-        The addition runs in float64, because float32 would lose columns with a large mean.
+        The addition runs in float64, because float32 would lose columns with a large mean. Columns
+        of a table take values of their kind.
         """
         rows = self.flattened(output).astype(np.float64) * self.scale + self.center
+        if self.kinds is not None:
+            rows = self.kinds.kept(rows)
         return rows.astype(self.row_dtype, copy=False)
 
     def flattened(self, output: np.ndarray) -> np.ndarray:
@@ -156,8 +171,8 @@ def _row_dtype(X: Any) -> str:
     return "float64" if X.dtype == np.float64 else "float32"
 
 
-def outside(layout: Layout, X: Any) -> np.ndarray:
-    """Columns of X that lie far outside the scale of a layout; for images all or none.
+def misfits(layout: Layout, X: Any) -> np.ndarray:
+    """Columns of X that don't fit the scale of a layout; for images all or none.
 
     Parameters
     ----------
@@ -167,15 +182,26 @@ def outside(layout: Layout, X: Any) -> np.ndarray:
     Returns
     -------
     columns : ndarray of int64
-        Columns whose network input has too large a root mean square, the largest first.
+        First those whose network input has too large a root mean square, the largest first. Then
+        those whose network input varies too little to be seen: images, and columns of a table that
+        were constant in `fit`, so that their scale is a guess.
     """
-    blocks = (layout.scaled(block, np.float64) for block in row_blocks(X))
-    mean_square = sum(np.square(block).sum(axis=0) for block in blocks) / X.shape[0]
+    low, high = np.full((2, layout.n_features), [[np.inf], [-np.inf]])
+    mean_square = np.zeros(layout.n_features)
+    for block in row_blocks(X):
+        scaled = layout.scaled(block, np.float64)
+        low, high = np.fmin(low, scaled.min(axis=0)), np.fmax(high, scaled.max(axis=0))
+        mean_square += np.square(scaled).sum(axis=0)
+    mean_square /= X.shape[0]
     if layout.is_image:
-        mean_square = np.full(layout.n_features, np.mean(mean_square))
+        low[:], high[:], mean_square[:] = low.min(), high.max(), mean_square.mean()
+        may_be_flat = np.full(layout.n_features, X.shape[0] >= ENOUGH_IMAGES)
+    else:
+        may_be_flat = layout.was_constant
+    is_far = mean_square > (OUTSIDE_IMAGE if layout.is_image else OUTSIDE) ** 2
+    is_flat = may_be_flat & (high > low) & (high - low < FLAT) & ~is_far
     ranked = np.argsort(-mean_square, kind="stable")
-    most = OUTSIDE_IMAGE if layout.is_image else OUTSIDE
-    return ranked[mean_square[ranked] > most**2]
+    return np.concatenate([ranked[is_far[ranked]], np.flatnonzero(is_flat)])
 
 
 def check_magnitude(X: np.ndarray) -> None:

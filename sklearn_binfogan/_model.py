@@ -171,12 +171,17 @@ class FittedModel:
             if category is not None:
                 labels[:, code] = category
         codes[:, : spec.n_categorical] = spec.one_hot(labels)
-        if not from_prior:
-            codes[:, spec.n_categorical :] = self._drawn_style(codes, rng)
-        return self.decode(codes.numpy()), labels.numpy()
+        if from_prior:
+            return self.decode(codes.numpy()), labels.numpy()
+        style, residual = self._drawn(codes, rng)
+        codes[:, spec.n_categorical :] = style
+        generated = self._generated(codes.numpy())
+        if residual.shape[1]:
+            generated = generated + residual.numpy()
+        return self.layout.to_rows(generated), labels.numpy()
 
-    def _drawn_style(self, codes: Tensor, rng: torch.Generator) -> Tensor:
-        """Continuous codes and z from where real rows of each row's category lie."""
+    def _drawn(self, codes: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Style codes and residuals from where real rows of each row's category lie."""
         own = torch.empty_like(codes[:, : self.spec.n_categorical])
         own[:, as_tensor(self.order)] = codes[:, : self.spec.n_categorical]
         return self.trainer.players.aggregate.draw(own, rng)

@@ -146,12 +146,14 @@ class AdversarialNet(NeuralNet):
         A GPU does not wait for that: its losses are read at the end of the epoch, unless a callback
         looks at each step.
         """
-        phase, graph = self.training.phase, self.training.graph
+        phase, graph, reads_late = self.training.phase, self.training.graph, self._reads_late
+        if graph is not None and not reads_late:
+            graph.must_check = True  # what looks at steps may change them
         recorded = phase.step(batch, self._on_gradients) if graph is None else graph.step(batch)
         # A copy: a captured step writes to the same tensors again.
         values = torch.stack([value.detach() for value in recorded.values()])
         self._unread.append((list(recorded), values))
-        if self._reads_late:
+        if reads_late:
             return {"loss": torch.tensor(math.nan)}
         self._read_losses()
         return {"loss": torch.tensor(self.history[-1]["batches"][-1][next(iter(recorded))])}

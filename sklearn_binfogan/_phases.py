@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import torch
@@ -129,12 +129,17 @@ class Phase(ABC):
         self.n_steps += 1
         return recorded
 
+    @cached_property
+    def rates(self) -> list[float | Tensor]:
+        """Learning rates of the next step; on a GPU the tensors that captured steps read."""
+        return [number_on(self.common.rng.device, rate) for _, rate in self.optimizers]
+
     def set_rates(self) -> None:
         """Set the learning rates and the decay of the averages for the next step."""
         factor = self.rate_factor(min(self.n_steps / max(self.budget, 1), 1.0))
-        for optimizer, rate in self.optimizers:
-            group = optimizer.param_groups[0]
-            group["lr"] = replaced(group["lr"], rate * factor)
+        for i, (optimizer, rate) in enumerate(self.optimizers):
+            self.rates[i] = replaced(self.rates[i], rate * factor)
+            optimizer.param_groups[0]["lr"] = self.rates[i]  # a callback may have set another
         n_steps = self.n_steps + 1
         self.decay = replaced(self.decay, min(self.average_decay, n_steps / (n_steps + 9)))
 
@@ -159,7 +164,10 @@ class Phase(ABC):
         """Run the networks on a batch: everything of a step that builds the graph."""
         bf16 = self.recipe.precision == "bf16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
-            return self.forward(losses_of, x)
+            losses = self.forward(losses_of, x)
+        if bf16:  # within the caller's autocast, the next step would take this one's weights
+            torch.clear_autocast_cache()
+        return losses
 
     def _freeze_category_branch(self) -> None:
         for parameter in self.players.encoder.category_parameters():
@@ -377,11 +385,8 @@ def adam(
     weights: list[torch.nn.Parameter], rate: float, betas: tuple[float, float]
 ) -> torch.optim.Adam:
     """Adam, fused: its state lies on the device, and no step waits for the CPU."""
-    device = weights[0].device if weights else torch.device("cpu")
-    can_be_captured = device.type == "cuda"
-    return torch.optim.Adam(
-        weights, number_on(device, rate), betas, fused=True, capturable=can_be_captured
-    )
+    can_be_captured = any(weight.device.type == "cuda" for weight in weights)
+    return torch.optim.Adam(weights, rate, betas, fused=True, capturable=can_be_captured)
 
 
 def number_on(device: torch.device, value: float) -> float | Tensor:

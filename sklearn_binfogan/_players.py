@@ -20,7 +20,9 @@ class Players(nn.Module):
         self.encoder, self.generator, self.discriminator = networks
         self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
         self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False).eval()
-        self.aggregate = AggregatePosterior(settings.spec)
+        n_components = settings.recipe.density_components
+        n_residual = settings.layout.n_features if settings.keeps_residual else 0
+        self.aggregate = AggregatePosterior(settings.spec, n_components, n_residual)
 
     def train(self, mode: bool = True) -> Players:
         """Set the mode of the players; the averages stay in evaluation mode."""

@@ -19,6 +19,7 @@ from torch import nn
 from ._architectures import ConvArchitecture, MLPArchitecture, PaperArchitecture
 from ._augmentation import AffineMove, ColourMove, GaussianNoise, identity
 from ._codes import CodeSpec, Prior
+from ._columns import ColumnKinds
 from ._layout import Layout
 from ._losses import ADVERSARIAL_LOSSES
 from ._networks import elu, leaky_relu, relu
@@ -34,14 +35,20 @@ RECORDS = {
     cls.__name__: cls
     for cls in (
         *(MLPArchitecture, ConvArchitecture, PaperArchitecture, Preset, Budget, Recipe),
-        *(AffineMove, ColourMove, GaussianNoise, CodeSpec, Layout, Settings),
+        *(AffineMove, ColourMove, GaussianNoise, CodeSpec, ColumnKinds, Layout, Settings),
     )
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function for function in (identity, elu, relu, leaky_relu, nn.ReLU, nn.Tanh)
 }
 TWISTER = 624  # words of the state of MT19937, the generator of NumPy and of torch
-NEVER_NEGATIVE = ("running_var", "exp_avg_sq", "step", "encoder.head")  # ends of arrays' names
+NEVER_NEGATIVE = (
+    "running_var",
+    "exp_avg_sq",
+    "step",
+    "encoder.head",
+    "aggregate.weight",
+)  # ends of arrays' names
 MAX_ITEMS = 1000  # of a tuple in a record, such as the layers of a network
 
 
@@ -293,6 +300,9 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     require((layout.limits is None) == (layout.stand_in is None), "a part of the limits is missing")
     if layout.limits is not None:
         require((layout.limits[0] <= layout.limits[1]).all(), "the limits of a column fall")
+    if layout.kinds is not None:
+        require(not is_image, "columns of images have no kinds")
+        _check_kinds(layout.kinds, layout.n_features)
     require(layout.row_dtype in ("float32", "float64"), "the dtype of rows is unknown")
     augment = settings.augment
     fits = isinstance(augment, GaussianNoise) or augment is identity
@@ -300,6 +310,7 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     require(fits, "the augmentation does not suit the data")
     require(recipe.adversarial_loss in ADVERSARIAL_LOSSES, "the adversarial loss is unknown")
     require(recipe.batch_size >= 1, "the batch size is 0")
+    require(recipe.density_components >= 1, "the density has no components")
     require(recipe.precision in PRECISIONS, "the precision is unknown")
     require(recipe.cuda_graph in (False, True, "auto"), "the use of CUDA graphs is unknown")
     prior = recipe.cluster_prior
@@ -308,6 +319,31 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     else:
         check_prior(prior, spec)
     return settings
+
+
+def _check_kinds(kinds: ColumnKinds, n_features: int) -> None:
+    """Raise ValueError unless rows of this width can be given values of these kinds."""
+    of_columns = (kinds.low, kinds.high, kinds.whole, kinds.n_values, kinds.groups)
+    fits = all(array.shape == (n_features,) for array in of_columns)
+    fits = fits and kinds.values.ndim == 2 and kinds.values.shape[1] > 0
+    fits = fits and kinds.values.shape[0] == n_features
+    require(fits, "the kinds of columns do not fit the shape of rows")
+    dtypes = {array.dtype for array in (*of_columns, kinds.values)}
+    require(dtypes == {np.dtype(np.float64)}, "the kinds of columns are of a wrong dtype")
+    require((kinds.low <= kinds.high).all(), "the bounds of a column are swapped")
+    n_values, groups = kinds.n_values, kinds.groups
+    fits = bool(((n_values >= 0) & (n_values <= kinds.values.shape[1])).all())
+    require(fits, "a column has more values than are listed")
+    for count in (n_values, groups):
+        require((count == np.rint(count)).all(), "the kinds of columns are no whole numbers")
+    fits = bool(
+        ((groups >= 0) & (groups <= n_features)).all() and (n_values[groups > 0] == 2).all()
+    )
+    require(fits, "a one-hot group is not one")
+    on_and_off = kinds.values[groups > 0, :2]
+    require((on_and_off[:, :1] < on_and_off[:, 1:]).all(), "a one-hot group is not one")
+    present = np.unique(groups[groups > 0])
+    require((present == np.arange(1, len(present) + 1)).all(), "a one-hot group is empty")
 
 
 def check_prior(prior: Any, spec: CodeSpec) -> None:
@@ -360,6 +396,7 @@ def decode_state(values: dict[str, Any], settings: Settings, arrays: Arrays) -> 
         require(not name.endswith(NEVER_NEGATIVE) or (array >= 0).all(), f"{name} is below 0")
         exists = not name.endswith("encoder.head") or array < players.encoder.n_heads
         require(exists, f"{name} is {array}, but there are {players.encoder.n_heads} heads")
+    require((state.module["aggregate.weight"].sum(axis=1) > 0).all(), "a density has no weight")
     return state
 
 

@@ -61,6 +61,7 @@ class Recipe:
     head_draws: int = 4  # of T, to choose among sub-heads
     unlabelled_share: float = 1 / 3  # of the phase, before classes get their categories
     labelled_share: float = 0.25  # labelled rows of a step, relative to its other rows
+    label_gain: float = 1.0  # factor of `label_weight` in the phase: see `counting_labels`
 
     # Partitions that a graph of neighbours knows, at the end of the consistency phase
     n_neighbors: int = 0  # of a row in the graph; 0: no graph
@@ -77,6 +78,7 @@ class Recipe:
     average_decay: float = 0.995  # of the running averages of the weights
     adversarial_weight: float = 1.0  # of G and E's adversarial term
     log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the losses
+    density_components: int = 1  # at most, Gaussians of each category that samples are drawn by
     invariance_weight: float = 0.0  # of T's change in the second half of the continuous codes
     # Of the distance of E(x)'s continuous codes and z from U[-1, 1].
     prior_matching_weight: float = 0.0
@@ -94,6 +96,30 @@ PAPERS_OBJECTIVE: dict[str, Any] = {
     "invariance_weight": 0.0,
     "prior_matching_weight": 0.0,
 }
+
+
+ALL_LABELS_GAIN = 2.0  # more lets small tables be learned by heart
+
+
+def counting_labels(recipe: Recipe, emphasis: float) -> Recipe:
+    """Let labels count for more the more there are.
+
+    Few labels name what the categories have found by themselves. Where all rows have one, there
+    is nothing to find: labels count from the first step on, in as many rows as the batch has, and
+    for more than the terms without labels.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    emphasis : float
+        From 0, which changes nothing, to 1.
+    """
+    return replace(
+        recipe,
+        labelled_share=max(recipe.labelled_share, emphasis),
+        unlabelled_share=recipe.unlabelled_share * (1 - emphasis),
+        label_gain=recipe.label_gain * (1 + (ALL_LABELS_GAIN - 1) * emphasis),
+    )
 
 
 def consistent(recipe: Recipe) -> Recipe:
@@ -132,6 +158,8 @@ class Budget:
         How many rows such a further step needs.
     game_share : float
         Steps of the game, relative to those of the consistency phase.
+    least_labelled : int
+        What `least` grows to where all rows have a label.
     """
 
     least: int
@@ -139,10 +167,12 @@ class Budget:
     most: int = 0
     rows_per_step: int = 40
     game_share: float = 1.0
+    least_labelled: int = 0
 
-    def steps(self, n_rows: int) -> tuple[int, int]:
-        """Give the steps of the consistency phase and of the game."""
-        few = min(max(n_rows, self.least), self.enough)
+    def steps(self, n_rows: int, emphasis: float = 0.0) -> tuple[int, int]:
+        """Give the steps of the consistency phase and of the game; `emphasis` is that of labels."""
+        least = max(self.least, int(emphasis * self.least_labelled))
+        few = min(max(n_rows, least), self.enough)
         steps = max(few, min(n_rows // self.rows_per_step, self.most))
         return steps, int(self.game_share * steps)
 
@@ -175,8 +205,10 @@ class Preset:
         networks = replace(self.networks, **numbers)  # type: ignore[type-var]  # a dataclass
         return replace(self, networks=networks)
 
-    def resolved(self, n_rows: int, given: Mapping[str, Any]) -> Recipe:
+    def resolved(self, n_rows: int, given: Mapping[str, Any], label_share: float = 0.0) -> Recipe:
         """Recipe for some rows, in which given values replace the preset's.
+
+        `label_share` is the share of the rows that have a label.
 
         Raises
         ------
@@ -184,9 +216,11 @@ class Preset:
             If there is nothing to train, or no phase that learns the prior.
         """
         recipe = self.recipe
+        emphasis = label_share**2  # a few labels change next to nothing
         if self.budget is not None:
-            warmup_iter, max_iter = self.budget.steps(n_rows)
+            warmup_iter, max_iter = self.budget.steps(n_rows, emphasis)
             recipe = replace(recipe, warmup_iter=warmup_iter, max_iter=max_iter)
+        recipe = counting_labels(recipe, emphasis)
         return consistent(replace(recipe, **given))
 
 
@@ -200,9 +234,10 @@ TABLE = Preset(
         confidence_weight=0.5,
         balance_slack=0.05,
         n_neighbors=10,
+        density_components=20,
     ),
     n_noise=8,
-    budget=Budget(least=100, enough=1000),
+    budget=Budget(least=100, enough=1000, least_labelled=600),
 )
 SMALL_IMAGES = Preset(
     ConvArchitecture(),

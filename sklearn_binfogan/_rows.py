@@ -12,7 +12,7 @@ from scipy.sparse import issparse
 from torch import Tensor
 
 from ._arrays import BLOCK, as_numpy, as_tensor, row_blocks
-from ._input import check_flat, hint_at_images, validated
+from ._input import check_flat, check_unmasked, hint_at_images, validated
 from ._layout import Layout
 
 MIN_ROWS_TO_HOLD_OUT, MAX_VALID = 500, 1000
@@ -79,6 +79,7 @@ def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
     """
     X = as_numpy(X)
     check_flat(X)
+    check_unmasked(X)
     if not _is_stored(X) or len(X.shape) != 2 or X.shape[0] == 0:
         rows: Source = validated(estimator, X, reset)
     else:
@@ -198,9 +199,13 @@ class TrainingRows:
         """Network input of the validation rows."""
         return self.rows.take(self.valid_index[:at_most])
 
+    def deciding_numbers(self) -> tuple[Tensor, ...]:
+        """Numbers of up to 10 000 training rows, in blocks; heads and priors depend on them."""
+        return self.train_index[:MAX_DECIDING].split(DECIDING_BLOCK)
+
     def deciding_blocks(self) -> list[Tensor]:
-        """Network input of up to 10 000 training rows, in blocks; heads and priors depend on it."""
-        return [self.rows.take(i) for i in self.train_index[:MAX_DECIDING].split(DECIDING_BLOCK)]
+        """Network input of these rows."""
+        return [self.rows.take(numbers) for numbers in self.deciding_numbers()]
 
 
 class Share(NamedTuple):

@@ -23,3 +23,11 @@ class Settings:
     recipe: Recipe
     augment: Augmentation
     seed: int
+
+    @property
+    def keeps_residual(self) -> bool:
+        """Whether samples hold the residual of reconstructions.
+
+        In tables alone: on images independent noise of pixels would not look like any.
+        """
+        return self.recipe.density_components > 1 and not self.layout.is_image

@@ -77,6 +77,7 @@ def _is_on_gpu(array: Array) -> bool:
 
 def _are_finite(tensors: list[Tensor]) -> bool:
     """Whether all tensors of one device are finite, for which a GPU waits once."""
+    tensors = [tensor for tensor in tensors if tensor.numel()]  # without codes some are empty
     if not tensors:
         return True
     largest = torch._foreach_norm(tensors, math.inf)

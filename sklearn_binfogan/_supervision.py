@@ -198,6 +198,17 @@ class Supervision:
         assigned = assigned_categories(posteriors[int(encoder.head)], labels.classes)
         return (self._by_category(assigned.tolist(), self.class_prior[0]), *self.class_prior[1:])
 
+    def known_categories(self, encoder: Encoder) -> Tensor:
+        """Category of every row by its label, int64 (n_rows,), as the kept head numbers them.
+
+        -1 where there is no label.
+        """
+        labels, posteriors = self._labelled_posteriors(encoder)
+        assigned = assigned_categories(posteriors[int(encoder.head)], labels.classes)
+        known = np.full(len(self.rows), -1)
+        known[self.labels.rows] = assigned[self.labels.classes]
+        return torch.from_numpy(known).to(self.rng.device)
+
     @staticmethod
     def _by_category(assigned: list[int], by_class: Sequence[float]) -> tuple[float, ...]:
         """Reorder probabilities: the first are those of classes, the rest of free categories."""

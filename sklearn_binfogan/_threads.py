@@ -74,10 +74,11 @@ class _SharedRules:
         with self.lock:
             if self.n_users == 0:
                 backends = torch.backends
-                self.rules = ExitStack()
-                self.rules.enter_context(_set(backends.cuda.matmul, *_tf32()))
-                self.rules.enter_context(_set(backends.cudnn, "deterministic", True))
-                self.rules.enter_context(_set(backends.cudnn, "benchmark", False))
+                with ExitStack() as rules:
+                    rules.enter_context(_set(backends.cuda.matmul, *_tf32()))
+                    rules.enter_context(_set(backends.cudnn, "deterministic", True))
+                    rules.enter_context(_set(backends.cudnn, "benchmark", False))
+                    self.rules = rules.pop_all()
             self.n_users += 1
 
     def leave(self) -> None:
@@ -99,6 +100,9 @@ def _tf32() -> tuple[str, bool | str]:
 @contextmanager
 def _set(rules: Any, name: str, value: Any) -> Iterator[None]:
     before = getattr(rules, name)
+    if before == value:  # to write it again would change torch's "medium" precision to "high"
+        yield
+        return
     setattr(rules, name, value)
     try:
         yield
@@ -109,6 +113,7 @@ def _set(rules: Any, name: str, value: Any) -> Iterator[None]:
 _SHARED = _SharedModes()
 _RULES = _SharedRules()
 _GENERATOR = _Lock()
+_STREAMS = threading.local()
 
 
 @contextmanager
@@ -134,6 +139,19 @@ def undisturbed() -> Iterator[None]:
         _SHARED.leave()
 
 
+def _own_stream() -> torch.cuda.Stream:
+    """Give this thread's stream of the current GPU, always the same one.
+
+    torch has 32 and deals them out in turn: with a new one for each fit, a thread could get that of
+    another one's capture. Memory that a fit leaves is of use on its stream alone, too.
+    """
+    found: dict[int, torch.cuda.Stream] = _STREAMS.__dict__.setdefault("of_gpu", {})
+    device = torch.cuda.current_device()
+    if device not in found:
+        found[device] = torch.cuda.Stream()
+    return found[device]
+
+
 @contextmanager
 def training_on(device: str) -> Iterator[None]:
     """Train on a device: of a GPU on a stream of its own, as a capture of steps asks for."""
@@ -143,7 +161,7 @@ def training_on(device: str) -> Iterator[None]:
     _RULES.enter()
     try:
         with torch.cuda.device(device):
-            before, own = torch.cuda.current_stream(), torch.cuda.Stream()
+            before, own = torch.cuda.current_stream(), _own_stream()
             own.wait_stream(before)
             try:
                 with torch.cuda.stream(own):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from skorch.callbacks import Callback
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from ._arrays import as_tensor
 from ._codes import Prior
@@ -126,7 +127,7 @@ class Trainer:
 
     def forget_rows(self) -> Trainer:
         """Let go of the training rows: a fitted model must not hold its data."""
-        self.rows = self.batches = self.common.supervision = None
+        self.rows = self.batches = self.common.supervision = self.graph = None
         return self
 
     def begin(self, phase: str) -> Phase:
@@ -246,9 +247,25 @@ class Trainer:
     def fit_aggregate(self) -> None:
         """Find where real data lies in the codes that G now knows."""
         assert self.rows is not None
-        encoder = self.players.averaged_encoder
-        codes = torch.cat([encoder(block) for block in self.rows.deciding_blocks()])
-        self.players.aggregate.fit(codes)
+        players, supervision = self.players, self.common.supervision
+        encoder = players.averaged_encoder
+        known = None if supervision is None else supervision.known_categories(encoder)
+        codes, residuals = [], []
+        for numbers in self.rows.deciding_numbers():
+            x = self.rows.rows.take(numbers)
+            categories = self.settings.spec.harden(encoder.logits(x))
+            if known is not None:
+                self._label(categories, known[numbers])
+            codes.append(torch.cat([categories, encoder.style(x, categories)], dim=1))
+            if players.aggregate.n_residual:
+                residuals.append(x - players.averaged_generator(codes[-1]))
+        players.aggregate.fit(torch.cat(codes), torch.cat(residuals) if residuals else None)
+
+    def _label(self, categories: Tensor, known: Tensor) -> None:
+        """Set the first code of one-hot categories to the known ones; -1 is not known."""
+        first = categories[:, self.settings.spec.category_slices[0]]
+        is_known = known >= 0
+        first[is_known] = one_hot(known[is_known], first.shape[1]).to(first.dtype)
 
     def complete(self) -> None:
         """Decide what the end of a phase that was cut off would have decided."""

@@ -14,7 +14,7 @@ from ._arrays import subsample
 from ._base import _BInfoGAN, new_training, orders_by_size, resolve_device, squeezed
 from ._callbacks import FitTasks
 from ._codes import is_count
-from ._input import warn_if_outside
+from ._input import warn_of_misfits
 from ._model import FittedModel
 from ._phases import CONSISTENCY, GAME
 from ._presets import CONSTRAINTS
@@ -242,7 +242,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         ImageShapeWarning
             If rows look like images, and `image_shape` is None.
         ScaleWarning
-            If values lie so far from all others of their column that they would spoil its scale.
+            If values lie so far from all others of their column, or of an image's pixels, that they
+            would spoil its scale.
         """
         tasks = FitTasks.of(self, X, y)
         with self._all_or_nothing(), undisturbed():
@@ -280,7 +281,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Warns
         -----
         ImageShapeWarning, ScaleWarning
-            As `fit`. ScaleWarning also if X lies far outside the scale of the first call's rows.
+            As `fit`. ScaleWarning also if X does not fit the scale of the first call's rows.
         """
         first = not hasattr(self, "_model")
         with self._all_or_nothing(), undisturbed():
@@ -297,7 +298,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             trainer = new_training(self, X, seed)
         else:
             model = self._model
-            warn_if_outside(self, model.layout, X)
+            warn_of_misfits(self, model.layout, X)
             settings = self._changed(model.settings)
             device = resolve_device(self.device)
             progress = bool(self.verbose)

@@ -12,7 +12,7 @@ Content = tuple[dict[str, Any], Arrays]  # the document and the arrays of a file
 
 # Raise this number if the contents of a file change, or the meaning of a stored field. Then add a
 # function to `UPGRADES` that upgrades a file of the version before.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def upgraded(version: int, document: Any, arrays: Arrays) -> Content:
@@ -73,5 +73,20 @@ def _renamed_array(name: str) -> str:
     return name
 
 
-UPGRADES: dict[int, Callable[[Any, Arrays], Content]] = {1: _from_1}
+def _from_2(document: Any, arrays: Arrays) -> Content:
+    """Upgrade from 2: where E(x) lies was one Gaussian for each category, now it is a mixture.
+
+    Tables had no kinds of columns, and have none: their rows come back as they did.
+    """
+    name = "module.aggregate."
+    arrays = dict(arrays)
+    if f"{name}mean" in arrays:
+        arrays[f"{name}weight"] = np.ones((len(arrays[f"{name}mean"]), 1), np.float32)
+        for part in ("mean", "root"):
+            if f"{name}{part}" in arrays:
+                arrays[f"{name}{part}"] = arrays[f"{name}{part}"][:, None]
+    return document, arrays
+
+
+UPGRADES: dict[int, Callable[[Any, Arrays], Content]] = {1: _from_1, 2: _from_2}
 FORMAT_VERSIONS = [*UPGRADES, FORMAT_VERSION]

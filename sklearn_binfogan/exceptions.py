@@ -19,8 +19,9 @@ class ImageShapeWarning(UserWarning):
 class ScaleWarning(UserWarning):
     """Some values lie so far from the others that they would spoil the scale of their column.
 
-    `fit` learns the scale without them. In `partial_fit`: a later piece lies far outside the scale
-    that the first one gave.
+    `fit` learns the scale of a table's column without them; pixels of images share one scale, which
+    they do spoil. In `partial_fit`: a later piece does not fit the scale that the first one gave,
+    because it lies far outside, or because it varies so little that the networks hardly see it.
 
     Examples
     --------

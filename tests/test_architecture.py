@@ -63,7 +63,16 @@ LAYERS = {
         "_aggregate",
         "_collapse",
     ],
-    "rows and codes": ["_rows", "_input", "_layout", "_far_values", "_state", "_codes", "_arrays"],
+    "rows and codes": [
+        "_rows",
+        "_input",
+        "_layout",
+        "_columns",
+        "_far_values",
+        "_state",
+        "_codes",
+        "_arrays",
+    ],
     "leaves: they know nothing of the rest": [
         "_progress",
         "_callback_rules",

@@ -417,3 +417,47 @@ def test_round_trips(kind, tmp_path):
             again.sample(5, random_state=0), given.sample(5, random_state=0), strict=True
         ):
             np.testing.assert_array_equal(one, other)
+
+
+# -- many labels -----------------------------------------------------------------------------------
+
+
+def two_clouds_a_class(n=400):
+    """Four clouds, of which each class has two at opposite corners: no cluster is a class."""
+    rng = np.random.default_rng(0)
+    corner = rng.integers(0, 2, (n, 2))
+    rows = np.column_stack([6 * corner, np.zeros((n, 2))]) + rng.normal(size=(n, 4))
+    return rows, corner.sum(axis=1) % 2
+
+
+def test_with_all_labels_classes_need_not_be_clusters():
+    rows, y = two_clouds_a_class()
+    classifier = BInfoGANClassifier(max_iter=0, random_state=0).fit(rows[:250], y[:250])
+
+    assert classifier.score(rows[250:], y[250:]) > 0.95
+
+
+def test_the_more_labels_the_longer_the_default_training_of_a_small_table():
+    rows, y = two_clouds_a_class(60)
+    some = np.where(np.arange(60) < 30, y, -1)
+    steps = [
+        BInfoGANClassifier(max_iter=0, random_state=0).fit(rows, labels).n_iter_
+        for labels in (np.where(np.arange(60) < 6, y, -1), some, y)
+    ]
+    unweighed = BInfoGANClassifier(max_iter=0, label_weight=0, random_state=0).fit(rows, y)
+
+    assert steps == [100, 150, 600]
+    assert unweighed.n_iter_ == 100
+
+
+def test_samples_follow_the_labels_not_the_predictions():
+    """Labels say what rows of a class are like, also where the classifier can't tell."""
+    rows, y = two_clouds_a_class()
+    rows[:, :2] /= 50  # nothing left to tell the classes by
+    rows[:, 3] = rows[:, 3] * 0.05 + np.where(y == 1, 3, 0) * (np.arange(len(y)) % 2)
+    model = BInfoGANClassifier(random_state=0, warmup_iter=60, max_iter=200).fit(rows, y)
+
+    far = [(model.sample(300, label=k, random_state=0)[0][:, 3] > 1.5).mean() for k in (0, 1)]
+
+    assert far[0] < 0.1
+    assert far[1] == pytest.approx(0.5, abs=0.2)

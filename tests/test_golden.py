@@ -74,12 +74,14 @@ class CountSteps(Callback):
         self.steps.append(training)
 
 
-def test_a_checkpoint_of_an_older_format_is_refused(tmp_path):
+@pytest.mark.parametrize("n", range(1, N_FORMATS))
+def test_a_checkpoint_of_an_older_format_is_refused(tmp_path, n):
     """A fit can't be finished to the same bits by another version: what it holds has changed."""
     X, params = UNFINISHED
-    shutil.copy(FOLDER / "checkpoint_format1.safetensors", tmp_path / CHECKPOINT_NAME)
+    shutil.copy(FOLDER / f"checkpoint_format{n}.safetensors", tmp_path / CHECKPOINT_NAME)
 
-    with pytest.raises(ValueError, match="format version is 1, but this installation reads 2"):
+    said = f"format version is {n}, but this installation reads {N_FORMATS}"
+    with pytest.raises(ValueError, match=said):
         fitted(X, checkpoint_dir=tmp_path, **params)
 
 

@@ -2,7 +2,9 @@
 
 import copy
 import math
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -19,6 +21,7 @@ from sklearn_binfogan import (
     BInfoGANTransformer,
     ColourMove,
     GaussianNoise,
+    _phases,
     _state,
     _threads,
 )
@@ -144,6 +147,65 @@ def test_moments_that_a_callback_has_replaced():
     assert [each.n_replays for each in Recorded.made] == [1, 1]
 
 
+def stop_statistics(trainer):
+    trainer.players.generator.eval()
+
+
+def set_option(trainer):
+    trainer.game.optimizer.param_groups[0]["weight_decay"] = 0.1
+
+
+def replace_statistic(trainer):
+    encoder = trainer.players.encoder
+    encoder.head = encoder.head.clone()
+
+
+@pytest.mark.parametrize("change", [stop_statistics, set_option, replace_statistic])
+def test_what_a_callback_has_changed_of_a_step(change):
+    trainer = training("game")
+    graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+    before, after = batches(trainer, 8)[:4], batches(trainer, 8)[4:]
+    take_steps(graph, before)
+    change(trainer)
+    graph.must_check = True
+    take_steps(graph, after)
+    assert [each.n_replays for each in Recorded.made] == [1, 1]
+
+
+def test_a_callback_that_looks_at_steps_may_change_them():
+    trainer = training("game")
+    trainer.graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+    trainer.net.history.new_epoch()
+    for numbers in batches(trainer, 5):
+        trainer.net.history.new_batch()
+        trainer.net.train_step(numbers)
+    weight = trainer.players.generator.output.weight.requires_grad_(False)
+    before = weight.clone()
+    for numbers in batches(trainer, 5):
+        trainer.net.history.new_batch()
+        trainer.net.train_step(numbers)
+    assert torch.equal(weight, before)
+    assert len(Recorded.made) == 2
+
+
+def test_a_rate_that_a_callback_has_set(monkeypatch):
+    """A captured step would read the rate's tensor, which nobody would write to any more."""
+    monkeypatch.setattr(_phases, "number_on", lambda device, value: torch.tensor(value))
+    trainer = training("game")
+    group = trainer.game.optimizer.param_groups[0]
+    trainer.game.set_rates()
+    read_by_the_graph = group["lr"]
+    group["lr"] = 1.0
+
+    trainer.game.n_steps += 6
+    trainer.game.set_rates()
+
+    assert group["lr"] is read_by_the_graph
+    assert float(group["lr"]) == pytest.approx(
+        trainer.settings.recipe.learning_rate * trainer.game.rate_factor(0.5)
+    )
+
+
 def test_batches_of_another_size():
     trainer = training("game")
     graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
@@ -219,6 +281,8 @@ class OwnMove(GaussianNoise):
         ({"augmentation": None}, True),
         ({"augmentation": own_move}, False),
         ({"augmentation": OwnMove(0.1)}, False),
+        ({"augmentation": ColourMove(AffineMove())}, True),
+        ({"augmentation": ColourMove(own_move)}, False),
         ({"augmentation": own_move, "cuda_graph": True}, True),
     ],
 )
@@ -306,10 +370,55 @@ def test_rules_for_gpus_are_left_as_found():
     assert rules() == before
 
 
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_the_callers_precision_of_products_is_left_as_found(precision):
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        _threads._RULES.enter()
+        assert torch.backends.cuda.matmul.allow_tf32
+        _threads._RULES.leave()
+        assert torch.get_float32_matmul_precision() == precision
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_rules_that_can_not_be_set_are_all_left_as_found(monkeypatch):
+    def frozen(rules, name, value):
+        if name == "benchmark":
+            raise RuntimeError("frozen")
+        return settable(rules, name, value)
+
+    settable, before = _threads._set, torch.backends.cuda.matmul.allow_tf32
+    monkeypatch.setattr(_threads, "_set", frozen)
+    with pytest.raises(RuntimeError, match="frozen"):
+        _threads._RULES.enter()
+    assert torch.backends.cuda.matmul.allow_tf32 == before
+
+
 def test_no_rules_for_a_cpu():
     before = torch.backends.cuda.matmul.allow_tf32
     with training_on("cpu"):
         assert torch.backends.cuda.matmul.allow_tf32 == before
+
+
+def test_each_thread_has_one_stream(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Stream", object)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(_threads, "_STREAMS", threading.local())
+    own = _threads._own_stream()
+    with ThreadPoolExecutor(1) as pool:
+        other, again = (pool.submit(_threads._own_stream).result() for _ in range(2))
+    assert _threads._own_stream() is own
+    assert other is again is not own
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert _threads._own_stream() is not own
+
+
+def test_a_training_without_rows_holds_no_graph():
+    trainer = training()
+    trainer.graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+    assert trainer.forget_rows().graph is None
 
 
 def test_a_state_copied_and_checked_as_on_a_gpu(monkeypatch):
@@ -333,6 +442,14 @@ def test_a_state_copied_and_checked_as_on_a_gpu(monkeypatch):
         dict(found.named_arrays())[weight].view(-1)[3] = broken
         assert found.first_not_finite() == weight
     assert trainer.state().first_not_finite() is None
+
+
+def test_an_empty_array_checked_as_on_a_gpu(monkeypatch):
+    """The largest of no values is not defined; a user's networks may have such a buffer."""
+    monkeypatch.setattr(_state, "_is_on_gpu", lambda array: isinstance(array, torch.Tensor))
+    state = training().state()
+    state.module["empty"] = torch.empty(0, 3)
+    assert state.copied().first_not_finite() is None
 
 
 # -- on a GPU --------------------------------------------------------------------------------------

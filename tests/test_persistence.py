@@ -467,6 +467,11 @@ def item_setting(name, index, value):
     return edit
 
 
+def swapped_bounds(document, arrays):
+    for part, bound in {"low": 1, "high": 0}.items():
+        item_setting(f"settings.layout.kinds.{part}", 0, bound)(document, arrays)
+
+
 def without(key):
     return lambda document, arrays: [d.pop(key) for d in (document, arrays) if key in d][:0]
 
@@ -546,6 +551,23 @@ EDITS = {
     "negative field": (in_settings("recipe Recipe", "max_iter", -1), "max_iter"),
     "infinite field": (in_settings("recipe Recipe", "mi_weight", {"float": "inf"}), "mi_weight"),
     "learning rate": (in_settings("recipe Recipe", "learning_rate", -1.0), "learning rate"),
+    "density": (in_settings("recipe Recipe", "density_components", 0), "components"),
+    "density beyond memory": (
+        in_settings("recipe Recipe", "density_components", 2**40),
+        "expected float32",
+    ),
+    "weight of a density": (item_setting("module.aggregate.weight", (0, 0), -1), "below 0"),
+    "no weight of a density": (item_setting("module.aggregate.weight", 0, 0), "weight"),
+    "bounds": (swapped_bounds, "bounds"),
+    "kinds' width": (array_setting("settings.layout.kinds.whole", np.zeros(3)), "kinds"),
+    "kinds' dtype": (
+        array_setting("settings.layout.kinds.whole", np.zeros(4, np.float32)),
+        "kinds",
+    ),
+    "no values": (array_setting("settings.layout.kinds.values", np.zeros((4, 0))), "kinds"),
+    "many values": (item_setting("settings.layout.kinds.n_values", 0, 9), "values"),
+    "group of one": (item_setting("settings.layout.kinds.groups", 0, 1), "group"),
+    "half a group": (item_setting("settings.layout.kinds.groups", 0, 0.5), "whole"),
     "batch size": (in_settings("recipe Recipe", "batch_size", 0), "batch size"),
     "loss": (in_settings("recipe Recipe", "adversarial_loss", "none"), "loss"),
     "precision": (in_settings("recipe Recipe", "precision", "none"), "precision"),

@@ -49,6 +49,15 @@ def test_bf16_in_training_alone(rows, parameters):
     assert losses[0] != losses[1]
 
 
+def test_bf16_within_the_callers_autocast():
+    """There torch would keep the rounded weights of the first step for all others."""
+    alone = BInfoGANTransformer(3, precision="bf16", **SHORT).fit(X)
+    with torch.autocast("cpu", torch.bfloat16):
+        within = BInfoGANTransformer(3, precision="bf16", **SHORT).fit(X)
+    assert within.history_[:, "train_loss"] == alone.history_[:, "train_loss"]
+    np.testing.assert_array_equal(within.transform(X), alone.transform(X))
+
+
 def test_unknown_precision():
     with pytest.raises(ValueError, match="float16"):
         BInfoGANTransformer(precision="float16").fit(X)

@@ -92,6 +92,15 @@ CATEGORIES = {
 }
 
 
+def sizes(data, scores, **others):
+    """Rows of n_clusters.json: a set's scores from one cluster on."""
+    rest = {"silhouette": None, "minus_bic": 0.0, "hdbscan": 0} | others
+    return [
+        {"data": data, "seed": 5, "n_clusters": k, "score": score, **rest}
+        for k, score in enumerate(scores, start=1)
+    ]
+
+
 def test_pages_are_up_to_date():
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--check"], capture_output=True, text=True, check=False
@@ -151,3 +160,17 @@ def test_what_a_gpu_gave(tmp_path, monkeypatch):
     page = results_page.SPEED.text(tmp_path)
     assert "| eager | 9.69 | 22.16 | 21.82 |" in page
     assert "| clusters, graph | 2.2 | 86.42 % |" in page
+
+
+def test_where_measures_peak(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import results_page
+
+    rows = [*sizes("2 blobs", [0.1, 0.3, 0.2], hdbscan=2), *sizes("wine", [0.1, 0.3], hdbscan=3)]
+    (tmp_path / "n_clusters.json").write_text(
+        json.dumps({"environment": ENVIRONMENT, "rows": rows})
+    )
+    page = results_page.OTHER.text(tmp_path)
+    assert "| 2 blobs | yes | 2 | 2 | - | 1 | 2 |" in page
+    assert "| wine | no | 3 | 2 | - | 1 | 3 |" in page
+    assert "- tuned: score 1, silhouette 0, BIC 0, HDBSCAN 1 of 1 right" in page

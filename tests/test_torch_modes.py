@@ -39,6 +39,7 @@ KINDS = {
     "table": (BInfoGANTransformer(**BUDGET), TABLE, None),
     "images": (BInfoGANTransformer(image_shape=(8, 8), **BUDGET), DIGITS, None),
     "starts": (BInfoGANTransformer(n_init=2, **BUDGET), TABLE, None),
+    "bfloat16": (BInfoGANTransformer(precision="bf16", **BUDGET), TABLE, None),
     "labels": (BInfoGANClassifier(**BUDGET), TABLE, CLASSES),
 }
 

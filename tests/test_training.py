@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 from sklearn_binfogan import _losses as losses
-from sklearn_binfogan._aggregate import AggregatePosterior
 from sklearn_binfogan._architectures import MLPArchitecture
 from sklearn_binfogan._base import fitted_model, new_training
 from sklearn_binfogan._checkpoints import Checkpoints, Keeper, Start
@@ -28,6 +27,7 @@ from sklearn_binfogan._model import FittedModel
 from sklearn_binfogan._net import AdversarialNet, require_finite_weights
 from sklearn_binfogan._networks import Encoder
 from sklearn_binfogan._phases import PHASES, backward
+from sklearn_binfogan._players import Players
 from sklearn_binfogan._presets import Recipe, resolve_preset
 from sklearn_binfogan._rows import Batches, Rows
 from sklearn_binfogan._sharing import SHARING, OneProcess
@@ -483,7 +483,8 @@ def test_sample_draws_given_the_category(fitted):
     clone = copy.deepcopy(fitted)
     aggregate = fitted_model(clone).trainer.players.aggregate
     aggregate.root.zero_()
-    aggregate.mean.copy_(torch.arange(3)[:, None] / 3)
+    aggregate.mean.copy_(torch.arange(3)[:, None, None] / 3)
+    aggregate.mean[..., -3:] = 0  # of the residual
     fitted_model(clone).order = np.array([1, 2, 0])  # where the net keeps each public category
 
     rows, labels = clone.sample(60, random_state=0)
@@ -506,7 +507,7 @@ def test_sample_from_the_prior_does_not_look_at_the_data(fitted):
 
 
 def test_training_finds_where_real_rows_lie(fitted):
-    fresh = AggregatePosterior(fitted_model(fitted).spec)
+    fresh = Players(fitted_model(fitted).settings).aggregate
 
     assert not torch.equal(fitted_model(fitted).trainer.players.aggregate.mean, fresh.mean)
     assert not torch.equal(fitted_model(fitted).trainer.players.aggregate.root, fresh.root)

@@ -156,7 +156,7 @@ def correlated_codes(n=4000):
 
 def test_before_fit_it_is_as_wide_as_the_prior():
     aggregate = AggregatePosterior(THREE)
-    drawn = aggregate.draw(THREE.draw(20_000, generator())[:, :3], generator())
+    drawn, _ = aggregate.draw(THREE.draw(20_000, generator())[:, :3], generator())
 
     assert drawn.shape == (20_000, 3)
     np.testing.assert_allclose(drawn.mean(dim=0), 0, atol=0.02)
@@ -168,7 +168,7 @@ def test_draws_have_each_category_s_mean_and_covariance():
     aggregate = AggregatePosterior(THREE)
     aggregate.fit(codes)
 
-    drawn = aggregate.draw(codes[:, :3], generator())
+    drawn, _ = aggregate.draw(codes[:, :3], generator())
 
     for k in (0, 1):
         real, ours = codes[category == k, 3:], drawn[category == k]
@@ -181,15 +181,45 @@ def test_a_category_without_rows_keeps_the_prior():
     aggregate.fit(correlated_codes()[0])
 
     np.testing.assert_array_equal(aggregate.mean[2], 0)
-    np.testing.assert_allclose(aggregate.root[2] @ aggregate.root[2].T, np.eye(3) / 3, atol=1e-6)
+    root = aggregate.root[2, 0]
+    np.testing.assert_allclose(root @ root.T, np.eye(3) / 3, atol=1e-6)
 
 
+@pytest.mark.parametrize("n_components", [1, 5])
 @pytest.mark.parametrize("n_rows", [0, 1, 2])
-def test_few_rows_are_no_reason_to_fail(n_rows):
-    aggregate = AggregatePosterior(THREE)
+def test_few_rows_are_no_reason_to_fail(n_rows, n_components):
+    aggregate = AggregatePosterior(THREE, n_components)
     aggregate.fit(correlated_codes()[0][:n_rows])
 
-    assert aggregate.draw(THREE.draw(50, generator())[:, :3], generator()).isfinite().all()
+    drawn = aggregate.draw(THREE.draw(50, generator())[:, :3], generator())
+
+    assert torch.cat(drawn, dim=1).isfinite().all()
+
+
+def test_a_mixture_draws_from_each_of_its_parts():
+    """Two clouds far apart in one category: a single Gaussian would fill what lies between."""
+    codes, _ = correlated_codes()
+    codes[:, 3] = torch.where(codes[:, 5] > 0.5, 0.9, -0.9) + codes[:, 3] / 20
+    mixture = AggregatePosterior(THREE, n_components=4)
+    mixture.fit(codes)
+
+    style, residual = mixture.draw(codes[:, :3], generator())
+
+    assert (style[:, 0].abs() > 0.6).float().mean() > 0.98
+    assert (style[:, 0] > 0).float().mean() == pytest.approx(0.25, abs=0.03)
+    assert residual.shape == (len(codes), 0)
+
+
+def test_the_residual_is_drawn_together_with_the_codes():
+    codes, _ = correlated_codes()
+    residual = torch.stack([codes[:, 3] / 2, 0.1 + 0 * codes[:, 3]], dim=1)
+    aggregate = AggregatePosterior(THREE, n_components=2, n_residual=2)
+    aggregate.fit(codes, residual)
+
+    style, drawn = aggregate.draw(codes[:, :3], generator())
+
+    np.testing.assert_allclose(drawn[:, 0], style[:, 0] / 2, atol=0.1)
+    np.testing.assert_allclose(drawn[:, 1], 0.1, atol=0.1)
 
 
 def test_several_codes_share_one_gaussian():
@@ -199,7 +229,7 @@ def test_several_codes_share_one_gaussian():
     aggregate = AggregatePosterior(spec)
     aggregate.fit(codes)
 
-    drawn = aggregate.draw(codes[:, :7], generator())
+    drawn, _ = aggregate.draw(codes[:, :7], generator())
 
     np.testing.assert_allclose(drawn.mean(dim=0), codes[:, 7:].mean(dim=0), atol=0.03)
     assert np.corrcoef(drawn.T)[0, 1] > 0.99
@@ -211,7 +241,7 @@ def test_codes_without_continuous_columns_and_noise():
     codes = spec.draw(10, generator())
     aggregate.fit(codes)
 
-    assert aggregate.draw(codes, generator()).shape == (10, 0)
+    assert [part.shape for part in aggregate.draw(codes, generator())] == [(10, 0)] * 2
 
 
 # -- layouts ---------------------------------------------------------------------------------------
@@ -221,6 +251,38 @@ def test_codes_without_continuous_columns_and_noise():
 def test_subsample_takes_at_most_n_rows(n_rows, step):
     rows = np.arange(n_rows)
     np.testing.assert_array_equal(subsample(rows, 10), rows[::step])
+
+
+def test_columns_that_are_not_exclusive_form_no_group():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.integers(0, 2, (240, 3)), rng.normal(size=240)])
+
+    assert not Layout.table(X).kinds.groups.any()
+
+
+def test_two_groups_side_by_side_are_told_apart():
+    rng = np.random.default_rng(0)
+    X = np.hstack([np.eye(k)[rng.integers(0, k, 240)] for k in (3, 2, 4)])
+
+    assert Layout.table(X).kinds.groups.tolist() == [1] * 3 + [2] * 2 + [3] * 4
+
+
+def test_a_column_of_few_rows_keeps_no_values():
+    """Ten distinct values of ten rows say nothing of the eleventh."""
+    kinds = Layout.table(np.random.default_rng(0).normal(size=(10, 2))).kinds
+
+    assert not kinds.n_values.any()
+    assert not kinds.whole.any()
+
+
+def test_rows_outside_memory_give_the_same_kinds():
+    """Kinds are found block by block, however many blocks there are."""
+    once = np.random.default_rng(0).integers(0, 9, (240, 3)) / [1, 1, 2]
+    X = np.tile(once, (10, 1))
+    kinds, of_one_block = Layout.table(X).kinds, Layout.table(once).kinds
+
+    for name in ("low", "whole", "n_values", "values", "groups"):
+        np.testing.assert_array_equal(getattr(kinds, name), getattr(of_one_block, name))
 
 
 def test_table_layout_standardises_and_undoes():

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from contextlib import ExitStack
 
 import joblib
 import numpy as np
@@ -115,7 +116,11 @@ def test_read_only_rows_and_labels():
 
 @pytest.fixture(params=[False, True], ids=["dispatch off", "dispatch on"])
 def dispatch(request):
-    with sklearn.config_context(array_api_dispatch=request.param):
+    with ExitStack() as context:
+        try:
+            context.enter_context(sklearn.config_context(array_api_dispatch=request.param))
+        except ImportError as error:  # scikit-learn asks for a newer SciPy there than elsewhere
+            pytest.skip(str(error))
         yield
 
 
@@ -125,6 +130,7 @@ TENSORS = {
     "gradient": torch.tensor(X, requires_grad=True),
     "bfloat16": torch.tensor(X, dtype=torch.bfloat16),
     "float16": torch.tensor(X, dtype=torch.float16),
+    "float8": torch.tensor(X, dtype=torch.float32).to(torch.float8_e4m3fn),
     "int64": torch.tensor((X * 3).astype(np.int64)),
     "uint8": torch.tensor((X * 3 + 60).astype(np.uint8)),
     "list": [torch.tensor(row, requires_grad=True) for row in X],
@@ -136,7 +142,8 @@ def as_array(tensor):
     if isinstance(tensor, list):
         return np.stack([as_array(row) for row in tensor])
     tensor = tensor.detach()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    small = tensor.dtype in (torch.bfloat16, torch.float8_e4m3fn)
+    return (tensor.float() if small else tensor).numpy()
 
 
 @pytest.mark.usefixtures("dispatch", "no_warnings")
@@ -148,7 +155,8 @@ def test_tensors_are_taken_like_arrays(kind):
 
     codes = ours.transform(tensor)
     assert isinstance(codes, np.ndarray)
-    assert codes.dtype == (np.float32 if kind in ("float32", "bfloat16", "uint8") else np.float64)
+    single = ("float32", "bfloat16", "float8", "uint8")
+    assert codes.dtype == (np.float32 if kind in single else np.float64)
     np.testing.assert_array_equal(codes, theirs.transform(array))
     np.testing.assert_array_equal(ours.predict(tensor), theirs.predict(array))
     assert ours.score(tensor) == theirs.score(array)
@@ -203,6 +211,8 @@ MISSING = {
     "polars": pl.Series([None, 0, 1]),
     "polars' strings": pl.Series([None, "a", "b"]),
     "a tensor": torch.tensor([np.nan, 0, 1]),
+    "NaT": np.array([pd.NaT, "a", "b"], dtype=object),
+    "masked": np.ma.masked_equal([2, 0, 1], 2),
 }
 
 
@@ -240,6 +250,7 @@ def test_labels_marked_as_the_message_says():
         (torch.zeros((5, 9, 12)), r"image_shape=\(9, 12\)"),
         (np.zeros((5, 9, 12)).tolist(), r"image_shape=\(9, 12\)"),
         (list(np.zeros((5, 9, 12))), r"image_shape=\(9, 12\)"),
+        (np.zeros((1, 5, 9, 12, 3)), r"dim 5.*a row must be flat"),
     ],
 )
 def test_images_that_are_not_flat(method, images, message):
@@ -411,6 +422,7 @@ NO_NUMBERS = {
     "an array": (np.array([[1, "x"], [2, "y"]], dtype=object), r"'x'.*column 1 \(counted from 0"),
     "strings": (np.array([["1", "x"], ["2", "y"]]), "'x'.*column 1"),
     "lists": ([[1.0, "x"], [2.0, "y"]], "'x'.*column 1"),
+    "periods": (pd.DataFrame({"a": [1.0], "b": pd.Period("2020")}), "Period.*column 'b'"),
     "NA": (pd.DataFrame({"a": pd.Series([1, pd.NA], dtype=object)}), "<NA>.*'a'.*SimpleImputer"),
 }
 
@@ -429,6 +441,20 @@ def test_columns_of_arrow_without_numbers():
     arrow = pytest.importorskip("pyarrow", reason=reason, exc_type=ImportError)
     with pytest.raises(ValueError, match=r"'a'.*column 'kind', column 'colour'.*OneHotEncoder"):
         BInfoGANTransformer(**BUDGET).fit(arrow.table(TEXT))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "predict"])
+def test_masked_values(fitted, method):
+    masked = np.ma.masked_less(X, 0)
+    message = rf"masked array, and {(X < 0).sum()} of its values.*SimpleImputer"
+    unchanged(fitted, lambda e: getattr(e, method)(masked), ValueError, message)
+    np.testing.assert_array_equal(fitted.predict(np.ma.asarray(X)), fitted.predict(X))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "predict"])
+def test_a_series_is_no_table(fitted, method):
+    series = pd.Series(X[:, 0])
+    unchanged(fitted, lambda e: getattr(e, method)(series), ValueError, "2D array, got 1D|2-dim")
 
 
 def test_other_errors_are_scikit_learns():
@@ -514,6 +540,51 @@ def test_a_piece_outside_the_scale_of_images():
         ScaleWarning, match=r"pixels range from 0 to 16 here.*compared to 0 to 1 there\."
     ):
         gan.partial_fit(DIGITS[:60])
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.7e9])
+def test_a_piece_that_hardly_varies_where_the_first_was_constant(constant):
+    first, later = X.copy(), X.copy()
+    first[:, 2] = constant
+    later[:, 2] = constant + 1e-3 * X[:, 2] * max(1, constant * 1e-8)
+    gan = BInfoGANTransformer(**BUDGET).partial_fit(first)
+
+    with pytest.warns(ScaleWarning, match="does not fit the scale.*column 2 "):
+        gan.partial_fit(later)
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_a_piece_that_the_scale_of_the_first_fits():
+    first, later = X.copy(), X.copy()
+    first[:, 2] = later[:, 2] = 0
+    later[5, 2] = 1  # rare, but seen
+    later[:, 1] *= 0.01  # a column that did vary
+    BInfoGANTransformer(**BUDGET).partial_fit(first).partial_fit(later)
+
+
+def test_a_piece_of_images_that_hardly_vary():
+    gan = BInfoGANTransformer(**BUDGET, image_shape=(8, 8)).partial_fit(DIGITS[:60])
+
+    with pytest.warns(ScaleWarning, match=r"pixels range from 0 to 1 here.*0 to 16 there\..*range"):
+        gan.partial_fit(DIGITS[:60] / 16)
+
+
+@pytest.mark.parametrize(("value", "count"), [(-9999.0, "3 pixels"), (65535.0, "1 pixel")])
+def test_pixels_far_from_all_others(value, count):
+    images = DIGITS[:300].copy()
+    images.ravel()[: int(count[0])] = value
+    with pytest.warns(ScaleWarning) as caught:
+        BInfoGANTransformer(**BUDGET, image_shape=(8, 8)).fit(images)
+
+    (warning,) = [w for w in caught if w.category is ScaleWarning]
+    assert f"{value:g} in {count}." in str(warning.message)
+    assert warning.filename == __file__
+
+
+@pytest.mark.usefixtures("no_warnings")
+@pytest.mark.parametrize("scale", [1, 1 / 16, 4000])
+def test_ordinary_pixels_are_not_far(scale):
+    BInfoGANTransformer(**BUDGET, image_shape=(8, 8)).fit(DIGITS[:300] * scale)
 
 
 def test_a_warning_that_is_an_error_changes_nothing():
@@ -672,6 +743,27 @@ def test_a_stored_model_remembers_what_it_was_trained_by(tmp_path):
         model.partial_fit(BLOBS)
 
     np.testing.assert_array_equal(again.transform(BLOBS), gan.transform(BLOBS))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", 0),
+        ("learning_rate", -1.0),
+        ("mi_weight", np.nan),
+        ("cycle_weight", np.inf),
+        ("precision", "fp8"),
+        ("n_init", 0),
+    ],
+)
+def test_an_invalid_value_between_calls_is_an_error(name, value):
+    gan = begun().set_params(**{name: value})
+    unchanged(gan, lambda e: e.partial_fit(BLOBS), ValueError, f"'{name}' parameter .* must be")
+
+
+def test_a_list_and_a_tuple_are_the_same_image_shape():
+    gan = BInfoGANTransformer(**BUDGET, image_shape=(8, 8)).partial_fit(DIGITS[:60])
+    gan.set_params(image_shape=[8, 8]).partial_fit(DIGITS[:60])
 
 
 def test_a_wrong_device_between_calls_is_an_error():

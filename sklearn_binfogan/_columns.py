@@ -1,0 +1,190 @@
+"""What the columns of a table hold: whole numbers, few values, bounds, one-hot groups.
+
+G gives real numbers. Rows that users get hold what their own rows can hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._arrays import row_blocks
+
+FEW = 20  # distinct values that a column keeps
+ROWS_PER_VALUE = 5  # a column of few values has at least so many rows for each
+PILE_ROWS, PILE_SHARE = 5, 0.01  # rows at an end of the range that make it a bound
+MOST_BINARY = 1000  # columns among which groups are looked for
+UNBOUNDED = float(np.finfo(np.float64).max)
+EXACT = 2.0**53  # whole numbers beyond it are not told apart in float64
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnKinds:
+    """Which values each column of a table may take, learned in `fit`.
+
+    Parameters
+    ----------
+    low, high : ndarray of float64, shape (n_features,)
+        Bounds; `UNBOUNDED` in magnitude where there is none.
+    whole : ndarray of float64, shape (n_features,)
+        1 for columns of whole numbers, else 0.
+    n_values : ndarray of float64, shape (n_features,)
+        Number of distinct values of columns that have few, else 0.
+    values : ndarray of float64, shape (n_features, most)
+        These values, ascending; the rest of the row is filled up with 0.
+    groups : ndarray of float64, shape (n_features,)
+        Number of the one-hot group that a column belongs to, from 1 on; 0: none.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    whole: np.ndarray
+    n_values: np.ndarray
+    values: np.ndarray
+    groups: np.ndarray
+
+    @classmethod
+    def of(cls, X: Any, skipped: np.ndarray) -> ColumnKinds:
+        """Learn the kinds of columns from rows that can be sliced.
+
+        In `skipped` columns some values are far from all others, and are replaced: their range
+        and their values are not those of the rows that the model learns from.
+        """
+        whole, ends, n_ends, distinct = _survey(X)
+        most = len(X) // ROWS_PER_VALUE
+        bounded = n_ends >= max(PILE_ROWS, PILE_SHARE * len(X))
+        bounded[:, skipped] = False
+        few = {
+            column: seen
+            for column, seen in enumerate(distinct)
+            if seen is not None and len(seen) <= most and column not in skipped
+        }
+        n_values = np.zeros(len(distinct), dtype=np.int64)
+        values = np.zeros((len(distinct), max(map(len, few.values()), default=1)))
+        for column, seen in few.items():
+            n_values[column] = len(seen)
+            values[column, : len(seen)] = seen
+        return cls(
+            np.where(bounded[0], ends[0], -UNBOUNDED),
+            np.where(bounded[1], ends[1], UNBOUNDED),
+            whole.astype(np.float64),
+            n_values.astype(np.float64),
+            values,
+            _one_hot_groups(X, np.flatnonzero(n_values == 2), values).astype(np.float64),
+        )
+
+    def kept(self, rows: np.ndarray) -> np.ndarray:
+        """Give rows (n, n_features) with values that their columns may take."""
+        rows = np.clip(rows, self.low, self.high)
+        whole = self.whole > 0
+        rows[:, whole] = np.rint(rows[:, whole])
+        few = (self.n_values > 0) & (self.groups == 0)
+        for column in np.flatnonzero(few):
+            values = self.values[column, : int(self.n_values[column])]
+            nearest = np.searchsorted((values[1:] + values[:-1]) / 2, rows[:, column])
+            rows[:, column] = values[nearest]
+        for number in range(1, int(self.groups.max()) + 1):
+            self._make_one_hot(rows, np.flatnonzero(self.groups == number))
+        return rows
+
+    def _make_one_hot(self, rows: np.ndarray, columns: np.ndarray) -> None:
+        """Switch on the column of a group that is closest to it, and all others off."""
+        off, on = self.values[columns, 0], self.values[columns, 1]
+        winner = ((rows[:, columns] - off) / (on - off)).argmax(axis=1)
+        rows[:, columns] = off
+        rows[np.arange(len(rows)), columns[winner]] = on[winner]
+
+
+def _survey(X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray | None]]:
+    """Look at all rows, block by block.
+
+    Returns
+    -------
+    whole : ndarray of bool, shape (n_features,)
+    ends, n_ends : ndarray of shape (2, n_features)
+        Least and largest value of each column, and the number of rows that have it.
+    distinct : list of ndarray or None
+        Distinct values of each column; None: more than a column keeps.
+    """
+    n_features = X.shape[1]
+    whole, low, high = (
+        np.ones(n_features, bool),
+        np.full(n_features, np.inf),
+        np.full(n_features, -np.inf),
+    )
+    n_low = n_high = np.zeros(n_features, int)
+    distinct: list[np.ndarray | None] = [np.empty(0)] * n_features
+    for block in row_blocks(X):
+        rows = np.asarray(block, dtype=np.float64)
+        whole &= ((rows == np.rint(rows)) & (np.abs(rows) <= EXACT)).all(axis=0)
+        low, n_low = _least(rows, low, n_low)
+        negative_high, n_high = _least(-rows, -high, n_high)
+        high = -negative_high
+        distinct = [_merged(seen, column) for seen, column in zip(distinct, rows.T, strict=True)]
+    return whole, np.stack([low, high]), np.stack([n_low, n_high]), distinct
+
+
+def _least(rows: np.ndarray, before: np.ndarray, n_before: np.ndarray) -> tuple[np.ndarray, Any]:
+    """Least value of each column so far, and how many rows have it."""
+    here = rows.min(axis=0)
+    least = np.minimum(here, before)
+    return least, (rows == least).sum(axis=0) + n_before * (before == least)
+
+
+def _merged(seen: np.ndarray | None, column: np.ndarray) -> np.ndarray | None:
+    """Distinct values seen so far and in a column; None if there are too many."""
+    if seen is None:
+        return None
+    found = np.union1d(seen, column)
+    return found if len(found) <= FEW else None
+
+
+def _one_hot_groups(X: Any, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Find groups of neighbouring columns of which each row has exactly one switched on.
+
+    Parameters
+    ----------
+    X : array that can be sliced
+    columns : ndarray of int
+        Those of two values.
+    values : ndarray of shape (n_features, most)
+
+    Returns
+    -------
+    groups : ndarray of int, shape (n_features,)
+        Numbers of the groups, from 1 on; 0: none.
+    """
+    groups = np.zeros(X.shape[1], int)
+    if not 1 < len(columns) <= MOST_BINARY:
+        return groups
+    together = np.zeros((len(columns), len(columns)))
+    for block in row_blocks(X):
+        on = (np.asarray(block)[:, columns] == values[columns, 1]).astype(np.float64)
+        together += on.T @ on
+    edges = np.flatnonzero(np.diff(columns) > 1) + 1
+    start, n_found = 0, 0
+    for end in [*edges, len(columns)]:
+        while start < end:
+            size = _group_size(together[start:end, start:end], X.shape[0])
+            if size:
+                n_found += 1
+                groups[columns[start : start + size]] = n_found
+            start += size or 1
+    return groups
+
+
+def _group_size(together: np.ndarray, n_rows: int) -> int:
+    """Count the leading columns that form a one-hot group; 0: they form none.
+
+    `together` counts the rows in which two columns are both switched on.
+    """
+    covered = 0.0
+    for size in range(1, len(together) + 1):
+        if together[size - 1, : size - 1].any():
+            return 0
+        covered += together[size - 1, size - 1]
+        if covered == n_rows:
+            return size
+    return 0

@@ -1,0 +1,105 @@
+"""Rows that a model gives of a table hold what its columns hold."""
+
+import numpy as np
+import pytest
+from conftest import tiny
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, load, save
+from sklearn_binfogan.exceptions import ScaleWarning
+
+N_ROWS = 240
+KIND, WHOLE, PILED, FEW, REAL, CONSTANT = [0, 1, 2], 3, 4, 5, 6, 7
+
+
+def mixed_table(dtype=np.float64):
+    """A one-hot group of three, then a column of each kind."""
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 3, N_ROWS)
+    columns = [
+        *np.eye(3)[kind].T,
+        rng.integers(-500, 500, N_ROWS) + 300 * kind,
+        np.maximum(rng.normal(kind - 1), 0),
+        rng.choice([0.5, 1.5, 7], N_ROWS),
+        rng.normal(kind),
+        np.full(N_ROWS, 4.25),
+    ]
+    return np.column_stack(columns).astype(dtype), kind
+
+
+def assert_of_the_kinds(rows, X):
+    groups = rows[:, KIND]
+    assert np.isin(groups, [0, 1]).all()
+    np.testing.assert_array_equal(groups.sum(axis=1), 1)
+    np.testing.assert_array_equal(rows[:, WHOLE], np.rint(rows[:, WHOLE]))
+    assert rows[:, PILED].min() >= 0
+    assert set(rows[:, FEW]) <= set(X[:, FEW])
+    assert (rows[:, REAL] != np.rint(rows[:, REAL])).mean() > 0.9
+    np.testing.assert_array_equal(rows[:, CONSTANT], 4.25)
+    assert rows.dtype == X.dtype
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_samples_and_reconstructions_are_of_the_columns_kinds(dtype):
+    X, _ = mixed_table(dtype)
+    gan = tiny(n_clusters=3, include_noise=True).fit(X)
+
+    assert_of_the_kinds(gan.sample(300, random_state=0)[0], X)
+    assert_of_the_kinds(gan.sample(300, random_state=0, from_prior=True)[0], X)
+    assert_of_the_kinds(gan.inverse_transform(gan.transform(X)), X)
+
+
+def test_every_part_of_a_group_and_all_piled_up_values_are_drawn():
+    X, kind = mixed_table()
+    clf = BInfoGANClassifier(random_state=0, warmup_iter=60, max_iter=60).fit(X, kind)
+
+    for label in range(3):
+        rows, _ = clf.sample(200, label=label, random_state=0)
+        assert rows[:, label].mean() > 0.9  # the classes are the group
+    rows, _ = clf.sample(400, random_state=0)
+    assert (rows[:, PILED] == 0).mean() > 0.1
+    assert len(np.unique(rows[:, FEW])) == 3
+
+
+def test_a_scaled_group_stays_one():
+    X, _ = mixed_table()
+    scaled = StandardScaler().fit_transform(X)
+    gan = tiny(n_clusters=3).fit(scaled)
+
+    rows, _ = gan.sample(200, random_state=0)
+
+    switched_on = rows[:, KIND] > 0
+    np.testing.assert_array_equal(switched_on.sum(axis=1), 1)
+    assert set(rows[:, 0]) <= set(scaled[:, 0])
+
+
+def test_kinds_are_kept_in_files(tmp_path):
+    X, _ = mixed_table()
+    gan = tiny(n_clusters=3).fit(X)
+    save(gan, tmp_path / "model.safetensors")
+
+    again = load(tmp_path / "model.safetensors")
+
+    rows, _ = again.sample(200, random_state=0)
+    assert_of_the_kinds(rows, X)
+    np.testing.assert_array_equal(rows, gan.sample(200, random_state=0)[0])
+
+
+def test_marks_for_missing_are_no_value_of_the_column():
+    X, _ = mixed_table()
+    X[:12, WHOLE] = -99_999
+    with pytest.warns(ScaleWarning):
+        gan = tiny(n_clusters=3).fit(X)
+
+    rows, _ = gan.sample(300, random_state=0)
+
+    assert rows[:, WHOLE].min() > -10_000
+
+
+def test_images_have_no_kinds():
+    images = np.random.default_rng(0).integers(0, 3, (60, 64)).astype(np.float64)
+    gan = BInfoGANTransformer(2, image_shape=(8, 8), warmup_iter=3, max_iter=3).fit(images)
+
+    rows, _ = gan.sample(20, random_state=0)
+
+    assert (rows != np.rint(rows)).any()
