@@ -31,6 +31,7 @@ from _shared import (
     QUICK,
     Row,
     decimals,
+    folded,
     parser,
     percent,
     print_table,
@@ -290,8 +291,11 @@ def section(content: Row) -> str:
     methods = list(dict.fromkeys(row["method"] for row in rows))
     names = list(dict.fromkeys(row["name"] for row in rows))
     lines = [[line["group"], *(shown(line[m]) for m in methods)] for line in means(rows)]
-    lines += [[name, *(shown(found.get((m, name))) for m in methods)] for name in names]
-    parts = [table(["mean over seeds", *methods], lines)]
+    sets = [[name, *(shown(found.get((m, name))) for m in methods)] for name in names]
+    parts = [
+        table(["mean over sets", *methods], lines),
+        folded("Every set", table(["mean over seeds", *methods], sets)),
+    ]
     own = {(row["name"], row["seed"]): row for row in rows if row["method"] == OURS}
     seeds = sorted({seed for _, seed in own})
     header = ["ours, by seed", *seeds, "fitted half", "held-out half", "seconds"]
@@ -303,7 +307,7 @@ def section(content: Row) -> str:
             known = [fit[key] for fit in fits if key in fit]
             cells.append(shown(float(np.mean(known))) if known else "")
         by_seed.append([name, *cells, decimals(max(fit["seconds"] for fit in fits))])
-    return "\n\n".join([*parts, table(header, by_seed)])
+    return "\n\n".join([*parts, folded("Ours, every seed", table(header, by_seed))])
 
 
 def main() -> None:

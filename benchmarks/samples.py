@@ -5,8 +5,8 @@
 The 12 tables lie in the folder `tables` of SKLEARN_BINFOGAN_DATA; at most 4 000 rows of each, of
 which 40 % are kept for the test. Samples are drawn class by class, as many as there are training
 rows. The mixture has five Gaussians per class and sees standardised rows. "Without the game" is
-where the ablation looks: a mixture of the same size and the same kinds of columns as those of
-`sample`, on the rows themselves instead of codes and residuals.
+the ablation: a mixture of the same size, with the same kinds of columns, as in `sample`, but of the
+rows themselves instead of codes and residuals.
 A run that was cut off goes on where it stopped. Every fit uses one thread.
 """
 
@@ -140,7 +140,11 @@ def measure(table: str, seed: int, quick: bool) -> Row:
     }
 
 
-WAYS = {"ours": "`sample`", "mixture": "a mixture per class", "density": "without the game"}
+WAYS = {
+    "ours": "`sample`",
+    "mixture": "a mixture per class",
+    "density": "a density like that of `sample`, without the game",
+}
 SAMPLES = [
     Measure("trained_on_real", "a forest trained on real rows, tested on others"),
     *(Measure(f"trained_on_{way}", f"the same trained on rows of {WAYS[way]}") for way in WAYS),
@@ -161,23 +165,22 @@ SAMPLES = [
 ]
 
 
-def means(rows: list[Row]) -> list[Row]:
-    """Mean over the seeds of every measure per table, then over the tables."""
+def means(rows: list[Row], by: str) -> list[Row]:
+    """Mean of every measure over the rows of each table, or of each seed."""
+    names = [name for name in rows[0] if isinstance(rows[0][name], float)]
     averaged = []
-    for table in dict.fromkeys(row["table"] for row in rows):
-        of_table = [row for row in rows if row["table"] == table]
-        names = [name for name in of_table[0] if isinstance(of_table[0][name], float)]
-        mean = {name: float(np.mean([row[name] for row in of_table])) for name in names}
-        averaged.append({"table": table, **mean})
-    names = [name for name in averaged[0] if name != "table"]
-    overall = {name: float(np.mean([row[name] for row in averaged])) for name in names}
-    return [*averaged, {"table": "all tables", **overall}]
+    for value in dict.fromkeys(row[by] for row in rows):
+        own = [row for row in rows if row[by] == value]
+        mean = {name: float(np.mean([row[name] for row in own])) for name in names}
+        averaged.append({by: value, **mean})
+    return averaged
 
 
 @reported("Samples of tables", "samples", "benchmarks/samples.py")
 def section(content: Row) -> str:
     rows = content["rows"]
-    overall = [{**row, "table": "all tables"} for row in rows]
+    n_tables = len({row["table"] for row in rows})
+    overall = [{**row, "table": f"mean over {n_tables} tables"} for row in means(rows, "seed")]
     return groups_table("table", rows + overall, SAMPLES)
 
 
@@ -186,7 +189,7 @@ def main() -> None:
     seeds = options.seeds or SEEDS
     cases = [{"table": table, "seed": seed} for seed in seeds for table in TABLES]
     rows = run("samples", partial(measure, quick=options.quick), cases, options)
-    print_table(means(numbers_only(rows)))
+    print_table(means(numbers_only(rows), "table"))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ HEAD = """\
 What `.ci/compat` found, which runs the tests in a fresh virtual environment. "lowest"
 is what the lower bounds in `pyproject.toml` say, "newest" is what was out on that day. A run may
 have kept the torch of `constraints.txt`, since another is a large download: the second table says
-what torch each run had.
+what torch each run had. The test that asks whether the recorded run had the lowest versions could
+only fail in the run that brought others; since then `.ci/compat` leaves it out.
 """
 
 
