@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from sklearn import config_context
 from torch import Tensor, nn
 
 from ._codes import CodeSpec
@@ -85,7 +86,9 @@ class AggregatePosterior(nn.Module):
             reg_covar=LEAST_VARIANCE,
             init_params="k-means++",  # "kmeans" depends on the number of threads
             random_state=0,
-        ).fit(rows if len(rows) > 1 else rows.repeat(2, axis=0))
+        )
+        with config_context(array_api_dispatch=False):  # under which there is no k-means++
+            mixture.fit(rows if len(rows) > 1 else rows.repeat(2, axis=0))
         roots = np.linalg.cholesky(mixture.covariances_)
         self.weight[group] = 0
         self.weight[group, :n_used] = torch.from_numpy(mixture.weights_)

@@ -185,7 +185,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **CONSTRAINTS,
+        # Labels say what belongs together: no graph of neighbours does.
+        **{name: given for name, given in CONSTRAINTS.items() if name != "n_neighbors"},
         "n_clusters": [POSITIVE_COUNT, tuple, None],
         "label_weight": [NOT_NEGATIVE],
         "cluster_prior": [StrOptions({"labels", "uniform"}), "array-like"],

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -74,6 +74,7 @@ class Phase(ABC):
 
     name: ClassVar[str]
     optimizers: list[tuple[torch.optim.Adam, float]]
+    rates: list[float | Tensor]  # of the next step; on a GPU tensors, which captured steps read
 
     def __init__(self, common: Common, average_decay: float) -> None:
         self.common, self.average_decay = common, average_decay
@@ -129,11 +130,6 @@ class Phase(ABC):
         self.n_steps += 1
         return recorded
 
-    @cached_property
-    def rates(self) -> list[float | Tensor]:
-        """Learning rates of the next step; on a GPU the tensors that captured steps read."""
-        return [number_on(self.common.rng.device, rate) for _, rate in self.optimizers]
-
     def set_rates(self) -> None:
         """Set the learning rates and the decay of the averages for the next step."""
         factor = self.rate_factor(min(self.n_steps / max(self.budget, 1), 1.0))
@@ -187,6 +183,7 @@ class ConsistencyPhase(Phase):
         weights, _, _ = self.players.by_optimizer()
         self.optimizer = adam(weights, rate, self.recipe.warmup_betas)
         self.optimizers = [(self.optimizer, rate)]
+        self.rates = [number_on(common.rng.device, rate) for _, rate in self.optimizers]
 
     @property
     def budget(self) -> int:
@@ -270,6 +267,7 @@ class GamePhase(Phase):
         self.optimizer = adam(players, rate, recipe.betas)
         self.discriminator_optimizer = adam(discriminator, rate_of_d, recipe.betas)
         self.optimizers = [(self.optimizer, rate), (self.discriminator_optimizer, rate_of_d)]
+        self.rates = [number_on(common.rng.device, rate) for _, rate in self.optimizers]
 
     @property
     def budget(self) -> int:

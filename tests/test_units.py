@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_binfogan._aggregate import AggregatePosterior
 from sklearn_binfogan._arrays import as_tensor, subsample
 from sklearn_binfogan._codes import CodeSpec
-from sklearn_binfogan._layout import Layout, outside, parse_image_shape
+from sklearn_binfogan._layout import Layout, misfits, parse_image_shape
 from sklearn_binfogan._neighbours import NeighbourGraph, separated_groups
 from sklearn_binfogan._rows import Rows
 from sklearn_binfogan._threads import seeded
@@ -497,11 +497,11 @@ def test_pieces_of_ordinary_columns_are_inside(seed):
     table = np.stack(columns, axis=1)
 
     for start in range(50, 400, 50):
-        assert len(outside(Layout.table(table[:50]), table[start : start + 50])) == 0
+        assert len(misfits(Layout.table(table[:50]), table[start : start + 50])) == 0
 
 
 def test_the_worst_column_comes_first():
-    assert outside(Layout.table(TABLE), TABLE + np.array([0, 1e3, 1e5, 1e4])).tolist() == [2, 3, 1]
+    assert misfits(Layout.table(TABLE), TABLE + np.array([0, 1e3, 1e5, 1e4])).tolist() == [2, 3, 1]
 
 
 # -- arrays, devices, threads ----------------------------------------------------------------------
