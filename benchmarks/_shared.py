@@ -139,7 +139,9 @@ def run(
     rows = _resumable(path, head)
     todo = [case for case in cases if not any(case.items() <= row.items() for row in rows)]
     tasks = (delayed(_one_thread)(measure, case) for case in todo)
-    for row in Parallel(n_jobs=options.jobs, return_as="generator_unordered")(tasks):
+    # Processes would take turns on a GPU; the streams of one process share it.
+    prefer = "threads" if torch.cuda.is_available() else "processes"
+    for row in Parallel(options.jobs, return_as="generator_unordered", prefer=prefer)(tasks):
         rows.append(row)
         rows.sort(key=lambda row: _place(row, cases))
         write(path, {**head, "rows": rows})

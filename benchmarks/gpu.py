@@ -53,7 +53,7 @@ def model(**parameters: Any) -> BInfoGANTransformer:
 
 
 def step_of(phase: str, X: np.ndarray, **parameters: Any) -> Callable[[], Any]:
-    """A step of one phase as a fit takes it: batch, averages and record included."""
+    """A step of one phase as a fit takes it, but for what comes once an epoch."""
     trainer, batches = begun(model(**parameters), X, phase)
     trainer.net.history.new_epoch()
 

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from _shared import (
     MNIST_SHAPE,
     QUICK,
@@ -32,7 +31,6 @@ from _shared import (
     run,
     whole,
 )
-from joblib import parallel_config
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan.metrics import match_clusters, prdc
@@ -104,9 +102,7 @@ def main() -> None:
     options = parser(__doc__.splitlines()[0]).parse_args()
     seeds = options.seeds or SEEDS
     cases = [{"training": name, "seed": seed} for seed in seeds for name in RUNS]
-    # Processes would take turns on a GPU; the streams of one process share it.
-    with parallel_config(backend="threading" if torch.cuda.is_available() else "loky"):
-        rows = run("paper_game", partial(measure, quick=options.quick), cases, options)
+    rows = run("paper_game", partial(measure, quick=options.quick), cases, options)
     print_table(numbers_only(rows))
 
 

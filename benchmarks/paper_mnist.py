@@ -39,7 +39,6 @@ from _shared import (
     table,
     whole,
 )
-from joblib import parallel_config
 from sklearn.metrics import confusion_matrix
 from sklearn.utils import Bunch
 from skorch.callbacks import Callback
@@ -218,9 +217,7 @@ def main() -> None:
     folder = options.checkpoints or Path(tempfile.gettempdir()) / "binfogan-paper"
     cases = [{"seed": seed} for seed in options.seeds or SEEDS]
     keep = {"full": options.full, "steps": options.steps, "quick": options.quick, "folder": folder}
-    # Processes would take turns on a GPU; the streams of one process share it.
-    with parallel_config(backend="threading" if torch.cuda.is_available() else "loky"):
-        print_measures(run(name, partial(measure, **keep), cases, options))
+    print_measures(run(name, partial(measure, **keep), cases, options))
 
 
 if __name__ == "__main__":

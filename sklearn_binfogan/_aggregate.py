@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from sklearn import config_context
+from threadpoolctl import threadpool_limits  # comes with scikit-learn
 from torch import Tensor, nn
 
 from ._codes import CodeSpec
@@ -87,7 +88,8 @@ class AggregatePosterior(nn.Module):
             init_params="k-means++",  # "kmeans" depends on the number of threads
             random_state=0,
         )
-        with config_context(array_api_dispatch=False):  # under which there is no k-means++
+        # Array dispatch has no k-means++; threads would add up in another order.
+        with config_context(array_api_dispatch=False), threadpool_limits(1):
             mixture.fit(rows if len(rows) > 1 else rows.repeat(2, axis=0))
         roots = np.linalg.cholesky(mixture.covariances_)
         self.weight[group] = 0

@@ -44,6 +44,8 @@ class Evidence:
         lambda.
     discriminator_loss : float
         Of the last steps of the game, relative to that of guessing; NaN if there was no game.
+    has_consistency_phase : bool
+        Whether the categories were trained on rows, before the game or instead of it.
     """
 
     spec: CodeSpec
@@ -57,6 +59,7 @@ class Evidence:
     found: np.ndarray
     mi_weight: float
     discriminator_loss: float
+    has_consistency_phase: bool
 
 
 def findings(evidence: Evidence) -> list[str]:
@@ -71,7 +74,8 @@ def findings(evidence: Evidence) -> list[str]:
     found += _codes_alike(evidence)
     if not math.isnan(evidence.discriminator_loss):
         # Findings about the categories of rows are more specific, and their remedy comes first.
-        found += [] if found else _unmatched_categories(evidence)
+        if not found and not evidence.has_consistency_phase:
+            found += _unmatched_categories(evidence)
         found += [*_ignored_categories(evidence), *_ignored_continuous(evidence)]
         found += [*_uniform_samples(evidence), *_saturated_discriminator(evidence)]
     return found
@@ -152,7 +156,8 @@ def _unmatched_categories(evidence: Evidence) -> Iterator[str]:
     """Codes whose categories E and G agree on, although the categories of rows are arbitrary.
 
     Without a consistency phase only the game, through D, links the two. It fails if D becomes
-    strong too early. Then E is confident about categories that T changes into others.
+    strong too early. Then E is confident about categories that T changes into others. After a
+    consistency phase this is no sign: T also moves rows between thin groups that are found well.
     """
     for code, part in enumerate(evidence.spec.category_slices):
         q, augmented = evidence.posterior[:, part], evidence.augmented_posterior[:, part]

@@ -93,7 +93,7 @@ class StepGraph:
         self.numbers = torch.empty(0, dtype=torch.long)
         self.recorded: dict[str, Tensor] = {}
         self.graph: Graph | None = None
-        self.n_warm_up, self.has_failed = 0, False
+        self.n_warm_up = 0
         self.stage: tuple[bool, ...] = ()
         self.layout: tuple[Any, ...] = ()
         self.must_check = True
@@ -107,7 +107,8 @@ class StepGraph:
         self.phase.set_rates()
         if self._is_outdated():
             self._forget()
-        if self.graph is None and self.n_warm_up >= WARM_UP and not self.has_failed:
+        is_due = self.n_warm_up >= WARM_UP and self.phase.common.can_be_captured
+        if self.graph is None and is_due:
             self._capture()
         if self.graph is None:
             self._run()
@@ -126,7 +127,7 @@ class StepGraph:
         try:
             graph.capture(self._run)
         except RuntimeError as error:
-            self.has_failed = True
+            self.phase.common.can_be_captured = False
             warnings.warn(
                 f"The GPU could not capture a step as a CUDA graph: {_first_line(error)}. Training "
                 "goes on without, slower. cuda_graph=False does not try.",
@@ -184,7 +185,8 @@ def step_graph(
     common = phase.common
     wanted = common.settings.recipe.cuda_graph
     can_be_captured = (
-        common.rng.device.type == "cuda"
+        common.can_be_captured
+        and common.rng.device.type == "cuda"
         and rows.resident is not None
         and not common.sharing.is_shared
         and not overrides(callbacks, "on_grad_computed")

@@ -232,6 +232,7 @@ class FittedModel:
             np.concatenate(list(self._encoded([torch.from_numpy(samples)]))),
             self.settings.recipe.mi_weight,
             self._relative_discriminator_loss(),
+            self.trainer.consistency.n_steps > 0,
         )
 
     def _relative_discriminator_loss(self) -> float:

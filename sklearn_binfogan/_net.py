@@ -163,7 +163,7 @@ class AdversarialNet(NeuralNet):
         if torch.device(self.device).type != "cuda":
             return False
         others = [pair for pair in self.callbacks_ if not isinstance(pair[1], PhaseProgress)]
-        return not overrides(others, "on_batch_begin", "on_batch_end")
+        return not overrides(others, "on_batch_begin", "on_grad_computed", "on_batch_end")
 
     def _read_losses(self) -> None:
         """Put the losses of all steps since the last reading into the history, in one transfer.

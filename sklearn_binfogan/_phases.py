@@ -42,6 +42,8 @@ class Common:
         Probability of each category in the game; None: uniform.
     supervision : Supervision or None
         Labelled rows, where there are any.
+    can_be_captured : bool
+        False once a GPU could not capture a step.
     """
 
     settings: Settings
@@ -51,6 +53,7 @@ class Common:
     sharing: OneProcess
     prior: Prior | None = None
     supervision: Supervision | None = None
+    can_be_captured: bool = True
 
     def labelled_batch(self, categories_are_learned: bool) -> LabelledBatch | None:
         """Draw labelled rows; the first time, settle which categories stand for the classes."""

@@ -244,10 +244,11 @@ class Clips(GradientNormClipping):
     pass
 
 
-def made(callbacks=(), resident=True, device="cuda", shared=False, **parameters):
+def made(callbacks=(), resident=True, device="cuda", shared=False, can=True, **parameters):
     """Whether steps would be captured on a GPU."""
     trainer = training(**parameters)
     common = SimpleNamespace(
+        can_be_captured=can,
         rng=SimpleNamespace(device=torch.device(device)),
         row_rng=None,
         settings=trainer.settings,
@@ -278,6 +279,7 @@ class OwnMove(GaussianNoise):
         ({"resident": False}, False),
         ({"device": "cpu", "cuda_graph": True}, False),
         ({"shared": True}, False),
+        ({"can": False, "cuda_graph": True}, False),
         ({"augmentation": None}, True),
         ({"augmentation": own_move}, False),
         ({"augmentation": OwnMove(0.1)}, False),

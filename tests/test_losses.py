@@ -554,6 +554,7 @@ def sound(**changes):
         "found": codes,
         "mi_weight": 1.0,
         "discriminator_loss": 0.8,
+        "has_consistency_phase": False,
     }
     merged = {**kept, **changes}
     parts = merged["spec"].category_slices
@@ -648,6 +649,7 @@ def test_categories_of_rows_that_do_not_match_those_of_samples():
     assert "100% of the samples, but only 0% of its information about rows" in sentence
     assert "Use a consistency phase" in sentence
     assert findings(sound(**posteriors, discriminator_loss=float("nan"))) == []
+    assert findings(sound(**posteriors, has_consistency_phase=True)) == []
 
 
 def test_rows_that_mostly_keep_their_category_match():
