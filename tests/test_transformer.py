@@ -467,7 +467,7 @@ def test_verbose_shows_a_bar(capsys):
 
     shown = "".join(capsys.readouterr())
     assert "8/8" in shown
-    assert "game" in shown
+    assert "Game" in shown
 
 
 @pytest.mark.parametrize(("n_init", "end"), [(1, "8/8"), (2, "4/4")])
