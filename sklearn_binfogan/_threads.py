@@ -43,8 +43,11 @@ class _SharedModes:
 
     def enter(self) -> None:
         with self.lock:
+            # Asked for in every thread: a new one that first sets its number would still take the
+            # number that another thread sets later, at its first parallel operation.
+            threads = torch.get_num_threads()
             if self.n_users == 0:
-                self.threads, self.dtype = torch.get_num_threads(), torch.get_default_dtype()
+                self.threads, self.dtype = threads, torch.get_default_dtype()
                 torch.set_default_dtype(torch.float32)
             self.n_users += 1
             self.own.depth = getattr(self.own, "depth", 0) + 1

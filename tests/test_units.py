@@ -18,7 +18,7 @@ from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout, misfits, parse_image_shape
 from sklearn_binfogan._neighbours import NeighbourGraph, separated_groups
 from sklearn_binfogan._rows import Rows
-from sklearn_binfogan._threads import seeded
+from sklearn_binfogan._threads import seeded, undisturbed
 from sklearn_binfogan.distributed import _by_number
 from sklearn_binfogan.metrics._codes import _bin, _concentration, _spread
 
@@ -611,3 +611,22 @@ def test_a_cut_counts_neighbours_outside_and_groups_without_rows():
 def test_equal_rows_have_a_tree():
     graph = NeighbourGraph.of(np.zeros((30, 2)), 3)
     assert len(np.unique(separated_groups(graph.spanning_tree(), 3, 0.5))) == 3
+
+
+# -- torch's threads ----------------------------------------------------------
+
+
+def test_a_new_thread_keeps_its_one_thread_whatever_others_set():
+    """Torch gives a thread the number set last, where it hasn't asked for its own before."""
+    before = torch.get_num_threads()
+
+    def number_after_another_thread_sets_its_own():
+        with undisturbed(), ThreadPoolExecutor(1) as other:
+            other.submit(torch.set_num_threads, 2).result()
+            return torch.get_num_threads()
+
+    try:
+        with undisturbed(), ThreadPoolExecutor(1) as pool:
+            assert pool.submit(number_after_another_thread_sets_its_own).result() == 1
+    finally:
+        torch.set_num_threads(before)
