@@ -31,6 +31,7 @@ from ._presets import SETTLED, Recipe, consistent, resolve_preset
 from ._rows import Source, checked_rows
 from ._settings import Settings
 from ._supervision import Labels
+from ._threads import has_bfloat16, undisturbed
 from ._trainer import Trainer
 from .metrics import code_information
 
@@ -67,6 +68,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     cluster_prior: Any
     n_init: int
     n_jobs: int | None
+    n_threads: int | str
+    precision: str
     device: str
     callbacks: Any
     verbose: int
@@ -111,7 +114,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
         scaled = layout.scaled(subsample(X, MAX_LOOKED_AT), np.float64)
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
-        given = self._given() | {"cluster_prior": self._given_prior(spec)}
+        given = self._given() | self._chosen_by_machine(is_image)
+        given["cluster_prior"] = self._given_prior(spec)
         recipe = preset.resolved(len(X), given, self._label_share(len(X)))
         if given.get("n_neighbors", 0):
             check_neighbours(recipe, spec, len(X))
@@ -122,6 +126,16 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         names = (field.name for field in fields(Recipe) if hasattr(self, field.name))
         values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if not _is_auto(value)}
+
+    def _chosen_by_machine(self, is_image: bool) -> dict[str, Any]:
+        """Give what "auto" takes from this machine: threads and precision."""
+        chosen: dict[str, Any] = {}
+        if _is_auto(self.n_threads):
+            chosen["n_threads"] = torch.get_num_threads()
+        if _is_auto(self.precision):
+            on_cpu = torch.device(resolve_device(self.device)).type == "cpu"
+            chosen["precision"] = "bf16" if is_image and on_cpu and has_bfloat16() else "float32"
+        return chosen
 
     def _categories(self) -> Any:
         """Categories to learn, as `CodeSpec.parse` takes them."""
@@ -266,7 +280,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             continuous codes, then z if `include_noise`. float64 for float64 rows, else float32.
         """
         X, spec = self._checked(X), self._model.spec
-        return self._model.encode(X, spec.width if self.include_noise else spec.noise.start)
+        with undisturbed(self.n_threads):
+            return self._model.encode(X, spec.width if self.include_noise else spec.noise.start)
 
     def inverse_transform(self, codes: Any) -> np.ndarray:
         """Generate rows from codes, in the units of X.
@@ -299,7 +314,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             )
         full = np.zeros((len(codes), spec.width), dtype=codes.dtype)
         full[:, : codes.shape[1]] = codes
-        return self._model.decode(full)
+        with undisturbed(self.n_threads):
+            return self._model.decode(full)
 
     def _sampled(
         self,
@@ -312,7 +328,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         """Rows of drawn codes, and their categories (n, n_codes), some of which may be chosen."""
         check_count("n_samples", n_samples)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
-        return self._model.sample(int(n_samples), chosen, seed, prior, from_prior)
+        with undisturbed(self.n_threads):
+            return self._model.sample(int(n_samples), chosen, seed, prior, from_prior)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Give the names of the columns of `transform`.

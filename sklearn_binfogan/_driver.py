@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed, effective_n_jobs
 
 from ._checkpoints import Checkpoints, Keeper, Start, checked_progress
 from ._phases import CONSISTENCY, GAME, PHASES
@@ -72,12 +72,24 @@ def _side_by_side(
     # backends leave the main thread, which alone hears Ctrl-C.
     if SHARING.get().is_shared or job.n_jobs == 1 or len(tasks) == 1:
         return [train_start(*task) for task in tasks]
-    return Parallel(n_jobs=job.n_jobs)(delayed(train_start)(*task) for task in tasks)
+    n_jobs = _fitting_n_jobs(job.n_jobs, starts[0].settings.recipe.n_threads)
+    return Parallel(n_jobs)(delayed(train_start)(*task) for task in tasks)
+
+
+def _fitting_n_jobs(n_jobs: int | None, n_threads: int) -> int | None:
+    """Let fewer starts run at the same time where their threads would outnumber the cores.
+
+    Not fewer threads: results depend on their number. Where joblib's backend says how many jobs
+    there are, it may know of other machines.
+    """
+    if n_jobs is None or n_threads == 1:
+        return n_jobs
+    return min(effective_n_jobs(n_jobs), max(cpu_count() // n_threads, 1))
 
 
 def train_start(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Start:
     """Train some phases of a start, in whatever process joblib runs it, and measure it."""
-    with undisturbed():
+    with undisturbed(start.settings.recipe.n_threads):
         trainer = trained(job, start, phases, keeper)
         assert trainer.rows is not None
         measures = trainer.evaluate(trainer.rows.validation())

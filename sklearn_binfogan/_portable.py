@@ -25,7 +25,7 @@ from ._losses import ADVERSARIAL_LOSSES
 from ._networks import elu, leaky_relu, relu
 from ._phases import PHASES
 from ._players import Players
-from ._presets import PRECISIONS, Budget, Preset, Recipe
+from ._presets import MOST_THREADS, PRECISIONS, Budget, Preset, Recipe
 from ._settings import Settings
 from ._state import Progress, TrainingState
 
@@ -312,6 +312,7 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     require(recipe.batch_size >= 1, "the batch size is 0")
     require(recipe.density_components >= 1, "the density has no components")
     require(recipe.precision in PRECISIONS, "the precision is unknown")
+    require(1 <= recipe.n_threads <= MOST_THREADS, "the number of threads is out of range")
     require(recipe.cuda_graph in (False, True, "auto"), "the use of CUDA graphs is unknown")
     prior = recipe.cluster_prior
     if isinstance(prior, str):

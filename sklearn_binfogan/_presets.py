@@ -22,6 +22,7 @@ from ._layout import is_large_image
 from ._networks import relu
 
 PRECISIONS = ("float32", "bf16")
+MOST_THREADS = 1024  # a system that can't start so many threads ends the process
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Recipe:
     cluster_prior: str | Prior = "uniform"
     label_weight: float = 0.0  # of labelled rows, where there are labels
     precision: str = "float32"  # of the networks in training
+    n_threads: int = 1  # of torch
     compile: bool = False
     cuda_graph: bool | str = "auto"  # whether a GPU replays a captured step
 
@@ -338,7 +340,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "n_init": [POSITIVE_COUNT],
     "n_jobs": [Integral, None],
     "device": [str],
-    "precision": [StrOptions(set(PRECISIONS))],
+    "n_threads": [Interval(Integral, 1, MOST_THREADS, closed="both"), AUTO],
+    "precision": [StrOptions({*PRECISIONS, "auto"})],
     "compile": ["boolean"],
     "cuda_graph": ["boolean", AUTO],
     "callbacks": [list, None],

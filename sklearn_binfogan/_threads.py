@@ -34,14 +34,14 @@ class _SharedModes:
 
     Both are set while any thread is inside, and restored when the last one leaves. Each thread of
     Python has a number of torch threads of its own; a new thread takes the number that any thread
-    set last.
+    set last. `threads` is the callers' number, `own.numbers` those that this thread has set.
     """
 
     def __init__(self) -> None:
         self.n_users, self.threads, self.dtype = 0, 1, torch.float32
         self.own, self.lock = threading.local(), _Lock()
 
-    def enter(self) -> None:
+    def enter(self, n_threads: int | str | None) -> None:
         with self.lock:
             # Asked for in every thread: a new one that first sets its number would still take the
             # number that another thread sets later, at its first parallel operation.
@@ -50,15 +50,17 @@ class _SharedModes:
                 self.threads, self.dtype = threads, torch.get_default_dtype()
                 torch.set_default_dtype(torch.float32)
             self.n_users += 1
-            self.own.depth = getattr(self.own, "depth", 0) + 1
-            torch.set_num_threads(1)
+            numbers: list[int] = self.own.__dict__.setdefault("numbers", [])
+            if n_threads is None:
+                n_threads = numbers[-1] if numbers else 1
+            numbers.append(self.threads if isinstance(n_threads, str) else int(n_threads))
+            torch.set_num_threads(numbers[-1])
 
     def leave(self) -> None:
         with self.lock:
             self.n_users -= 1
-            self.own.depth -= 1
-            if self.own.depth == 0:
-                torch.set_num_threads(self.threads)
+            self.own.numbers.pop()
+            torch.set_num_threads(self.own.numbers[-1] if self.own.numbers else self.threads)
             if self.n_users == 0:
                 torch.set_default_dtype(self.dtype)
 
@@ -120,13 +122,19 @@ _STREAMS = threading.local()
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def undisturbed(n_threads: int | str | None = None) -> Iterator[None]:
     """Run torch in fixed modes, and restore the caller's modes afterwards.
 
-    There is one thread, so that results do not depend on the number of threads. Gradients are
-    enabled, autocast is off, and the defaults are float32 and the CPU.
+    There is one thread, so that results do not depend on the number of threads, unless another
+    number is asked for. Gradients are enabled, autocast is off, and the defaults are float32 and
+    the CPU.
+
+    Parameters
+    ----------
+    n_threads : int, "auto" or None
+        "auto": the caller's number. None: that of the context around this one, or 1.
     """
-    _SHARED.enter()
+    _SHARED.enter(n_threads)
     try:
         with ExitStack() as modes:
             modes.enter_context(torch.inference_mode(False))
@@ -173,6 +181,12 @@ def training_on(device: str) -> Iterator[None]:
                 before.wait_stream(own)
     finally:
         _RULES.leave()
+
+
+def has_bfloat16() -> bool:
+    """Whether the CPU has instructions for products of bfloat16; torch before 2.9 can't say."""
+    known = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import DIGITS, TABLE, assert_same_model
 from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback
 
 from sklearn_binfogan import BInfoGANTransformer
 
@@ -38,6 +39,109 @@ def test_the_thread_count_does_not_matter():
     finally:
         torch.set_num_threads(before)
     assert_same_model(*fits, IMAGES)
+
+
+class RecordThreads(Callback):
+    """Note torch's number of threads at each step."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def on_batch_begin(self, net, **kwargs):
+        self.found.append(torch.get_num_threads())
+
+
+def threaded(n_threads, found=None, **params):
+    callbacks = None if found is None else [RecordThreads(found)]
+    params = {**BUDGET, "image_shape": (8, 8), "random_state": 0, "callbacks": callbacks, **params}
+    return BInfoGANTransformer(n_threads=n_threads, **params)
+
+
+@pytest.fixture
+def three_threads():
+    """The caller's number of torch's threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize(("n_threads", "used"), [(1, 1), (2, 2), ("auto", 3)])
+def test_threads_that_were_asked_for_are_used_and_repeat_the_bits(n_threads, used):
+    found = []
+    one, other = (threaded(n_threads, found).fit(IMAGES) for _ in range(2))
+
+    assert set(found) == {used}
+    assert_same_model(one, other, IMAGES)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_methods_and_further_pieces_use_the_threads_that_are_set_now():
+    found = []
+    gan = threaded(1).partial_fit(IMAGES)
+    handle = torch.nn.modules.module.register_module_forward_hook(
+        lambda *_: found.append(torch.get_num_threads())
+    )
+    try:
+        for n_threads in (2, 1):
+            gan.set_params(n_threads=n_threads)
+            for use in (
+                gan.partial_fit,
+                gan.transform,
+                gan.predict,
+                gan.predict_proba,
+                gan.score,
+                lambda X: gan.inverse_transform(gan.transform(X)),
+                lambda _: gan.sample(5, random_state=0),
+            ):
+                use(IMAGES)
+                assert set(found) == {n_threads}
+                found.clear()
+    finally:
+        handle.remove()
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_another_model_in_a_callback_leaves_the_fits_threads():
+    found, other = [], threaded(1).fit(IMAGES)
+
+    class Use(Callback):
+        def on_batch_begin(self, net, **kwargs):
+            other.transform(IMAGES[:2])
+
+    threaded(2, callbacks=[Use(), RecordThreads(found)]).fit(IMAGES)
+
+    assert set(found) == {2}
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_starts_of_two_threads_give_the_same_bits_side_by_side():
+    one, other = (threaded(2, n_init=2, n_jobs=n_jobs).fit(IMAGES) for n_jobs in (1, 2))
+
+    assert_same_model(one, other, IMAGES)
+
+
+@pytest.mark.parametrize("n_threads", [0, 1.5, 100_000, "all", None])
+def test_a_bad_number_of_threads_is_refused_before_training(n_threads):
+    found = []
+    with pytest.raises(ValueError, match=rf"'n_threads' .* must be .*'auto'.* Got {n_threads!r}"):
+        threaded(n_threads, found).fit(IMAGES)
+    assert found == []
+
+
+def test_an_unfinished_fit_is_not_gone_on_with_by_other_threads(tmp_path):
+    class Cut(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 2:  # after the first checkpoint
+                raise MemoryError
+
+    stored = {"checkpoint_dir": tmp_path, "checkpoint_every": 1}
+    with pytest.raises(MemoryError):
+        threaded(1, warmup_iter=60, callbacks=[Cut()], **stored).fit(IMAGES)
+    with pytest.raises(ValueError, match="n_threads was 1 and is 2"):
+        threaded(2, warmup_iter=60, **stored).fit(IMAGES)
 
 
 def test_the_seed_matters():

@@ -571,6 +571,7 @@ EDITS = {
     "batch size": (in_settings("recipe Recipe", "batch_size", 0), "batch size"),
     "loss": (in_settings("recipe Recipe", "adversarial_loss", "none"), "loss"),
     "precision": (in_settings("recipe Recipe", "precision", "none"), "precision"),
+    "threads": (in_settings("recipe Recipe", "n_threads", 0), "threads"),
     "compile": (in_settings("recipe Recipe", "compile", "none"), "compile"),
     "CUDA graph": (in_settings("recipe Recipe", "cuda_graph", "none"), "CUDA graphs"),
     "prior": (in_settings("recipe Recipe", "cluster_prior", "none"), "prior"),

@@ -12,7 +12,7 @@ from sklearn.datasets import make_blobs
 from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
-from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan import BInfoGANTransformer, load, save
 
 X, _ = make_blobs(300, n_features=6, centers=3, random_state=0)
 DIGITS = ALL_DIGITS[:300]
@@ -56,6 +56,32 @@ def test_bf16_within_the_callers_autocast():
         within = BInfoGANTransformer(3, precision="bf16", **SHORT).fit(X)
     assert within.history_[:, "train_loss"] == alone.history_[:, "train_loss"]
     np.testing.assert_array_equal(within.transform(X), alone.transform(X))
+
+
+@pytest.mark.parametrize("instruction", ["avx512_bf16", "amx_bf16", None])
+@pytest.mark.parametrize(("rows", "parameters"), CASES)
+def test_auto_is_bf16_for_images_on_a_cpu_that_computes_in_it(
+    rows, parameters, instruction, monkeypatch
+):
+    names = {} if instruction is None else {instruction: True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: names, raising=False)
+    gan = BInfoGANTransformer(precision="auto", device="cpu", **SHORT, **parameters)
+
+    expected = bool(names) and "image_shape" in parameters
+    assert (torch.bfloat16 in outputs_of(nn.Linear, gan, rows)) == expected
+
+
+def test_a_model_of_auto_goes_on_as_it_began_on_another_cpu(tmp_path, monkeypatch):
+    rows, parameters = CASES[1]
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    gan = BInfoGANTransformer(precision="auto", device="cpu", **SHORT, **parameters)
+    save(gan.partial_fit(rows), tmp_path / "model.safetensors")
+    expected = gan.partial_fit(rows).transform(rows)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+
+    there = load(tmp_path / "model.safetensors").partial_fit(rows)
+
+    np.testing.assert_array_equal(there.transform(rows), expected)
 
 
 def test_unknown_precision():

@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_binfogan import _driver
 from sklearn_binfogan._aggregate import AggregatePosterior
 from sklearn_binfogan._arrays import as_tensor, subsample
 from sklearn_binfogan._codes import CodeSpec
@@ -646,3 +647,12 @@ def test_a_new_thread_keeps_its_one_thread_whatever_others_set():
             assert pool.submit(number_after_another_thread_sets_its_own).result() == 1
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "n_threads", "expected"),
+    [(8, 1, 8), (8, 2, 4), (3, 2, 3), (2, 64, 1), (None, 4, None)],
+)
+def test_starts_times_threads_are_no_more_than_the_cores(n_jobs, n_threads, expected, monkeypatch):
+    monkeypatch.setattr(_driver, "cpu_count", lambda: 8)
+    assert _driver._fitting_n_jobs(n_jobs, n_threads) == expected

@@ -753,6 +753,7 @@ def test_a_stored_model_remembers_what_it_was_trained_by(tmp_path):
         ("mi_weight", np.nan),
         ("cycle_weight", np.inf),
         ("precision", "fp8"),
+        ("n_threads", 0),
         ("n_init", 0),
     ],
 )
