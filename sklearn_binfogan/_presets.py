@@ -18,7 +18,7 @@ from ._architectures import (
     PaperArchitecture,
 )
 from ._codes import CodeSpec, Prior
-from ._layout import is_large_image
+from ._layout import is_colour_image, is_large_image
 from ._networks import relu
 
 PRECISIONS = ("float32", "bf16")
@@ -77,6 +77,7 @@ class Recipe:
     rate_floor: float = 0.05  # to this share
     average_decay: float = 0.995  # of the running averages of the weights
     adversarial_weight: float = 1.0  # of G and E's adversarial term
+    nested_share: float = 0.5  # of rows that are rebuilt from their first codes alone
     log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the losses
     density_components: int = 1  # at most, Gaussians of each category that samples are drawn by
     invariance_weight: float = 0.0  # of T's change in the second half of the continuous codes
@@ -241,7 +242,7 @@ TABLE = Preset(
 )
 SMALL_IMAGES = Preset(
     ConvArchitecture(),
-    Recipe(),
+    Recipe(cycle_weight=3.0, density_components=20),
     n_noise=16,
     budget=Budget(least=200, enough=500, most=1400, game_share=0.6),
 )
@@ -256,6 +257,7 @@ IMAGES = Preset(
         adversarial_weight=0.5,
         invariance_weight=0.75,
         prior_matching_weight=0.5,
+        density_components=20,
     ),
     n_noise=32,
     budget=Budget(least=200, enough=500, most=1400, game_share=0.75),
@@ -307,6 +309,9 @@ PRESETS = {
 }
 # In place of these for images from 16 pixels a side on.
 LARGE = {"conv": IMAGES, "conv-contrast": IMAGES.with_networks(local_contrast=True)}
+# Grey ones have fewer values, whose errors add up to less.
+GREY = replace(IMAGES.recipe, cycle_weight=2.0, nested_share=0.05)
+LARGE_GREY = {name: replace(preset, recipe=GREY) for name, preset in LARGE.items()}
 
 
 AUTO = StrOptions({"auto"})
@@ -396,8 +401,8 @@ def resolve_preset(architecture: Any, shape: tuple[int, ...], n_rows: int) -> Pr
         )
     if name != "mlp" and not is_image:
         raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
-    presets = PRESETS | (LARGE if is_large_image(shape) else {})
-    return presets[name]
+    large = (LARGE if is_colour_image(shape) else LARGE_GREY) if is_large_image(shape) else {}
+    return (PRESETS | large)[name]
 
 
 def _preset_around(architecture: Architecture, preset: Preset, n_rows: int) -> Preset:
