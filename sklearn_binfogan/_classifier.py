@@ -76,10 +76,12 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Above 0, the categories are first trained to agree on x and T(x), and kept in the game; with
         0 there is no such phase, as in the paper. "auto" is 1. The value weighs the term where it
         is part of the game, which is with ``warmup_iter=0``.
-    augmentation : {"auto", "affine", "colour", "noise"}, callable or None, default="auto"
+    augmentation : {"auto", "affine", "light", "colour", "noise"}, callable or None, default="auto"
         T: "affine" is small affine moves of images, with a local warp from 16 x 16 on; "colour"
-        also changes contrast, brightness and tint; "noise" is for tables. "auto" is "colour" for
-        images of three channels, "affine" for others, "noise" for tables. Or ``(x, rng) -> x`` on
+        also changes contrast, brightness and tint; "light" mirrors half of the images, changes
+        contrast and brightness, and moves less; "noise" is for tables. "auto" is "colour" for
+        images of three channels, for others "light" if some are much lighter than others, such as
+        clothes, else "affine"; "noise" for tables. Or ``(x, rng) -> x`` on
         scaled tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`; ready ones
         are `AffineMove`, `ColourMove` and `GaussianNoise`. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
@@ -104,8 +106,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     discriminator_learning_rate : float or "auto", default="auto"
         Adam's rate for D.
     n_init : int, default=1
-        Number of starts. All train the consistency phase, the better half of them plays the game,
-        and the one of highest label-free `score` is kept.
+        Number of starts. All train the consistency phase; the one whose categories fit the rows
+        and their labels best is kept and plays the game. Without that phase all play, and the one
+        of highest `score` is kept.
     n_jobs : int or None, default=None
         How many starts run at the same time, by joblib.
     device : str, default="auto"
