@@ -23,6 +23,7 @@ import digits
 import disentanglement
 import few_labels
 import gpu
+import image_categories
 import lambda_clusters
 import mnist
 import mnist_ablation
@@ -138,6 +139,7 @@ No labels are used to fit or to choose a model, but for the sections on labels.
         n_clusters.section,
         tabular.section,
         categories.section,
+        image_categories.section,
         samples.section,
         few_labels.digits_section,
         few_labels.mnist_section,
