@@ -36,6 +36,7 @@ LAYERS = {
     "fits: one driver, a fitted model, files": [
         "_callbacks",
         "_driver",
+        "_beginnings",
         "_checkpoints",
         "_portable",
         "_model",
