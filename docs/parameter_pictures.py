@@ -10,13 +10,15 @@ import warnings
 import matplotlib.pyplot as plt
 import numpy as np
 from pictures import ROOT, save
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_wine
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer
 from sklearn_binfogan.inspection import (
     CodeGridDisplay,
     CodeUsageDisplay,
     ExtremesDisplay,
+    NearestRowsDisplay,
+    PairPlotDisplay,
     ReconstructionDisplay,
     TrainingCurveDisplay,
     TraversalDisplay,
@@ -191,6 +193,9 @@ def displays():
                 gan, X, n_rows=30, n_columns=10, random_state=0, ax=ax
             )
         ),
+        "NearestRowsDisplay": lambda ax: NearestRowsDisplay.from_estimator(
+            gan, X, n_rows=30, n_columns=10, random_state=0, ax=ax
+        ),
         "CodeUsageDisplay": lambda ax: CodeUsageDisplay.from_estimator(
             gan, X, ax=ax
         ),
@@ -201,6 +206,10 @@ def displays():
         save(figure, IMAGES / f"display_{name}.png")
     display = TrainingCurveDisplay.from_estimator(gan)
     save(display.figure_, IMAGES / "display_TrainingCurveDisplay.png")
+    wines = load_wine(as_frame=True).data
+    table = BInfoGANTransformer(n_clusters=3, random_state=0).fit(wines)
+    display = PairPlotDisplay.from_estimator(table, wines, random_state=0)
+    save(display.figure_, IMAGES / "display_PairPlotDisplay.png")
 
 
 DRAWN = {

@@ -17,6 +17,7 @@ from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan.inspection import (
     CodeGridDisplay,
     ExtremesDisplay,
+    NearestRowsDisplay,
     ReconstructionDisplay,
     TrainingCurveDisplay,
     TraversalDisplay,
@@ -53,6 +54,16 @@ print(X_new.shape, cluster)
 
 display = CodeGridDisplay.from_samples(gan, n_columns=12, random_state=0)
 display.ax_.set_title("Generated digits by cluster")
+
+# %%
+# Are they copies? Below each generated digit stands the real one nearest to it.
+# Copies would be at distance 0; new digits are about as far from the nearest
+# real one as real digits are from each other.
+
+display = NearestRowsDisplay.from_estimator(
+    gan, X, n_rows=30, n_columns=15, random_state=0
+)
+print(f"{display.relative_distance:.2f} times as far as real digits")
 
 # %%
 # Along a style code

@@ -16,7 +16,11 @@ from sklearn.datasets import load_wine
 from sklearn.metrics import adjusted_rand_score
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan.inspection import CodeUsageDisplay, ExtremesDisplay
+from sklearn_binfogan.inspection import (
+    CodeUsageDisplay,
+    ExtremesDisplay,
+    PairPlotDisplay,
+)
 
 # A few steps, to try the page out
 QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
@@ -86,23 +90,11 @@ display.ax_.set_title("Wines by continuous code 0")
 # %%
 # Draw new wines
 # --------------
+# ``sample`` gives rows in the table's own units. Where they lie beside the real
+# ones shows by pairs of columns, here those that differ most between clusters.
 
 drawn, cluster = gan.sample(300, random_state=0)
-columns = list(gan.feature_names_in_)
-first, second = columns.index("color_intensity"), columns.index("proline")
-figure, axes = plt.subplots(
-    1, 2, figsize=(9, 4), sharex=True, sharey=True, layout="constrained"
-)
-axes[0].scatter(
-    X["color_intensity"], X["proline"], c=gan.labels_, cmap="viridis", s=15
-)
-axes[1].scatter(
-    drawn[:, first], drawn[:, second], c=cluster, cmap="viridis", s=15
-)
-for ax, title in zip(
-    axes, ["Real wines by cluster", "Generated wines by cluster"], strict=True
-):
-    ax.set_title(title)
-    ax.set_xlabel("colour intensity")
-axes[0].set_ylabel("proline, mg per litre")
+print(drawn.shape, cluster[:10])
+
+PairPlotDisplay.from_estimator(gan, X, random_state=0)
 plt.show()

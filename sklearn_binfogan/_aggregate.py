@@ -10,6 +10,8 @@ part of the density: columns that G shows too smooth get their spread back.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from sklearn import config_context
@@ -18,8 +20,14 @@ from torch import Tensor, nn
 
 from ._codes import CodeSpec
 
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
+
 PRIOR_VARIANCE = 1 / 3  # of U[-1, 1]
 ROWS_PER_COMPONENT = 4
+# Of a mixture the covariance within all its Gaussians counts for this many rows of each, relative
+# to the columns. Else one of few rows would give copies of these.
+SHRINKAGE = 1 / 8
 LEAST_VARIANCE = 1e-5  # added to each component's; columns have a variance of 1
 MOST_NUMBERS = 1_000_000  # of all covariances
 
@@ -91,7 +99,7 @@ class AggregatePosterior(nn.Module):
         # Array dispatch has no k-means++; threads would add up in another order.
         with config_context(array_api_dispatch=False), threadpool_limits(1):
             mixture.fit(rows if len(rows) > 1 else rows.repeat(2, axis=0))
-        roots = np.linalg.cholesky(mixture.covariances_)
+        roots = np.linalg.cholesky(_shrunken(mixture, len(rows)))
         self.weight[group] = 0
         self.weight[group, :n_used] = torch.from_numpy(mixture.weights_)
         self.mean[group, :n_used] = torch.from_numpy(mixture.means_)
@@ -123,6 +131,14 @@ class AggregatePosterior(nn.Module):
         if len(self.mean) == 1:
             return torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
         return codes[:, : self.spec.n_categorical].argmax(dim=1)
+
+
+def _shrunken(mixture: GaussianMixture, n_rows: int) -> np.ndarray:
+    """Covariances of a mixture fitted to some rows, drawn towards their weighted mean."""
+    weight, own = mixture.weights_[:, None, None], mixture.covariances_
+    within = (weight * own).sum(axis=0)
+    n_prior = SHRINKAGE * own.shape[1]
+    return (n_rows * weight * own + n_prior * within) / (n_rows * weight + n_prior)
 
 
 def gaussian(rows: Tensor) -> tuple[Tensor, Tensor]:

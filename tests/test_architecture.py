@@ -22,6 +22,8 @@ LAYERS = {
         "inspection._traversal",
         "inspection._extremes",
         "inspection._reconstruction",
+        "inspection._nearest_rows",
+        "inspection._pair_plot",
         "inspection._training_curve",
         "inspection._code_usage",
         "inspection._display",

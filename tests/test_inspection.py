@@ -20,6 +20,8 @@ from sklearn_binfogan.inspection import (
     CodeGridDisplay,
     CodeUsageDisplay,
     ExtremesDisplay,
+    NearestRowsDisplay,
+    PairPlotDisplay,
     ReconstructionDisplay,
     TrainingCurveDisplay,
     TraversalDisplay,
@@ -285,6 +287,120 @@ def test_reconstruction_measures_all_rows(table):
     assert (np.diff(labels) >= 0).all()
 
 
+# -- NearestRowsDisplay ----------------------------------------------------------------------------
+
+
+def test_nearest_rows_are_found_in_scaled_units(table):
+    display = NearestRowsDisplay.from_estimator(table, FRAME, n_rows=6, random_state=0)
+
+    scale = FRAME.std(ddof=0).to_numpy()
+    between = np.linalg.norm((display.rows[:, None] - FRAME.to_numpy()) / scale, axis=2)
+    np.testing.assert_array_equal(display.indices, between.argmin(axis=1))
+    np.testing.assert_allclose(display.distances, between.min(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(display.neighbors, FRAME.iloc[display.indices])
+    real = np.linalg.norm((FRAME.to_numpy()[:, None] - FRAME.to_numpy()) / scale, axis=2)
+    np.fill_diagonal(real, np.inf)
+    assert display.real_distance == pytest.approx(np.median(real.min(axis=1)), rel=1e-4)
+
+
+def test_nearest_images_are_drawn_below_the_generated_ones(digits):
+    display = NearestRowsDisplay.from_estimator(
+        digits, DIGITS, n_rows=5, n_columns=3, random_state=0
+    )
+
+    canvas = display.ax_.get_images()[0].get_array()
+    generated, nearest = canvas[:8, 9:17, 0], canvas[9:17, 9:17, 0]
+    np.testing.assert_allclose(
+        generated, (display.rows[1].reshape(8, 8) / 16).clip(0, 1), atol=1e-5
+    )
+    np.testing.assert_allclose(nearest, DIGITS[display.indices[1]].reshape(8, 8) / 16, atol=1e-6)
+    labels = digits.predict(display.rows)
+    assert (np.diff(labels) >= 0).mean() > 0.5  # samples of few steps may not show their category
+
+
+def test_copies_of_training_rows_are_at_distance_0(table):
+    drawn = NearestRowsDisplay.from_estimator(table, FRAME, n_rows=4, random_state=0).rows
+    rows = np.concatenate([FRAME, drawn])
+
+    display = NearestRowsDisplay.from_estimator(
+        table, pd.DataFrame(rows, columns=FRAME.columns), n_rows=4, random_state=0
+    )
+
+    assert display.relative_distance < 1e-6
+    assert display.indices.tolist() == [90, 91, 92, 93]
+
+
+def test_of_many_rows_a_part_is_searched(table):
+    X = np.repeat(FRAME.to_numpy(), 250, axis=0)  # 22 500
+
+    display = NearestRowsDisplay.from_estimator(table, pd.DataFrame(X, columns=FRAME.columns))
+
+    np.testing.assert_allclose(display.neighbors, X[display.indices])
+    assert (display.indices % 3 == 0).all()
+
+
+# -- PairPlotDisplay -------------------------------------------------------------------------------
+
+
+def test_pair_plot_draws_real_and_generated_rows(table):
+    display = PairPlotDisplay.from_estimator(
+        table, FRAME, features=["d", 0], n_rows=30, random_state=0
+    )
+
+    assert display.feature_names == ["d", "a"]
+    np.testing.assert_allclose(display.real, FRAME.iloc[::3, [3, 0]])
+    real, generated = display.axes_[0, 1].collections
+    np.testing.assert_allclose(real.get_offsets(), display.real[:, ::-1])
+    np.testing.assert_allclose(generated.get_offsets(), display.generated[:, ::-1])
+    assert display.generated.shape == (30, 2)
+
+
+def test_pair_plot_takes_the_features_that_tell_categories_apart():
+    X, _ = make_blobs(120, centers=2, n_features=2, random_state=0)
+    noise = np.random.default_rng(0).normal(size=(120, 5))
+    X = np.column_stack([noise[:, :2], X[:, 0], noise[:, 2:], X[:, 1], np.ones(120)])
+    gan = tiny(X, n_clusters=2, warmup_iter=100)
+
+    display = PairPlotDisplay.from_estimator(gan, X, random_state=0)
+
+    assert len(display.feature_names) == 4
+    assert {"x2", "x6"} & set(display.feature_names)
+    assert "x7" not in display.feature_names  # constant
+
+
+def test_pair_plot_refuses_images(digits):
+    with pytest.raises(ValueError, match=r"draws tables.*image_shape=\(8, 8, 1\)"):
+        PairPlotDisplay.from_estimator(digits, DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ("a", "list.*got 'a'"),
+        ([], r"list.*got \[\]"),
+        (["e"], "no feature 'e'.*'a'"),
+        ([4], "0 to 3"),
+    ],
+)
+def test_bad_features_are_quoted(features, message, table):
+    with pytest.raises(ValueError, match=message):
+        PairPlotDisplay.from_estimator(table, FRAME, features=features)
+
+
+def test_pair_plot_draws_in_the_place_of_given_axes(table):
+    figure, axes = plt.subplots(1, 2, layout="constrained")
+
+    display = PairPlotDisplay.from_estimator(table, FRAME, ax=axes[1], random_state=0)
+
+    figure.canvas.draw()
+    assert display.figure_ is figure
+    assert display.ax_ is axes[1]
+    right = axes[1].get_position()
+    for panel in display.axes_.ravel():
+        place = panel.get_position()
+        assert right.x0 - 0.1 < place.x0 < place.x1 < right.x1 + 0.1
+
+
 # -- ExtremesDisplay -------------------------------------------------------------------------------
 
 
@@ -410,6 +526,7 @@ ALL = [
     lambda gan, X, **kw: CodeGridDisplay.from_samples(gan, **kw),
     lambda gan, X, **kw: TraversalDisplay.from_estimator(gan, **kw),
     lambda gan, X, **kw: ReconstructionDisplay.from_estimator(gan, X, **kw),
+    lambda gan, X, **kw: NearestRowsDisplay.from_estimator(gan, X, **kw),
     lambda gan, X, **kw: ExtremesDisplay.from_estimator(gan, X, **kw),
     lambda gan, X, **kw: TrainingCurveDisplay.from_estimator(gan, **kw),
     lambda gan, X, **kw: CodeUsageDisplay.from_estimator(gan, X, **kw),
@@ -452,7 +569,7 @@ def test_every_display_says_that_matplotlib_is_missing(make, digits, monkeypatch
         make(digits, DIGITS)
 
 
-DRAWING = [ALL[0], ALL[1], ALL[3]]  # take a random_state; None is the global one, as ever
+DRAWING = [ALL[0], ALL[1], ALL[3], ALL[4]]  # take a random_state; None is the global one, as ever
 
 
 @pytest.mark.parametrize("make", ALL)
@@ -481,6 +598,8 @@ def test_every_display_leaves_global_random_state_alone(make, digits):
         (lambda g: TraversalDisplay.from_estimator(g, values=[0, np.inf]), "finite"),
         (lambda g: ExtremesDisplay.from_estimator(g, DIGITS, n_ends=0), "n_ends.*got 0"),
         (lambda g: ReconstructionDisplay.from_estimator(g, DIGITS, n_rows=0), "n_rows.*got 0"),
+        (lambda g: NearestRowsDisplay.from_estimator(g, DIGITS, n_rows=0), "n_rows.*got 0"),
+        (lambda g: NearestRowsDisplay.from_estimator(g, DIGITS[:1]), "2 rows.*got 1"),
         (lambda g: ReconstructionDisplay.from_estimator(g, DIGITS, indices=[120]), "0 to 119"),
         (lambda g: ReconstructionDisplay.from_estimator(g, DIGITS, indices=[0.5]), "row numbers"),
     ],

@@ -210,6 +210,22 @@ def test_a_mixture_draws_from_each_of_its_parts():
     assert residual.shape == (len(codes), 0)
 
 
+def test_a_row_far_from_all_others_is_not_copied():
+    """A Gaussian of its own would have next to no spread."""
+    spec = CodeSpec((1,), 0, 3)
+    rows = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)) * 0.2
+    rows[0] = 9
+    posterior = AggregatePosterior(spec, n_components=10)
+    codes = torch.cat([torch.ones(60, 1), rows], dim=1)
+    posterior.fit(codes)
+
+    style, _ = posterior.draw(torch.ones(3000, 1), torch.Generator().manual_seed(0))
+
+    far = style[style.mean(dim=1) > 5]
+    assert len(far) > 10
+    assert (far.std(dim=0) > 0.03).all()
+
+
 def test_the_residual_is_drawn_together_with_the_codes():
     codes, _ = correlated_codes()
     residual = torch.stack([codes[:, 3] / 2, 0.1 + 0 * codes[:, 3]], dim=1)

@@ -6,6 +6,8 @@ A display imports matplotlib when it draws, not before.
 from ._code_grid import CodeGridDisplay
 from ._code_usage import CodeUsageDisplay
 from ._extremes import ExtremesDisplay
+from ._nearest_rows import NearestRowsDisplay
+from ._pair_plot import PairPlotDisplay
 from ._reconstruction import ReconstructionDisplay
 from ._row_format import FeatureChange, RowFormat
 from ._training_curve import TrainingCurveDisplay
@@ -16,6 +18,8 @@ __all__ = [
     "CodeUsageDisplay",
     "ExtremesDisplay",
     "FeatureChange",
+    "NearestRowsDisplay",
+    "PairPlotDisplay",
     "ReconstructionDisplay",
     "RowFormat",
     "TrainingCurveDisplay",

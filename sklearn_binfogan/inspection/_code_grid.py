@@ -159,7 +159,7 @@ class CodeGridDisplay(RowsDisplay):
         part = category_slice(view.model.spec, categorical_code)
         rng = check_random_state(random_state)
         rows = [
-            view.sample(n_columns, categorical_code, category, rng)
+            view.sample(n_columns, rng, {categorical_code: category})[0]
             for category in range(part.stop - part.start)
         ]
         return cls(np.stack(rows), view.row_format).plot(ax=ax)

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from .._codes import check_count
-from ._drawing import draw_difference_image, draw_images, draw_table
+from ._drawing import draw_difference_image, draw_images, draw_table, spaced
 from ._row_format import FeatureChange, RowFormat
 
 
@@ -63,6 +63,34 @@ class RowsDisplay(Display):
         else:
             ax = self._open(ax, (2 + 0.45 * n_columns, 0.6 + 0.45 * n_lines))
             draw_images(ax, grid, self.row_format, line_names, column_names)
+
+    def _draw_pairs(
+        self,
+        ax: Any,
+        pairs: np.ndarray,
+        n_columns: int,
+        row_names: Sequence[tuple[str, str]],
+        image_names: tuple[str, str],
+    ) -> None:
+        """Draw pairs (n, 2, n_features), the first above the second.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None
+        pairs : ndarray of shape (n, 2, n_features)
+        n_columns : int
+            Pairs of images side by side. Rows of a table are blocks of a heat map instead.
+        row_names : sequence of (str, str)
+            Names of each pair of table rows.
+        image_names : (str, str)
+            Names of the lines of images.
+        """
+        check_count("n_columns", n_columns)
+        if self.row_format.image_shape is None:
+            self._draw_grid(ax, pairs, ["\n".join(names) for names in row_names])
+        else:
+            blocks = _pairs_side_by_side(pairs, n_columns)
+            self._draw_grid(ax, spaced(blocks), ([*image_names, ""] * len(blocks))[:-1])
 
 
 class ChangeDisplay(RowsDisplay, ABC):
@@ -127,3 +155,15 @@ class ChangeDisplay(RowsDisplay, ABC):
     def _legend(self, title: str | None = None) -> None:
         """Put the legend right of the axes, where it hides nothing."""
         self.ax_.legend(title=title, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def _pairs_side_by_side(pairs: np.ndarray, n_columns: int) -> np.ndarray:
+    """Put pairs (n, 2, n_features) into blocks of two lines, (n_blocks, 2, n_columns, n_features).
+
+    NaN fills the last block.
+    """
+    n_pairs, _, n_features = pairs.shape
+    n_columns = min(n_columns, n_pairs)
+    missing = np.full((-n_pairs % n_columns, 2, n_features), np.nan)
+    blocks = np.concatenate([pairs, missing]).reshape(-1, n_columns, 2, n_features)
+    return blocks.swapaxes(1, 2)

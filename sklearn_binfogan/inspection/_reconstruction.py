@@ -12,7 +12,6 @@ from sklearn.utils import check_random_state
 from .._arrays import subsample
 from .._codes import check_count
 from ._display import RowsDisplay
-from ._drawing import spaced
 from ._row_format import RowFormat
 from ._view import Estimator, View
 
@@ -150,14 +149,9 @@ class ReconstructionDisplay(RowsDisplay):
         ValueError
             If `n_columns` is no int >= 1.
         """
-        check_count("n_columns", n_columns)
         pairs = np.stack([self.rows, self.reconstructions], axis=1)
-        if self.row_format.image_shape is None:
-            self._draw_grid(ax, pairs, [f"row {i}\nrebuilt" for i in self.indices])
-        else:
-            blocks = _pairs_side_by_side(pairs, n_columns)
-            names = ["image", "rebuilt", ""] * len(blocks)
-            self._draw_grid(ax, spaced(blocks), names[:-1])
+        names = [(f"row {i}", "rebuilt") for i in self.indices]
+        self._draw_pairs(ax, pairs, n_columns, names, ("image", "rebuilt"))
         self._set_title(f"{self._rows_word} above their reconstructions, $R^2$ = {self.r2:.2f}")
         return self
 
@@ -174,15 +168,3 @@ def _checked_indices(indices: Any, n_rows: int) -> np.ndarray:
     if chosen.min() < 0 or chosen.max() >= n_rows:
         raise ValueError(f"indices must be from 0 to {n_rows - 1}; got {indices!r}.")
     return chosen
-
-
-def _pairs_side_by_side(pairs: np.ndarray, n_columns: int) -> np.ndarray:
-    """Put pairs (n, 2, n_features) into blocks of two lines, (n_blocks, 2, n_columns, n_features).
-
-    NaN fills the last block.
-    """
-    n_pairs, _, n_features = pairs.shape
-    n_columns = min(n_columns, n_pairs)
-    missing = np.full((-n_pairs % n_columns, 2, n_features), np.nan)
-    blocks = np.concatenate([pairs, missing]).reshape(-1, n_columns, 2, n_features)
-    return blocks.swapaxes(1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,14 @@ class View:
         return self.estimator.inverse_transform(codes)
 
     def sample(
-        self, n: int, categorical_code: int, category: int, rng: np.random.RandomState
-    ) -> np.ndarray:
-        """Generate n rows of one category of one code; all other codes are drawn."""
-        chosen: list[int | None] = [None] * len(self.model.spec.categories)
-        chosen[categorical_code] = category
+        self, n: int, rng: np.random.RandomState, chosen: Mapping[int, int] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Generate n rows; give them and their categories, (n, n_codes).
+
+        `chosen` maps numbers of categorical codes to categories; all other codes are drawn.
+        """
+        codes = range(len(self.model.spec.categories))
+        categories = [(chosen or {}).get(code) for code in codes]
         seed = int(rng.randint(2**31 - 1))
         # A classifier's `sample` draws from classes, which leaves out its free categories.
-        return self.model.sample(n, chosen, seed, self.model.drawing_prior)[0]
+        return self.model.sample(n, categories, seed, self.model.drawing_prior)
