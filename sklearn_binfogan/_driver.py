@@ -8,7 +8,6 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from ._beginnings import begin_well
 from ._checkpoints import Checkpoints, Keeper, Start, checked_progress
 from ._phases import CONSISTENCY, GAME, PHASES
 from ._rows import Source
@@ -104,8 +103,6 @@ def trained(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Tr
             keeper.state = unfinished
             budget = {name: n for name, n in budget.items() if name not in _before(begun.phase)}
             budget[begun.phase] -= trainer.steps[begun.phase]
-        elif CONSISTENCY in phases and start.state is None:
-            begin_well(trainer, trainer.settings)
         trainer.train(budget, keeper.keep, begun)
     except BaseException:
         trainer.forget_rows()

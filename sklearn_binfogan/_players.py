@@ -49,14 +49,6 @@ class Players(nn.Module):
             list(self.discriminator.parameters()),
         ]
 
-    def take_category_branch(self, other: Players) -> None:
-        """Go on from another's averaged categories."""
-        source = other.averaged_encoder
-        for encoder in (self.encoder, self.averaged_encoder):
-            encoder.category_trunk.load_state_dict(source.category_trunk.state_dict())
-            encoder.category_head.load_state_dict(source.category_head.state_dict())
-            encoder.overclustering_head.load_state_dict(source.overclustering_head.state_dict())
-
     @torch.no_grad()
     def update_ema(self, decay: float | Tensor) -> None:
         """Move the averages towards the players by 1 - decay."""

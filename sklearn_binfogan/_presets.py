@@ -59,8 +59,6 @@ class Recipe:
     balance_momentum: float = 0.1
     balance_slack: float = 0.004  # nats
     head_draws: int = 4  # of T, to choose among sub-heads
-    n_beginnings: int = 1  # short trainings, of which the best gives the initial weights
-    beginning_share: float = 0.2  # of the phase's steps, that each of them takes
     unlabelled_share: float = 1 / 3  # of the phase, before classes get their categories
     labelled_share: float = 0.25  # labelled rows of a step, relative to its other rows
     label_gain: float = 1.0  # factor of `label_weight` in the phase: see `counting_labels`
@@ -243,7 +241,7 @@ TABLE = Preset(
 )
 SMALL_IMAGES = Preset(
     ConvArchitecture(),
-    Recipe(n_beginnings=4),
+    Recipe(),
     n_noise=16,
     budget=Budget(least=200, enough=500, most=1400, game_share=0.6),
 )

@@ -38,7 +38,6 @@ LAYERS = {
     "fits: one driver, a fitted model, files": [
         "_callbacks",
         "_driver",
-        "_beginnings",
         "_checkpoints",
         "_portable",
         "_model",

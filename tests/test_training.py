@@ -19,7 +19,6 @@ from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._architectures import MLPArchitecture
 from sklearn_binfogan._base import fitted_model, new_training
-from sklearn_binfogan._beginnings import begin_well
 from sklearn_binfogan._checkpoints import Checkpoints, Keeper, Start
 from sklearn_binfogan._consistency import Consistency, group_cells, linear_head, nearest
 from sklearn_binfogan._driver import Job, trained
@@ -452,58 +451,6 @@ def test_a_start_that_went_on_later_equals_a_fit_without_a_break():
     best = max(alone, key=lambda trainer: trainer.quality())
     for name, value in best.players.state_dict().items():
         assert torch.equal(value, weights[name])
-
-
-def with_beginnings(n):
-    """A fresh training of digits with n beginnings of four steps."""
-    X = DIGITS[:200]
-    gan = BInfoGANTransformer(10, image_shape=(8, 8), warmup_iter=20, max_iter=0)
-    settings = gan._settings(X, 5)
-    settings = replace(settings, recipe=replace(settings.recipe, n_beginnings=n))
-    return Trainer(settings).load_rows(X)
-
-
-def test_a_fit_begins_with_the_weights_of_the_best_short_training():
-    trainer, untouched = with_beginnings(3), with_beginnings(3)
-    short = replace(trainer.settings.recipe, warmup_iter=4)
-    seeds = [5, *np.random.RandomState(5).randint(2**31 - 1, size=2).tolist()]
-    alone = [Trainer(replace(trainer.settings, seed=s, recipe=short)) for s in seeds]
-    for each in alone:
-        each.rows = trainer.rows
-        each.train({"consistency": 4})
-    best = max(alone, key=lambda each: each.quality()).players.averaged_encoder
-
-    begin_well(trainer, trainer.settings)
-
-    expected = untouched.players.state_dict()
-    for copy_of in ("encoder", "averaged_encoder"):
-        for name, value in best.state_dict().items():
-            if name.startswith(("category", "overclustering")):
-                expected[f"{copy_of}.{name}"] = value
-    for name, value in trainer.players.state_dict().items():
-        assert torch.equal(value, expected[name]), name
-    assert trainer.steps == {"consistency": 0, "game": 0}
-    assert torch.equal(trainer.common.rng.get_state(), untouched.common.rng.get_state())
-
-
-@pytest.mark.parametrize(("n", "is_labelled"), [(1, False), (4, True)])
-def test_one_beginning_and_labelled_rows_need_no_short_trainings(n, is_labelled):
-    trainer = with_beginnings(n)
-    if is_labelled:
-        trainer.common.supervision = object()
-    before = copy.deepcopy(trainer.players.state_dict())
-    begin_well(trainer, trainer.settings)
-    for name, value in trainer.players.state_dict().items():
-        assert torch.equal(value, before[name])
-
-
-def test_only_small_images_have_several_beginnings_by_default():
-    rows = {(8, 8): DIGITS[:50], (16, 16): np.zeros((50, 256)), None: TABLE}
-    n_beginnings = {
-        shape: BInfoGANTransformer(3, image_shape=shape)._settings(X, 0).recipe.n_beginnings
-        for shape, X in rows.items()
-    }
-    assert n_beginnings == {(8, 8): 4, (16, 16): 1, None: 1}
 
 
 def test_quality_falls_with_labels_by_chance_and_costs_the_training_no_draw():
