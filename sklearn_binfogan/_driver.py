@@ -1,4 +1,4 @@
-"""One driver of all trainings of a fit: one start or many, fresh or gone on from a checkpoint."""
+"""One driver for all trainings of a fit: one start or many, new or resumed from a checkpoint."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Job:
     progress : bool
         Whether to show a progress bar.
     n_jobs : int or None
-        Starts that train at the same time, by joblib.
+        Starts that train in parallel, with joblib.
     """
 
     X: Source
@@ -43,9 +43,10 @@ class Job:
 
 
 def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints) -> Trainer:
-    """Train a start per settings; give the one with the best categories, without its rows.
+    """Train one start per settings; return the one with the best categories, without its rows.
 
-    All train the consistency phase, which settles the clusters; only the best goes on to the game.
+    All go through the consistency phase, which settles the clusters; only the best goes on to the
+    game.
     """
     starts = [Start(each) for each in settings]
     if len(starts) == 1:
@@ -69,8 +70,8 @@ def _side_by_side(
     job: Job, starts: Sequence[Start], phases: Sequence[str], checkpoints: Checkpoints
 ) -> list[Start]:
     tasks = [(job, start, phases, checkpoints.keeper(start, phases)) for start in starts]
-    # Processes that share a fit train each start together. Without joblib, since some of its
-    # backends leave the main thread, which alone hears Ctrl-C.
+    # Processes that share a fit train each start together. One task runs without joblib: some
+    # backends leave the main thread, and only the main thread receives Ctrl-C.
     if SHARING.get().is_shared or job.n_jobs == 1 or len(tasks) == 1:
         return [train_start(*task) for task in tasks]
     return Parallel(n_jobs=job.n_jobs)(delayed(train_start)(*task) for task in tasks)
@@ -89,7 +90,7 @@ def train_start(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -
 def trained(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Trainer:
     """Train some phases of a start; the trainer holds the rows until it forgets them.
 
-    It begins afresh, from the start's state, or where the keeper knows an unfinished training.
+    It resumes the unfinished training that the keeper has, or else begins from the start's state.
     """
     unfinished = keeper.unfinished()
     state, sharing = unfinished or start.state, SHARING.get()
@@ -115,7 +116,7 @@ def _before(phase: str) -> tuple[str, ...]:
 
 
 def usable(job: Job, start: Start) -> Trainer:
-    """Training of a start that was cut off, with what comes at the end of its phase."""
+    """Return an interrupted start's training, with the decisions made that end its phase."""
     trainer = Trainer(start.settings, job.device, state=start.state)
     trainer.load_rows(job.X, job.labels)
     if start.state is not None and start.state.progress is not None:

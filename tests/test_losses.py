@@ -645,7 +645,7 @@ def test_merged_categories():
     arbitrary = np.where(labels == 3, RNG.integers(2, 4, N), labels)
     arbitrary = np.where(labels == 2, RNG.integers(2, 4, N), arbitrary)
     evidence = sound(augmented_posterior=np.eye(4)[arbitrary])
-    assert "Categories 2 and 3 are not told apart" in one_finding(evidence)
+    assert "Categories 2 and 3 are not distinct" in one_finding(evidence)
 
 
 def test_unheard_category():
