@@ -22,6 +22,7 @@ import cpu_choices
 import digits
 import disentanglement
 import few_labels
+import freed_categories
 import gpu
 import lambda_clusters
 import mnist
@@ -138,6 +139,7 @@ No labels are used to fit or to choose a model, but for the sections on labels.
         n_clusters.section,
         tabular.section,
         categories.section,
+        freed_categories.section,
         samples.section,
         few_labels.digits_section,
         few_labels.mnist_section,
