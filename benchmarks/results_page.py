@@ -22,6 +22,7 @@ import cpu_choices
 import digits
 import disentanglement
 import few_labels
+import freed_categories
 import gpu
 import image_categories
 import lambda_clusters
@@ -140,6 +141,7 @@ No labels are used to fit or to choose a model, but for the sections on labels.
         tabular.section,
         categories.section,
         image_categories.section,
+        freed_categories.section,
         samples.section,
         few_labels.digits_section,
         few_labels.mnist_section,
