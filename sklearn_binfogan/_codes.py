@@ -17,7 +17,7 @@ from torch.nn import functional as F
 Prior = tuple[tuple[float, ...], ...]  # per categorical code, the probability of each category
 
 
-@cache  # a captured step reads it for as long as it is replayed
+@cache  # must stay in memory: replays of a captured step read it
 def on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
     """Numbers as a float32 tensor. Cached: each host-to-device copy would synchronise."""
     return torch.tensor(values, dtype=torch.float32, device=device)
