@@ -26,7 +26,6 @@ from ._networks import (
     set_batch_norm,
 )
 
-
 LEAST_CHANNELS = 8  # of a stage that is added for larger images
 
 
