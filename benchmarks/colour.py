@@ -3,10 +3,12 @@
     python benchmarks/colour.py            # real faces, seeds 100 to 102 -> colour_faces.json
     python benchmarks/colour.py --photos   # MNIST on photographs -> colour_photos.json
     python benchmarks/colour.py --steps    # seconds of a step -> colour_steps.json
+    python benchmarks/colour.py --sizes    # a step by the size of the images -> colour_sizes.json
     python benchmarks/colour.py --paper    # the paper's preset on faces -> colour_paper.json
 
 All in `benchmarks/results/`. A run that was cut off goes on where it stopped. `--paper` takes
-20 000 steps in bfloat16, which ask for a GPU. Every fit uses one thread. No labels are used to fit.
+20 000 steps in bfloat16, which ask for a GPU. `--sizes` takes up to 3 GB of memory. Every fit uses
+one thread. No labels are used to fit.
 The code that tells a property is chosen, and its categories are given their values, on the training
 split; every measure is of the test split.
 """
@@ -15,18 +17,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _shared import (
+    CONSISTENCY,
     FEW_SEEDS,
+    GAME,
     Measure,
     Row,
     StepTimes,
+    begun,
     decimals,
     few_labels_accuracy,
+    groups_table,
     image_model,
     measures_table,
     one_fit_a_seed,
@@ -62,6 +70,7 @@ N_KMEANS = 10_000  # rows, of 3072 pixels
 BATCH_SIZES = {"paper-32x32": 32, "conv": 128}
 N_STEPS, N_SKIPPED = 12, 3
 N_STEP_ROWS = 256  # few: a fit ends by encoding them all
+SIDES, N_SIZE_ROWS, N_SIZE_STEPS = (32, 64, 128, 256), 128, 3  # the first step is not counted
 
 
 # Faces look alike from both sides, lie in the middle of their images, and their colours tell a lot.
@@ -289,6 +298,39 @@ def measure_step(seed: int, quick: bool) -> Row:
     return row
 
 
+def measure_size(side: int, seed: int, quick: bool) -> Row:
+    """CPU seconds of a step of both phases on a batch of noise, and weights of the networks."""
+    shape = (side, side, 3)
+    X = np.random.default_rng(seed).integers(256, size=(N_SIZE_ROWS, side**2 * 3), dtype=np.uint8)
+    gan = BInfoGANTransformer(10, image_shape=shape, batch_size=N_SIZE_ROWS, random_state=seed)
+    row: Row = {}
+    for phase in (CONSISTENCY, GAME):
+        trainer, batches = begun(gan, X, phase)
+        row[f"{phase}_cpu_seconds"] = step_cpu_seconds(trainer, batches)
+        players = trainer.players
+    networks = (players.encoder, players.generator, players.discriminator)
+    return row | {
+        "parameters": sum(w.numel() for network in networks for w in network.parameters())
+    }
+
+
+def step_cpu_seconds(trainer: Any, batches: Iterator[Any]) -> float:
+    """Median CPU seconds of a few steps."""
+
+    def step() -> None:
+        trainer.phase.step(next(batches))
+
+    seconds = [timed(step, clock=time.process_time) for _ in range(N_SIZE_STEPS)]
+    return float(np.median(seconds[1:]))
+
+
+def run_sizes(options: argparse.Namespace) -> None:
+    """A step at every size."""
+    sides = SIDES[:2] if options.quick else SIDES
+    cases = [{"side": side, "seed": s} for s in options.seeds or FEW_SEEDS[:1] for side in sides]
+    run("colour_sizes", partial(measure_size, quick=options.quick), cases, options)
+
+
 # -- the paper's preset, as far as the time goes ---------------------------------------------------
 
 
@@ -357,6 +399,13 @@ STEPS_MEASURES = [
 ]
 
 
+SIZES_MEASURES = [
+    Measure("consistency_cpu_seconds", "CPU seconds of a consistency step", "", decimals, max),
+    Measure("game_cpu_seconds", "CPU seconds of a step of the game", "", decimals, max),
+    Measure("parameters", "parameters of all three networks", "", whole, max),
+]
+
+
 @reported(
     "Faces",
     "colour_faces",
@@ -388,6 +437,16 @@ def steps_section(content: Row) -> str:
 
 
 @reported(
+    "A step by the size of the images",
+    "colour_sizes",
+    "benchmarks/colour.py --sizes",
+    "What a step on 128 square colour images costs, and how large the networks are.",
+)
+def sizes_section(content: Row) -> str:
+    return groups_table("side", content["rows"], SIZES_MEASURES)
+
+
+@reported(
     "The paper's networks and objective on faces", "colour_paper", "benchmarks/colour.py --paper"
 )
 def paper_section(content: Row) -> str:
@@ -415,6 +474,7 @@ def main() -> None:
     studies = {
         "photos": partial(run_study, "colour_photos", measure_photos),
         "steps": partial(run_study, "colour_steps", measure_step),
+        "sizes": run_sizes,
         "paper": run_paper,
     }
     group = options.add_mutually_exclusive_group()

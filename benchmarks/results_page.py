@@ -95,6 +95,7 @@ ours what the third should not depend on; the beta-VAE is not told.
         colour.photos_section,
         disentanglement.section,
         colour.steps_section,
+        colour.sizes_section,
         colour.paper_section,
     ],
 )

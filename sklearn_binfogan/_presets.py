@@ -22,6 +22,7 @@ from ._layout import is_colour_image, is_large_image
 from ._networks import relu
 
 PRECISIONS = ("float32", "bf16")
+MOST_PIXELS = 32 * 32  # of images without further stages in their networks
 
 
 @dataclass(frozen=True)
@@ -241,14 +242,17 @@ TABLE = Preset(
     budget=Budget(least=100, enough=1000, least_labelled=600),
 )
 SMALL_IMAGES = Preset(
-    ConvArchitecture(),
+    ConvArchitecture(most_pixels=MOST_PIXELS),
     Recipe(cycle_weight=3.0, density_components=20),
     n_noise=16,
     budget=Budget(least=200, enough=500, most=1400, game_share=0.6),
 )
 IMAGES = Preset(
     ConvArchitecture(
-        category_channels=(16, 32, 64), category_strides=(2, 2, 2), category_activation=relu
+        category_channels=(16, 32, 64),
+        category_strides=(2, 2, 2),
+        category_activation=relu,
+        most_pixels=MOST_PIXELS,
     ),
     Recipe(
         learning_rate=3e-3,
