@@ -177,11 +177,11 @@ class CodeSpec:
         rest = torch.rand((n, width), generator=rng, device=rng.device, dtype=torch.float32)
         return torch.cat([self.one_hot(torch.stack(labels, dim=1)), rest * 2 - 1], dim=1)
 
-    def nested_mask(self, n: int, rng: torch.Generator, share: float = 0.5) -> Tensor:
-        """Draw a mask for n codes: 1 keeps a column, 0 sets it to its mean.
+    def nested_mask(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw a mask for n codes: 1 keeps a column, 0 sets it to its mean, 0.
 
-        A share of the rows keeps only its categories and the first j continuous codes; j is drawn
-        from 1 to `n_continuous`. The other rows keep all columns. This is nested dropout (Rippel et
+        Half of the rows keep all columns. The others keep their categories and the first j
+        continuous codes; j is drawn from 1 to `n_continuous`. This is nested dropout (Rippel et
         al. 2014): the first continuous code learns what changes a row most, the second what
         remains, and z the rest.
 
@@ -191,7 +191,7 @@ class CodeSpec:
         """
         column = torch.arange(self.width, device=rng.device) - self.n_categorical
         j = torch.rand((n, 1), generator=rng, device=rng.device) * self.n_continuous
-        whole = torch.rand((n, 1), generator=rng, device=rng.device) < 1 - share
+        whole = torch.rand((n, 1), generator=rng, device=rng.device) < 0.5
         return (whole | (column < j.ceil())).float()
 
     def feature_names(self, include_noise: bool) -> list[str]:

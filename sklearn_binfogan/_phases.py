@@ -332,7 +332,7 @@ class GamePhase(Phase):
         logits, style = players.encoder.read(x)
         real_codes = torch.cat([self._shown_categories(logits), style], dim=1)
         if self.recipe.cycle_weight > 0:
-            kept = real_codes * share.of(spec.nested_mask(n_drawn, rng, self.recipe.nested_share))
+            kept = real_codes * share.of(spec.nested_mask(n_drawn, rng))
             fake, reconstruction = players.generator(torch.cat([codes, kept])).chunk(2)
         else:
             fake, reconstruction = players.generator(codes), None
