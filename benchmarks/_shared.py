@@ -442,14 +442,31 @@ def conv_net_accuracy(
     X, X_test : ndarray of shape (n, side * side), from 0 to 255
     y, y_test : ndarray of int, from 0 to 9
     """
-    side = math.isqrt(X.shape[1])
+    return float((conv_net_labels(X, y, X_test, seed) == y_test).mean())
+
+
+def conv_net_labels(
+    X: np.ndarray, y: np.ndarray, X_test: np.ndarray, seed: int, n_channels: int = 1
+) -> np.ndarray:
+    """What a small convolutional network calls images, trained for five passes on others.
+
+    Parameters
+    ----------
+    X, X_test : ndarray of shape (n, side * side * n_channels), channels last, from 0 to 255
+    y : ndarray of int, from 0 to 9
+    """
+    side = math.isqrt(X.shape[1] // n_channels)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    images = (torch.from_numpy(pixels(part)).view(-1, 1, side, side) for part in (X, X_test))
-    x, x_test = (part.to(device) for part in images)
+    images = (
+        torch.from_numpy(pixels(part)).view(-1, side, side, n_channels).permute(0, 3, 1, 2)
+        for part in (X, X_test)
+    )
+    x, x_test = (part.contiguous().to(device) for part in images)
     target = torch.from_numpy(y).to(device)
     with seeded(seed), threadpool_limits(1):  # alone: all threads draw from torch's generator
         flat = 64 * ((side - 4) // 2) ** 2
-        layers = (nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2))
+        first = nn.Conv2d(n_channels, 32, 3)
+        layers = (first, nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2))
         dense = (nn.Flatten(), nn.Linear(flat, 128), nn.ReLU(), nn.Linear(128, 10))
         net = nn.Sequential(*layers, *dense).to(device)
         optimizer = torch.optim.Adam(net.parameters(), 1e-3)
@@ -462,7 +479,7 @@ def conv_net_accuracy(
         net.eval()
         with torch.no_grad():
             found = torch.cat([net(part).argmax(dim=1) for part in x_test.split(1000)])
-    return float((found.cpu().numpy() == y_test).mean())
+    return found.cpu().numpy()
 
 
 def agreement(gan: BInfoGANTransformer, seed: int) -> float:

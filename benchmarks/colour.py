@@ -28,10 +28,12 @@ from _shared import (
     CONSISTENCY,
     FEW_SEEDS,
     GAME,
+    N_GENERATED,
     Measure,
     Row,
     StepTimes,
     begun,
+    conv_net_labels,
     decimals,
     few_labels_accuracy,
     groups_table,
@@ -55,7 +57,7 @@ from sklearn.utils import Bunch
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove
 from sklearn_binfogan.datasets import make_mnist_on_photos
-from sklearn_binfogan.metrics import cluster_accuracy, code_columns
+from sklearn_binfogan.metrics import cluster_accuracy, code_columns, match_clusters
 
 IMAGE_SHAPE = (32, 32, 3)
 N_CLUSTERS, N_CONTINUOUS = (10, 10, 10, 10), 4  # the paper's, for CelebA and SVHN
@@ -67,6 +69,7 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])
 SKIN = (slice(10, 24), slice(8, 24))  # cheeks, nose and forehead of an aligned face
 CORNERS = [(slice(0, 6), slice(0, 4)), (slice(0, 6), slice(28, 32))]
 N_KMEANS = 10_000  # rows, of 3072 pixels
+N_NAMED = 20_000  # digits on photographs, to train a network on
 BATCH_SIZES = {"paper-32x32": 32, "conv": 128}
 N_STEPS, N_SKIPPED = 12, 3
 N_STEP_ROWS = 256  # few: a fit ends by encoding them all
@@ -261,14 +264,35 @@ def measure_photos(seed: int, quick: bool) -> Row:
     seconds = timed(gan.fit, train.X)
     on_training = [cluster_accuracy(train.y, labels) for labels in gan.labels_.T]
     on_test = [cluster_accuracy(test.y, labels) for labels in gan.predict(test.X).T]
+    best = int(np.argmax(on_training))
     kmeans = KMeans(10, n_init=3, random_state=seed).fit(pixels(train.X[:N_KMEANS]))
     return {
-        "test_accuracy": on_test[int(np.argmax(on_training))],
+        "test_accuracy": on_test[best],
+        **digits_of_samples(gan, best, train, test, seed),
         "kmeans_accuracy": cluster_accuracy(test.y, kmeans.predict(pixels(test.X))),
         "accuracies": on_test,
         "r2": r2(test.X, gan.inverse_transform(gan.transform(test.X))),
         "largest_overlap": largest_overlap(gan),
         "seconds": seconds,
+    }
+
+
+def digits_of_samples(
+    gan: BInfoGANTransformer, code: int, train: Bunch, test: Bunch, seed: int
+) -> Row:
+    """How often a network trained on real images sees the digit that a sample's category means.
+
+    Categories are given their digits on the training images; those of no digit don't count.
+    """
+    samples, drawn = gan.sample(N_GENERATED, random_state=seed)
+    digit_of, _ = match_clusters(train.y, gan.labels_[:, code])
+    meant = np.array([digit_of.get(category, -1) for category in drawn[:, code].tolist()])
+    rows = np.vstack([samples, test.X])
+    real = train.X[:N_NAMED], train.y[:N_NAMED]
+    seen = conv_net_labels(*real, rows, seed, n_channels=IMAGE_SHAPE[2])
+    return {
+        "samples_named": float((seen[:N_GENERATED] == meant)[meant >= 0].mean()),
+        "real_named": float((seen[N_GENERATED:] == test.y).mean()),
     }
 
 
@@ -385,6 +409,8 @@ FACES_MEASURES = [
 PHOTOS_MEASURES = [
     Measure("test_accuracy", "one-to-one digit accuracy of the best categorical code"),
     Measure("kmeans_accuracy", "the same of k-means on pixels"),
+    Measure("samples_named", "a network trained on real images names the category's digit"),
+    Measure("real_named", "the same network, of real test images"),
     Measure("r2", "R2 of reconstructions with noise", "", decimals),
     Measure("largest_overlap", "information that two categorical codes share", "", decimals, max),
     Measure("seconds", "seconds for one fit, beside other work", "", whole, max),

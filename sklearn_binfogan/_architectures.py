@@ -21,6 +21,7 @@ from ._networks import (
     dense_stack,
     elu,
     initialise_by_first_axis,
+    initialise_evenly,
     initialise_truncated,
     leaky_relu,
     set_batch_norm,
@@ -122,7 +123,9 @@ class ConvArchitecture:
         """Build the networks for images of shape (C, H, W)."""
         n_stages = halvings(math.prod(shape[1:]), self.most_pixels)
         if n_stages:
-            return self.deepened(n_stages).build(spec, shape)
+            networks = self.deepened(n_stages).build(spec, shape)
+            initialise_evenly(networks.generator)
+            return networks
         activation = self.category_activation
         seen = (1, *shape[1:]) if self.local_contrast else shape
         category, width = conv_stack(

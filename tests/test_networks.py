@@ -555,6 +555,25 @@ def test_halvings(n_pixels, most_pixels, expected):
     assert halvings(n_pixels, most_pixels) == expected
 
 
+def transposed_layers(side):
+    generator = LARGE["conv"].build(SPEC, (3, side, side)).generator
+    return [layer for layer in generator.modules() if isinstance(layer, nn.ConvTranspose2d)]
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_no_grid_at_first(side):
+    """An even map becomes an even one, but for its border."""
+    for layer in transposed_layers(side):
+        even = layer(torch.ones(1, layer.in_channels, 6, 6))[:, :, 1:-1, 1:-1]
+        torch.testing.assert_close(even, even.mean(dim=(2, 3), keepdim=True).expand_as(even))
+        assert 0.04 < layer.weight.std() < 0.06
+
+
+def test_smaller_images_begin_as_ever():
+    even = transposed_layers(32)[0](torch.ones(1, 64, 6, 6))[:, :, 1:-1, 1:-1]
+    assert even.std(dim=(2, 3)).min() > 0.01
+
+
 def test_contrast_is_taken_over_the_same_share_of_larger_images():
     trunk = networks_without_weights((64, 64), name="conv-contrast").encoder.category_trunk
     assert trunk[0].side == 33
