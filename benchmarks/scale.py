@@ -185,7 +185,12 @@ LINES = {
 }
 
 
-@reported("Scale", "scale", "benchmarks/scale.py", "Ratios; 1 means that nothing is added.")
+@reported(
+    "Scale",
+    "scale",
+    "benchmarks/scale.py",
+    "Ratios, but for the seconds; 1 means that nothing is added.",
+)
 def section(content: Row) -> str:
     measured = (
         [name, decimals(content[part][key])]
