@@ -145,6 +145,9 @@ def consistent(recipe: Recipe) -> Recipe:
     return recipe
 
 
+LABELLED_STEPS_A_ROW = 4  # at most: more only learn a few rows by heart
+
+
 @dataclass(frozen=True)
 class Budget:
     """Steps of the two phases, by the number of rows.
@@ -160,7 +163,7 @@ class Budget:
     game_share : float
         Steps of the game, relative to those of the consistency phase.
     least_labelled : int
-        What `least` grows to where all rows have a label.
+        What `least` grows to where all rows have a label, but no more than four steps a row.
     """
 
     least: int
@@ -172,7 +175,8 @@ class Budget:
 
     def steps(self, n_rows: int, emphasis: float = 0.0) -> tuple[int, int]:
         """Give the steps of the consistency phase and of the game; `emphasis` is that of labels."""
-        least = max(self.least, int(emphasis * self.least_labelled))
+        labelled = min(self.least_labelled, LABELLED_STEPS_A_ROW * n_rows)
+        least = max(self.least, int(emphasis * labelled))
         few = min(max(n_rows, least), self.enough)
         steps = max(few, min(n_rows // self.rows_per_step, self.most))
         return steps, int(self.game_share * steps)
