@@ -3,6 +3,7 @@
     python benchmarks/categories.py            # 57 sets and 12 tables -> results/categories.json
     python benchmarks/categories.py --subset   # 15 of them, to develop on
     python benchmarks/categories.py --tables   # only the tables
+    python benchmarks/categories.py --images   # images instead: see image_categories.py
 
 The folder SKLEARN_BINFOGAN_DATA holds `clustering-suite/` (Gagolewski et al. 2022,
 clustering-data-v1) and `tables/` (KEEL). A set with several reference partitions is clustered into
@@ -16,13 +17,11 @@ An interrupted run resumes where it stopped. Every fit uses one thread.
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Callable
 from functools import cache, partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +38,7 @@ from _shared import (
     run,
     table,
 )
+from image_categories import FOUR_STARTS, IMAGES, OURS, folder, run_images
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import (
     HDBSCAN,
@@ -90,7 +90,6 @@ PLAIN = [
 ]
 MOST_ROWS = 4000  # of a table, and for spectral clustering
 SEEDS = (100, 101)
-OURS = "ours"
 
 
 class Data(NamedTuple):
@@ -103,10 +102,6 @@ class Data(NamedTuple):
     def sizes(self) -> list[int]:
         """Numbers of groups of the partitions."""
         return sorted({int(reference.max()) for reference in self.references})
-
-
-def folder(name: str) -> Path:
-    return Path(os.environ["SKLEARN_BINFOGAN_DATA"]) / name
 
 
 def sets() -> list[str]:
@@ -314,8 +309,14 @@ def main() -> None:
     options = parser(__doc__.splitlines()[0])
     options.add_argument("--subset", action="store_true", help="a few sets of every kind")
     options.add_argument("--tables", action="store_true", help="the tables alone")
-    options.add_argument("--only", nargs="+", choices=[OURS, *PEERS], help="these methods alone")
+    images = {"nargs": "*", "choices": [*IMAGES, []], "metavar": "NAME"}
+    options.add_argument("--images", **images, help=f"images alone: {', '.join(IMAGES)}; or all")
+    methods = [OURS, FOUR_STARTS, *PEERS]
+    options.add_argument("--only", nargs="+", choices=methods, help="these methods alone")
     options = options.parse_args()
+    if options.images is not None:
+        run_images(options)
+        return
     names = SUBSET if options.subset else sets()
     if options.tables:
         names = [name for name in names if is_table(name)]
@@ -325,7 +326,7 @@ def main() -> None:
         for seed in seeds
         for method in options.only or [OURS, *PEERS]
         for name in names
-        if method not in SEEDLESS or seed == seeds[0]
+        if method != FOUR_STARTS and (method not in SEEDLESS or seed == seeds[0])
     ]
     rows = run("categories", partial(measure, quick=options.quick), cases, options)
     print_table(means(rows))

@@ -22,7 +22,9 @@ import cpu_choices
 import digits
 import disentanglement
 import few_labels
+import freed_categories
 import gpu
+import image_categories
 import lambda_clusters
 import mnist
 import mnist_ablation
@@ -138,6 +140,8 @@ No labels are used to fit or to choose a model, except in the sections on labels
         n_clusters.section,
         tabular.section,
         categories.section,
+        image_categories.section,
+        freed_categories.section,
         samples.section,
         few_labels.digits_section,
         few_labels.mnist_section,

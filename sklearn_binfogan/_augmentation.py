@@ -18,6 +18,8 @@ from ._layout import is_colour_image, is_large_image
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
 WARP_CELLS = 5  # per side of the coarse grid
+BACKGROUND = 0.02  # of an image's range of values, above its darkest pixel
+UNEVEN_LIGHT = 0.1  # of the range of values; strokes of one brightness have 0.06, clothing 0.17
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,7 @@ def resolve_augmentation(
 
     Parameters
     ----------
-    augmentation : {"auto", "affine", "colour", "noise"}, callable or None
+    augmentation : {"auto", "affine", "light", "colour", "noise"}, callable or None
     scaled : ndarray of shape (n, n_features)
         A sample of rows, as the networks see them.
     shape : tuple of int
@@ -285,10 +287,40 @@ def resolve_augmentation(
     is_image, is_colour = len(shape) == 3, is_colour_image(shape)
     name = augmentation
     if augmentation == "auto":
-        name = "colour" if is_colour else "affine" if is_image else "noise"
+        name = "noise" if not is_image else "colour" if is_colour else _move_of_grey(scaled)
     if name == "noise":
         return GaussianNoise.from_neighbours(scaled)
     if not is_image:
         raise ValueError(f"augmentation={name!r} needs images: set image_shape, or use 'noise'.")
+    if name == "light":
+        gentle = AffineMove(0.08, 0.1, 0.08, 0.1, 0.05 if is_large_image(shape) else 0.0, is_colour)
+        return ColourMove(gentle, contrast=0.5, cast=0.0, brightness=0.3, mirror=True)
     move = AffineMove(warp=0.12 if is_large_image(shape) else 0.0, reflect=is_colour)
     return move if name == "affine" else ColourMove(move)
+
+
+def _move_of_grey(scaled: np.ndarray) -> str:
+    """Name the moves that suit grey images: strokes of one brightness, or shades of things.
+
+    Writers differ in slant and size. Things that stand upright, such as clothes, differ in how
+    light they are, and rather tell themselves apart by their proportions.
+    """
+    spread = max(spread_of_light(scaled), spread_of_light(-scaled))  # on black, on white
+    return "light" if spread > UNEVEN_LIGHT else "affine"
+
+
+def spread_of_light(scaled: np.ndarray) -> float:
+    """Give how much the light of images differs: the deviation of their means, over the range.
+
+    Parameters
+    ----------
+    scaled : ndarray of shape (n, n_features)
+        Images. What is about as dark as an image's darkest pixel is background and left out.
+    """
+    total_range = float(np.ptp(scaled))
+    if total_range == 0:
+        return 0.0
+    lowest, highest = scaled.min(axis=1, keepdims=True), scaled.max(axis=1, keepdims=True)
+    is_shown = scaled >= lowest + BACKGROUND * (highest - lowest)  # all of an even image
+    means = (scaled * is_shown).sum(axis=1) / is_shown.sum(axis=1)
+    return float(means.std() / total_range)

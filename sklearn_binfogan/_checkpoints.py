@@ -45,14 +45,13 @@ class Start:
     settings : Settings
     state : TrainingState or None
         The state that training has reached; None: nothing is trained yet.
-    consistency, score : float
-        Label-free measures by which starts are compared.
+    quality : float
+        Of the categories; starts are compared by it.
     """
 
     settings: Settings
     state: TrainingState | None = None
-    consistency: float = 0.0
-    score: float = 0.0
+    quality: float = 0.0
 
 
 class Checkpoints:

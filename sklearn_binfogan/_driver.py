@@ -43,10 +43,10 @@ class Job:
 
 
 def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints) -> Trainer:
-    """Train one start per settings; return the one with the highest label-free score, without rows.
+    """Train one start per settings; return the one with the best categories, without its rows.
 
-    All go through the consistency phase, which settles the clusters; only the better half goes on
-    to the game.
+    All go through the consistency phase, which settles the clusters; only the best goes on to the
+    game.
     """
     starts = [Start(each) for each in settings]
     if len(starts) == 1:
@@ -55,13 +55,15 @@ def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints)
     recipe = settings[0].recipe
     if recipe.warmup_iter > 0 and recipe.max_iter > 0:
         starts = _side_by_side(job, starts, (CONSISTENCY,), checkpoints)
-        starts.sort(key=lambda start: start.consistency, reverse=True)
-        better = starts[: -(-len(starts) // 2)]
-        starts = _side_by_side(job, better, (GAME,), checkpoints)
+        starts = _side_by_side(job, [_best(starts)], (GAME,), checkpoints)
     else:
         starts = _side_by_side(job, starts, PHASES, checkpoints)
-    best = max(starts, key=lambda start: start.score)
+    best = _best(starts)
     return Trainer(best.settings, job.device, state=best.state)
+
+
+def _best(starts: Sequence[Start]) -> Start:
+    return max(starts, key=lambda start: start.quality)
 
 
 def _side_by_side(
@@ -79,11 +81,10 @@ def train_start(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -
     """Train some phases of a start, in whatever process joblib runs it, and measure it."""
     with undisturbed():
         trainer = trained(job, start, phases, keeper)
-        assert trainer.rows is not None
-        measures = trainer.evaluate(trainer.rows.validation())
+        quality = trainer.quality()
         trainer.forget_rows()
         state = trainer.state().as_arrays()
-    return Start(start.settings, state, measures["consistency"], measures["score"])
+    return Start(start.settings, state, quality)
 
 
 def trained(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Trainer:

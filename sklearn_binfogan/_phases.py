@@ -229,8 +229,7 @@ class ConsistencyPhase(Phase):
         """
         encoder, blocks = self.players.averaged_encoder, rows.deciding_blocks()
         supervision = self.common.supervision
-        penalty = self.recipe.label_weight * supervision.head_nll(encoder) if supervision else 0.0
-        self.consistency.settle(encoder, blocks, penalty)
+        self.consistency.settle(encoder, blocks, self._penalty())
         own = self.players.encoder
         own.head.copy_(encoder.head)
         own.category_head.load_state_dict(encoder.category_head.state_dict())
@@ -242,6 +241,18 @@ class ConsistencyPhase(Phase):
             self.common.prior = self.consistency.sizes(encoder, blocks)
         else:
             self.common.prior = supervision.prior(encoder)
+
+    def quality(self, rows: TrainingRows) -> float:
+        """How good the categories are, without labels but for those that training knows."""
+        blocks = rows.deciding_blocks()
+        return self.consistency.quality(self.players.averaged_encoder, blocks, self._penalty())
+
+    def _penalty(self) -> Tensor | float:
+        """Loss of each sub-head on labelled rows, (n_heads,); 0 without any."""
+        supervision = self.common.supervision
+        if supervision is None:
+            return 0.0
+        return self.recipe.label_weight * supervision.head_nll(self.players.averaged_encoder)
 
     def _learn_better_partition(self, x: Tensor) -> None:
         """Train the category branch on a better partition of the rows, if there is one."""

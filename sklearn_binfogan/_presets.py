@@ -325,7 +325,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "architecture": [StrOptions({"auto", *PRESETS}), HasMethods(["build"])],
     "mi_weight": [NOT_NEGATIVE],
     "consistency_weight": [NOT_NEGATIVE, AUTO],
-    "augmentation": [StrOptions({"auto", "affine", "colour", "noise"}), callable, None],
+    "augmentation": [StrOptions({"auto", "affine", "light", "colour", "noise"}), callable, None],
     "cycle_weight": [NOT_NEGATIVE, AUTO],
     "adversarial_loss": [StrOptions({"auto", "nonsaturating", "relativistic"})],
     "cluster_prior": [StrOptions({"uniform", "learned"}), "array-like"],

@@ -13,8 +13,11 @@ from ._codes import Prior
 from ._losses import entropy
 from ._networks import Encoder
 
-# Rows are repeated up to this many, so that a small table is not judged by one draw of T.
-N_DRAWS = 512
+N_DRAWS = 512  # codes
+# T is drawn several times for the same rows, up to this many in all: with one draw of few rows the
+# starts of one configuration would differ by chance alone.
+N_MOVES = 8192
+MOVED = 512  # rows at a time, at least
 GENERATED = 256  # rows at a time
 
 # Starts of one configuration differ in the quality of their categories, which distinctness
@@ -33,6 +36,7 @@ def evaluate(
     rng: torch.Generator,
     prior: Prior | None = None,
     n_draws: int = N_DRAWS,
+    n_moves: int = N_MOVES,
 ) -> dict[str, float]:
     """Measure a model on real data without labels.
 
@@ -50,7 +54,9 @@ def evaluate(
     prior : tuple of tuple of float or None
         Probability of each category of each code; None: uniform.
     n_draws : int
-        Number of codes to draw, and smallest number of rows to augment: fewer rows are repeated.
+        Number of codes to draw.
+    n_moves : int
+        Smallest number of rows to augment: fewer rows are augmented several times.
 
     Returns
     -------
@@ -73,7 +79,7 @@ def evaluate(
     different numbers of categories can be compared.
     """
     codes = encoder.posterior(x) if generator is None else encoder(x)
-    measures = _stability(encoder, codes, x, augment, rng, n_draws)
+    measures = _stability(encoder, codes, x, augment, rng, n_moves)
     if generator is None:
         measures |= {"recovery": 0.0, "agreement": 0.0, "reconstruction": 0.0}
     else:
@@ -89,14 +95,12 @@ def _stability(
     x: Tensor,
     augment: Augmentation,
     rng: torch.Generator,
-    n_draws: int,
+    n_moves: int,
 ) -> dict[str, float]:
     """Consistency and distinctness, each the mean over the categorical codes."""
     spec = encoder.spec
-    repeats = math.ceil(n_draws / len(x))
-    augmented = augment(x.repeat(repeats, *[1] * (x.dim() - 1)), rng)
-    q, q_augmented = codes[:, : spec.n_categorical], encoder.posterior(augmented)
-    log_augmented = q_augmented.clamp_min(1e-6).log().unflatten(0, (repeats, -1)).mean(dim=0)
+    q = codes[:, : spec.n_categorical]
+    log_augmented = _log_augmented(encoder, x, augment, rng, n_moves)
     kept, told_apart = [], []
     for p, log_p in zip(spec.split(q), spec.split(log_augmented), strict=True):
         information, lost = entropy(p.mean(dim=0)), -(p * log_p).sum(dim=1).mean()
@@ -109,6 +113,20 @@ def _stability(
         "consistency": float(torch.stack(kept).mean().clamp(0, 1)) if kept else 1.0,
         "distinctness": float(distinctness.clamp(0, 1)),
     }
+
+
+def _log_augmented(
+    encoder: Encoder, x: Tensor, augment: Augmentation, rng: torch.Generator, n_moves: int
+) -> Tensor:
+    """Mean of log q(c | T x) over the draws of T, (n, n_categorical)."""
+    repeats = math.ceil(min(MOVED, n_moves) / len(x))
+    repeated = x.repeat(repeats, *[1] * (x.dim() - 1))
+    total = torch.zeros((), dtype=x.dtype, device=x.device)
+    n_passes = math.ceil(n_moves / len(repeated))
+    for _ in range(n_passes):
+        log_q = encoder.posterior(augment(repeated, rng)).clamp_min(1e-6).log()
+        total = total + log_q.unflatten(0, (repeats, -1)).mean(dim=0) / n_passes
+    return total
 
 
 def _recovery(

@@ -21,7 +21,7 @@ from ._phases import CONSISTENCY, GAME, Common, ConsistencyPhase, GamePhase, Pha
 from ._players import Players
 from ._progress import PhaseProgress, noticed_interrupts
 from ._rows import Batches, Source, TrainingRows
-from ._scoring import N_DRAWS, evaluate
+from ._scoring import N_DRAWS, N_MOVES, evaluate
 from ._settings import STEPS_PER_EPOCH, Settings
 from ._sharing import ONE_PROCESS, OneProcess
 from ._state import Progress, TrainingState
@@ -284,9 +284,22 @@ class Trainer:
 
     def validation_score(self, x: Tensor) -> float:
         """Label-free score of the averaged networks."""
-        return self.evaluate(x, MAX_VALID_PER_EPOCH)["score"]
+        return self.evaluate(x, MAX_VALID_PER_EPOCH, MAX_VALID_PER_EPOCH)["score"]
 
-    def evaluate(self, x: Tensor, n_draws: int = N_DRAWS) -> dict[str, float]:
+    def quality(self) -> float:
+        """Measure, without labels, what starts of one fit are compared by.
+
+        It is the quality of the categories, by what the consistency phase chooses its sub-head by;
+        without such a phase it is the score of held-out rows.
+        """
+        assert self.rows is not None
+        if self.consistency.n_steps:
+            return self.consistency.quality(self.rows)
+        return self.evaluate(self.rows.validation())["score"]
+
+    def evaluate(
+        self, x: Tensor, n_draws: int = N_DRAWS, n_moves: int = N_MOVES
+    ) -> dict[str, float]:
         """Label-free measures of the averaged networks on network input x.
 
         The draws are the same at every call and for all models, so that scores are comparable. A
@@ -300,6 +313,7 @@ class Trainer:
             torch.Generator(self.device).manual_seed(0),
             self.prior,
             n_draws,
+            n_moves,
         )
 
     # -- state ---------------------------------------------------------------------------------

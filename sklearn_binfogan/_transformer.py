@@ -63,11 +63,13 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Above 0, a consistency phase first trains the categories to agree on x and T(x), and the
         game keeps them. With 0 there is no such phase, as in the paper. "auto" is 1. The size of
         the value only matters with ``warmup_iter=0``, where the term is part of the game.
-    augmentation : {"auto", "affine", "colour", "noise"}, callable or None, default="auto"
+    augmentation : {"auto", "affine", "light", "colour", "noise"}, callable or None, default="auto"
         T, the random change that clusters should ignore. "affine" moves images slightly, with a
         local warp from 16 x 16 pixels on; "colour" also changes contrast, brightness and tint;
-        "noise" is for tables. "auto" is "colour" for images of three channels, "affine" for other
-        images, "noise" for tables. A callable ``(x, rng) -> x`` gets a scaled tensor of shape
+        "light" moves less, mirrors half of the images, and changes contrast and brightness; "noise"
+        is for tables. "auto" is "colour" for images of three channels. For other images it is
+        "light" if some are much lighter than others, as photographs of clothes are, else "affine".
+        For tables it is "noise". A callable ``(x, rng) -> x`` gets a scaled tensor of shape
         (n, C, H, W) or (n, n_features) and a `torch.Generator`: use `AffineMove`, `ColourMove`,
         `GaussianNoise` or your own. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
@@ -99,8 +101,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     discriminator_learning_rate : float or "auto", default="auto"
         Adam's learning rate for D, above 0.
     n_init : int, default=1
-        Number of starts, at least 1. All go through the consistency phase, the better half also
-        through the game; the one with the highest label-free `score` is kept.
+        Number of starts, at least 1. All go through the consistency phase. The one whose categories
+        fit the rows best, judged without labels, then goes through the game. Without a
+        consistency phase all play the game, and the one with the highest `score` is kept.
     n_jobs : int or None, default=None
         Number of starts to run in parallel, with joblib.
     device : str, default="auto"
