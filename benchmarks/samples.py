@@ -1,4 +1,4 @@
-"""Samples of tables that one can train on, and the classifier with all labels, beside peers.
+"""Samples of tables as training data, and the classifier with all labels, compared with peers.
 
     python benchmarks/samples.py    # seeds 100 to 104 -> results/samples.json
 
@@ -7,7 +7,7 @@ which 40 % are kept for the test. Samples are drawn class by class, as many as t
 rows. The mixture has five Gaussians per class and sees standardised rows. "Without the game" is
 the ablation: a mixture of the same size, with the same kinds of columns, as in `sample`, but of the
 rows themselves instead of codes and residuals.
-A run that was cut off goes on where it stopped. Every fit uses one thread.
+An interrupted run resumes where it stopped. Every fit uses one thread.
 """
 
 from __future__ import annotations

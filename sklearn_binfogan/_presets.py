@@ -51,7 +51,7 @@ class Recipe:
     warmup_average_decay: float = 0.99  # of the running averages of the weights
     confidence_weight: float = 0.25  # of H(q)
     balance_weight: float = 1.0
-    # Below 1: else a dense cluster would be worth cutting in two.
+    # Below 1; otherwise splitting a dense cluster would lower the loss.
     learned_balance_weight: float = 0.5  # with cluster_prior="learned"
     merged_balance_weight: float = 0.3  # the same, where merged cells are judged
     # Classes are never of exactly one size: after a first part in which every batch is balanced,
@@ -64,10 +64,10 @@ class Recipe:
     labelled_share: float = 0.25  # labelled rows of a step, relative to its other rows
     label_gain: float = 1.0  # factor of `label_weight` in the phase: see `counting_labels`
 
-    # Partitions that a graph of neighbours knows, at the end of the consistency phase
+    # Partitions found with a graph of neighbours, at the end of the consistency phase
     n_neighbors: int = 0  # of a row in the graph; 0: no graph
     least_group_share: float = 0.25  # least size of a group, relative to groups of equal size
-    largest_cut: float = 0.015  # share of neighbours in another group, of groups without doubt
+    largest_cut: float = 0.015  # share of neighbours in another group, at most, of groups that count as clearly separated
     relative_cut: float = 0.5  # the same, relative to the best partition otherwise
     partition_iter: int = 500  # steps to learn a partition; at most four times the phase's
     partition_rate: float = 1.5  # learning rate, relative to the game's
@@ -99,11 +99,11 @@ PAPERS_OBJECTIVE: dict[str, Any] = {
 }
 
 
-ALL_LABELS_GAIN = 2.0  # more lets small tables be learned by heart
+ALL_LABELS_GAIN = 2.0  # with more, small tables would be memorised
 
 
 def counting_labels(recipe: Recipe, emphasis: float) -> Recipe:
-    """Let labels count for more the more there are.
+    """Increase the weight of labels with their number.
 
     Few labels name what the categories have found by themselves. Where all rows have one, there
     is nothing to find: labels count from the first step on, in as many rows as the batch has, and
@@ -124,7 +124,7 @@ def counting_labels(recipe: Recipe, emphasis: float) -> Recipe:
 
 
 def consistent(recipe: Recipe) -> Recipe:
-    """Let values that go together follow each other.
+    """Make dependent values consistent.
 
     Raises
     ------
@@ -155,7 +155,7 @@ class Budget:
     Parameters
     ----------
     least, enough : int
-        The consistency phase takes a step a row, but from `least` to `enough`.
+        The consistency phase takes one step per row, at least `least` and at most `enough`.
     most : int
         With very many rows it takes more, but no more than this.
     rows_per_step : int
