@@ -409,7 +409,7 @@ class ConvGenerator(nn.Module):
     ----------
     spec : CodeSpec
     shape : tuple of int
-        (C, H, W) of the images; images are cropped if a side is no multiple of the strides' product.
+        (C, H, W) of the images, which are cropped if a side is no multiple of the strides' product.
     channels : sequence of int
         Channels of each layer's input.
     norm : {"none", "batch", "group"}

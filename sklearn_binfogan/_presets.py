@@ -67,7 +67,7 @@ class Recipe:
     # Partitions found with a graph of neighbours, at the end of the consistency phase
     n_neighbors: int = 0  # of a row in the graph; 0: no graph
     least_group_share: float = 0.25  # least size of a group, relative to groups of equal size
-    largest_cut: float = 0.015  # share of neighbours in another group, at most, of groups that count as clearly separated
+    largest_cut: float = 0.015  # of neighbours in another group, of clearly separated groups
     relative_cut: float = 0.5  # the same, relative to the best partition otherwise
     partition_iter: int = 500  # steps to learn a partition; at most four times the phase's
     partition_rate: float = 1.5  # learning rate, relative to the game's
