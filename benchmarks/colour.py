@@ -3,30 +3,39 @@
     python benchmarks/colour.py            # real faces, seeds 100 to 102 -> colour_faces.json
     python benchmarks/colour.py --photos   # MNIST on photographs -> colour_photos.json
     python benchmarks/colour.py --steps    # seconds of a step -> colour_steps.json
+    python benchmarks/colour.py --sizes    # a step by the size of the images -> colour_sizes.json
     python benchmarks/colour.py --paper    # the paper's preset on faces -> colour_paper.json
 
-All in `benchmarks/results/`. A run that was cut off goes on where it stopped. `--paper` takes
-20 000 steps in bfloat16, which ask for a GPU. Every fit uses one thread. No labels are used to fit.
-The code that tells a property is chosen, and its categories are given their values, on the training
-split; every measure is of the test split.
+All in `benchmarks/results/`. An interrupted run resumes where it stopped. `--paper` takes
+20 000 steps in bfloat16, which need a GPU. `--sizes` takes up to 3 GB of memory. Every fit uses one
+thread. No labels are used to fit. The training split decides which code describes a property, and
+which value of it each category has; every measure is on the test split.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _shared import (
+    CONSISTENCY,
     FEW_SEEDS,
+    GAME,
+    N_GENERATED,
     Measure,
     Row,
     StepTimes,
+    begun,
+    conv_net_labels,
     decimals,
     few_labels_accuracy,
+    groups_table,
     image_model,
     measures_table,
     one_fit_a_seed,
@@ -47,7 +56,7 @@ from sklearn.utils import Bunch
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove
 from sklearn_binfogan.datasets import make_mnist_on_photos
-from sklearn_binfogan.metrics import cluster_accuracy, code_columns
+from sklearn_binfogan.metrics import cluster_accuracy, code_columns, match_clusters
 
 IMAGE_SHAPE = (32, 32, 3)
 N_CLUSTERS, N_CONTINUOUS = (10, 10, 10, 10), 4  # the paper's, for CelebA and SVHN
@@ -59,12 +68,14 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])
 SKIN = (slice(10, 24), slice(8, 24))  # cheeks, nose and forehead of an aligned face
 CORNERS = [(slice(0, 6), slice(0, 4)), (slice(0, 6), slice(28, 32))]
 N_KMEANS = 10_000  # rows, of 3072 pixels
+N_NAMED = 20_000  # digits on photographs, to train a network on
 BATCH_SIZES = {"paper-32x32": 32, "conv": 128}
 N_STEPS, N_SKIPPED = 12, 3
 N_STEP_ROWS = 256  # few: a fit ends by encoding them all
+SIDES, N_SIZE_ROWS, N_SIZE_STEPS = (32, 64, 128, 256), 128, 3  # the first step is not counted
 
 
-# Faces look alike from both sides, lie in the middle of their images, and their colours tell a lot.
+# Faces are symmetric and centred, and their colours are informative.
 FACES: dict[str, Any] = {
     "augmentation": ColourMove(
         AffineMove(0.1, 0.08, 0.08, 0.06, 0.03, reflect=True), 0.15, 0.1, 0.03, mirror=True
@@ -72,7 +83,7 @@ FACES: dict[str, Any] = {
     "warmup_iter": 2500,
     "max_iter": 1000,
 }
-# Of digits the form alone counts, whatever they lie on.
+# Only the shape of digits counts, whatever the background.
 PHOTOS: dict[str, Any] = {
     "architecture": "conv-contrast",
     "augmentation": ColourMove(AffineMove(warp=0.12, reflect=True), clutter=1.0),
@@ -156,7 +167,7 @@ def as_numbers(
 
 
 def auc(target: np.ndarray, number: np.ndarray) -> float:
-    """Area under the ROC curve, whichever way round the number runs."""
+    """Area under the ROC curve, whether the number rises or falls with the class."""
     area = float(roc_auc_score(target, number))
     return max(area, 1 - area)
 
@@ -170,7 +181,7 @@ PROPERTIES = {"male": auc, "child": auc, "skin": correlation, "background": corr
 
 
 def told_by_one_code(train: np.ndarray, test: np.ndarray, data: Bunch) -> Row:
-    """For each property the code that tells most of it, and how much."""
+    """For each property, the code that says most about it, and how much."""
     found: Row = {}
     for name, measure in PROPERTIES.items():
         target, test_target = data[f"{name}_train"], data[f"{name}_test"]
@@ -221,7 +232,7 @@ def measure_faces(seed: int, quick: bool) -> Row:
 
 
 def measures_of_faces(gan: BInfoGANTransformer, data: Bunch, seed: int) -> Row:
-    """Every measure of a fitted model but the seconds."""
+    """Every measure of a fitted model except the seconds."""
     train, test = gan.transform(data.X_train), gan.transform(data.X_test)
     return {
         **told_by_one_code(single_codes(gan, data.X_train), single_codes(gan, data.X_test), data),
@@ -246,20 +257,41 @@ def photos(quick: bool) -> tuple[Bunch, Bunch]:
 
 
 def measure_photos(seed: int, quick: bool) -> Row:
-    """Accuracy of the categorical code that tells most of the digit, and of k-means."""
+    """Accuracy of the categorical code that says most about the digit, and of k-means."""
     train, test = photos(quick)
     gan = new_model(seed, quick, **PHOTOS)
     seconds = timed(gan.fit, train.X)
     on_training = [cluster_accuracy(train.y, labels) for labels in gan.labels_.T]
     on_test = [cluster_accuracy(test.y, labels) for labels in gan.predict(test.X).T]
+    best = int(np.argmax(on_training))
     kmeans = KMeans(10, n_init=3, random_state=seed).fit(pixels(train.X[:N_KMEANS]))
     return {
-        "test_accuracy": on_test[int(np.argmax(on_training))],
+        "test_accuracy": on_test[best],
+        **digits_of_samples(gan, best, train, test, seed),
         "kmeans_accuracy": cluster_accuracy(test.y, kmeans.predict(pixels(test.X))),
         "accuracies": on_test,
         "r2": r2(test.X, gan.inverse_transform(gan.transform(test.X))),
         "largest_overlap": largest_overlap(gan),
         "seconds": seconds,
+    }
+
+
+def digits_of_samples(
+    gan: BInfoGANTransformer, code: int, train: Bunch, test: Bunch, seed: int
+) -> Row:
+    """How often a network trained on real images sees the digit that a sample's category means.
+
+    Categories are given their digits on the training images; those of no digit don't count.
+    """
+    samples, drawn = gan.sample(N_GENERATED, random_state=seed)
+    digit_of, _ = match_clusters(train.y, gan.labels_[:, code])
+    meant = np.array([digit_of.get(category, -1) for category in drawn[:, code].tolist()])
+    rows = np.vstack([samples, test.X])
+    real = train.X[:N_NAMED], train.y[:N_NAMED]
+    seen = conv_net_labels(*real, rows, seed, n_channels=IMAGE_SHAPE[2])
+    return {
+        "samples_named": float((seen[:N_GENERATED] == meant)[meant >= 0].mean()),
+        "real_named": float((seen[N_GENERATED:] == test.y).mean()),
     }
 
 
@@ -287,6 +319,39 @@ def measure_step(seed: int, quick: bool) -> Row:
         row[f"{architecture}_step_seconds"] = seconds
         row[f"{architecture}_row_milliseconds"] = 1000 * seconds / batch_size
     return row
+
+
+def measure_size(side: int, seed: int, quick: bool) -> Row:
+    """CPU seconds of a step of both phases on a batch of noise, and weights of the networks."""
+    shape = (side, side, 3)
+    X = np.random.default_rng(seed).integers(256, size=(N_SIZE_ROWS, side**2 * 3), dtype=np.uint8)
+    gan = BInfoGANTransformer(10, image_shape=shape, batch_size=N_SIZE_ROWS, random_state=seed)
+    row: Row = {}
+    for phase in (CONSISTENCY, GAME):
+        trainer, batches = begun(gan, X, phase)
+        row[f"{phase}_cpu_seconds"] = step_cpu_seconds(trainer, batches)
+        players = trainer.players
+    networks = (players.encoder, players.generator, players.discriminator)
+    return row | {
+        "parameters": sum(w.numel() for network in networks for w in network.parameters())
+    }
+
+
+def step_cpu_seconds(trainer: Any, batches: Iterator[Any]) -> float:
+    """Median CPU seconds of a few steps."""
+
+    def step() -> None:
+        trainer.phase.step(next(batches))
+
+    seconds = [timed(step, clock=time.process_time) for _ in range(N_SIZE_STEPS)]
+    return float(np.median(seconds[1:]))
+
+
+def run_sizes(options: argparse.Namespace) -> None:
+    """A step at every size."""
+    sides = SIDES[:2] if options.quick else SIDES
+    cases = [{"side": side, "seed": s} for s in options.seeds or FEW_SEEDS[:1] for side in sides]
+    run("colour_sizes", partial(measure_size, quick=options.quick), cases, options)
 
 
 # -- the paper's preset, as far as the time goes ---------------------------------------------------
@@ -338,14 +403,16 @@ FACES_MEASURES = [
     Measure("largest_overlap", "information that two categorical codes share", "", decimals, max),
     Measure("agreement", "predict(sample(c)) gives c"),
     Measure("score", "score", "", decimals),
-    Measure("seconds", "seconds for one fit, beside other work", "", whole, max),
+    Measure("seconds", "seconds for one fit, on a busy machine", "", whole, max),
 ]
 PHOTOS_MEASURES = [
     Measure("test_accuracy", "one-to-one digit accuracy of the best categorical code"),
     Measure("kmeans_accuracy", "the same of k-means on pixels"),
+    Measure("samples_named", "a network trained on real images names the category's digit"),
+    Measure("real_named", "the same network, of real test images"),
     Measure("r2", "R2 of reconstructions with noise", "", decimals),
     Measure("largest_overlap", "information that two categorical codes share", "", decimals, max),
-    Measure("seconds", "seconds for one fit, beside other work", "", whole, max),
+    Measure("seconds", "seconds for one fit, on a busy machine", "", whole, max),
 ]
 STEPS_MEASURES = [
     Measure(f"{preset}_{what}", f'"{preset}", {name}', "", decimals, max)
@@ -354,6 +421,13 @@ STEPS_MEASURES = [
         "step_seconds": "seconds a step",
         "row_milliseconds": "milliseconds a row",
     }.items()
+]
+
+
+SIZES_MEASURES = [
+    Measure("consistency_cpu_seconds", "CPU seconds of a consistency step", "", decimals, max),
+    Measure("game_cpu_seconds", "CPU seconds of a step of the game", "", decimals, max),
+    Measure("parameters", "parameters of all three networks", "", whole, max),
 ]
 
 
@@ -388,6 +462,16 @@ def steps_section(content: Row) -> str:
 
 
 @reported(
+    "A step by the size of the images",
+    "colour_sizes",
+    "benchmarks/colour.py --sizes",
+    "What a step on 128 square colour images costs, and how large the networks are.",
+)
+def sizes_section(content: Row) -> str:
+    return groups_table("side", content["rows"], SIZES_MEASURES)
+
+
+@reported(
     "The paper's networks and objective on faces", "colour_paper", "benchmarks/colour.py --paper"
 )
 def paper_section(content: Row) -> str:
@@ -415,6 +499,7 @@ def main() -> None:
     studies = {
         "photos": partial(run_study, "colour_photos", measure_photos),
         "steps": partial(run_study, "colour_steps", measure_step),
+        "sizes": run_sizes,
         "paper": run_paper,
     }
     group = options.add_mutually_exclusive_group()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -21,10 +21,13 @@ from ._networks import (
     dense_stack,
     elu,
     initialise_by_first_axis,
+    initialise_evenly,
     initialise_truncated,
     leaky_relu,
     set_batch_norm,
 )
+
+LEAST_CHANNELS = 8  # of a stage that is added for larger images
 
 
 class Networks(NamedTuple):
@@ -50,7 +53,7 @@ class Architecture(Protocol):
 
 @dataclass(frozen=True)
 class MLPArchitecture:
-    """Fully connected networks for tables; they take flattened images, too."""
+    """Fully connected networks for tables; they also accept flattened images."""
 
     category_hidden: tuple[int, ...] = (64, 64)
     style_hidden: tuple[int, ...] = (64,)
@@ -78,7 +81,14 @@ class MLPArchitecture:
 
 @dataclass(frozen=True)
 class ConvArchitecture:
-    """Small convolutional networks for images; by default for images below 16 pixels a side."""
+    """Small convolutional networks for images; by default for images below 16 pixels a side.
+
+    Their depth follows the number of pixels. Images of more than `most_pixels` get a stage for
+    each halving of their sides down to that number: before E's and D's convolutions, and after
+    G's. A stage halves or doubles the sides. It has half the channels of the stage next to it, but
+    at least 8. So the other layers, dense ones above all, are as large for any image as for one
+    of `most_pixels`, and a step's cost grows at most as the pixels do.
+    """
 
     category_channels: tuple[int, ...] = (16, 32, 128)
     category_strides: tuple[int, ...] = (1, 2, 2)
@@ -93,18 +103,39 @@ class ConvArchitecture:
     n_overclustering_heads: int = 2
     category_activation: Callable[[], nn.Module] = elu
     local_contrast: bool = False  # whether the category branch sees it instead of the pixels
+    contrast_side: int = 17  # of its neighbourhood, in pixels
+    most_pixels: int = 0  # of an image without further stages; 0: no image gets any
+
+    def deepened(self, n_stages: int) -> ConvArchitecture:
+        """Give the networks that have some stages more, for images of any size."""
+        return replace(
+            self,
+            category_channels=_with_stages_before(self.category_channels, n_stages),
+            category_strides=(2,) * n_stages + self.category_strides,
+            style_channels=_with_stages_before(self.style_channels, n_stages),
+            generator_channels=_with_stages_before(self.generator_channels[::-1], n_stages)[::-1],
+            discriminator_channels=_with_stages_before(self.discriminator_channels, n_stages),
+            contrast_side=(self.contrast_side - 1) * 2**n_stages + 1,
+            most_pixels=0,
+        )
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for images of shape (C, H, W)."""
+        n_stages = halvings(math.prod(shape[1:]), self.most_pixels)
+        if n_stages:
+            networks = self.deepened(n_stages).build(spec, shape)
+            initialise_evenly(networks.generator)
+            return networks
         activation = self.category_activation
         seen = (1, *shape[1:]) if self.local_contrast else shape
         category, width = conv_stack(
             seen, self.category_channels, self.category_strides, "batch", activation
         )
         if self.local_contrast:
-            category.insert(0, LocalContrast())
+            category.insert(0, LocalContrast(self.contrast_side))
         category.extend(dense_stack([width, self.category_dense], activation, batch_norm=True))
-        style, width = conv_stack(shape, self.style_channels, (2, 2), "group")
+        channels = self.style_channels
+        style, width = conv_stack(shape, channels, (2,) * len(channels), "group")
         style.extend(dense_stack([width, self.style_dense]))
         encoder = Encoder(
             spec,
@@ -116,11 +147,26 @@ class ConvArchitecture:
             self.n_overclustering_heads,
         )
         generator = ConvGenerator(spec, shape, self.generator_channels, "batch")
-        data, width = conv_stack(shape, self.discriminator_channels, (2, 2), activation=leaky_relu)
+        channels = self.discriminator_channels
+        data, width = conv_stack(shape, channels, (2,) * len(channels), activation=leaky_relu)
         data.extend(dense_stack([width, self.discriminator_dense], leaky_relu))
         width = self.discriminator_dense
         discriminator = Discriminator(data, width, spec.width, self.discriminator_code, (width,))
         return Networks(encoder, generator, discriminator)
+
+
+def halvings(n_pixels: int, most_pixels: int) -> int:
+    """Least number of halvings of both sides that leave at most `most_pixels`; 0 if that is 0."""
+    ratio = n_pixels / most_pixels if most_pixels else 1.0
+    return max(math.ceil(math.log(ratio, 4)), 0)
+
+
+def _with_stages_before(channels: tuple[int, ...], n_stages: int) -> tuple[int, ...]:
+    """Channels of stages, before which come others with half the channels of the next one."""
+    for _ in range(n_stages):
+        first = channels[0]
+        channels = (max(first // 2, min(first, LEAST_CHANNELS)), *channels)
+    return channels
 
 
 @dataclass(frozen=True)

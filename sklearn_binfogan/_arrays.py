@@ -16,7 +16,7 @@ NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 
 
 def row_blocks(X: Any) -> Iterator[Any]:
-    """Slices of at most `BLOCK` rows, in their order, of any array that can be sliced."""
+    """Consecutive slices of at most `BLOCK` rows of any array that can be sliced."""
     return (X[rows] for rows in gen_batches(X.shape[0], BLOCK))
 
 
@@ -26,10 +26,10 @@ def subsample(X: Any, n: int) -> Any:
 
 
 def as_numpy(values: Any) -> Any:
-    """Turn a torch tensor, or a list of them, into a NumPy array; leave all else as it is.
+    """Turn a torch tensor, or a list of them, into a NumPy array; return anything else unchanged.
 
-    The tensor may lie on any device and require a gradient. Dtypes of floats that NumPy lacks, such
-    as bfloat16, become float32.
+    The tensor may lie on any device and require a gradient. Float dtypes that NumPy lacks, such as
+    bfloat16, become float32.
 
     Raises
     ------
@@ -54,8 +54,8 @@ def as_numpy(values: Any) -> Any:
 def as_tensor(values: np.ndarray | Tensor) -> Tensor:
     """Copy an array or a tensor to a new tensor.
 
-    Without the copy torch would warn about read-only arrays, such as memory maps and what joblib
-    sends to other processes.
+    Without the copy torch would warn about read-only arrays, such as memory maps and the arrays
+    that joblib sends to other processes.
     """
     if isinstance(values, Tensor):
         return values.detach().clone()

@@ -18,6 +18,8 @@ from ._layout import is_colour_image, is_large_image
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
 WARP_CELLS = 5  # per side of the coarse grid
+BACKGROUND = 0.02  # of an image's range of values, above its darkest pixel
+UNEVEN_LIGHT = 0.1  # of the range of values; strokes of one brightness have 0.06, clothing 0.17
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class AffineMove:
         0 for none.
     reflect : bool, default=False
         Whether the mirrored image fills the pixels that come from outside. Otherwise they are
-        zeros, which suit images on a black background; in a photograph zeros make an edge.
+        zeros, which suit images on a black background but make an edge in a photograph.
 
     Examples
     --------
@@ -73,8 +75,8 @@ class AffineMove:
     def _grid(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Draw the sampling grid for `grid_sample`, (n, H, W, 2).
 
-        It is one matrix product, of the parameters and their effects on each pixel. This is far
-        faster than `affine_grid` and interpolation.
+        One matrix product of the parameters and their effects on each pixel is far faster than
+        `affine_grid` and interpolation.
         """
         u = torch.rand((6, len(x)), generator=rng, device=x.device, dtype=x.dtype) * 2 - 1
         angle, shear = self.rotation * u[0], self.shear * u[1]
@@ -94,14 +96,14 @@ class AffineMove:
         return grid.view(len(x), 2, *x.shape[2:]).permute(0, 2, 3, 1)
 
 
-@cache  # a captured step reads it for as long as it is replayed
+@cache  # must stay in memory: replays of a captured step read it
 def _effects(warp: bool, height: int, width: int, dtype: torch.dtype, device: Any) -> Tensor:
-    """Factor of each parameter in each pixel's source coordinate, (n_parameters, H * W).
+    """How each parameter enters each pixel's source coordinate, (n_parameters, H * W).
 
     For the affine parameters: the pixel's coordinates x and y, from -1 to 1, and 1. For the shifts
     of the coarse grid: the weights of the bicubic interpolation.
 
-    Computed on the CPU: a copy from there has arrived when it is given, for all streams of a GPU.
+    Computed on the CPU: the copy to a GPU is complete on return, for all of the GPU's streams.
     """
     y, x = ((2 * torch.arange(n, dtype=dtype, device="cpu") + 1) / n - 1 for n in (height, width))
     y, x = torch.meshgrid(y, x, indexing="ij")
@@ -123,8 +125,8 @@ def _bicubic(size: int, like: Tensor) -> Tensor:
 class ColourMove:
     """An affine move, then a random contrast, brightness and colour cast of each image of a batch.
 
-    Categories then depend on the shape of things, not on their light. Values may leave [0, 1]:
-    clipping would reveal how bright an image was.
+    Categories then depend on shapes, not on lighting. Values may leave [0, 1]: clipping would
+    reveal how bright an image was.
 
     Parameters
     ----------
@@ -134,7 +136,7 @@ class ColourMove:
     brightness : float, default=0.2
         Largest shift of all channels, as a fraction of the range of values.
     cast : float, default=0.1
-        Largest further change of the contrast and the brightness of each channel alone.
+        Largest additional change of contrast and brightness, drawn for each channel separately.
     mirror : bool, default=False
         Whether half of the images are flipped left to right.
     invert : bool, default=False
@@ -193,7 +195,7 @@ class ColourMove:
         other = x[torch.randperm(len(x), generator=rng, device=device)]
         u = torch.rand(2, generator=rng, device=device)
         u = u if device.type == "mps" else u.double()  # Apple's GPUs have no float64
-        for axis in (2, 3):  # `roll` takes no distance that lies on a GPU
+        for axis in (2, 3):  # `roll` does not accept a distance that is on a GPU
             side = x.shape[axis]
             shift = (side * (3 + 2 * u[axis - 2]) / 8).round().long()
             places = (torch.arange(side, device=device) - shift) % side
@@ -227,7 +229,9 @@ class GaussianNoise:
 
     @classmethod
     def from_neighbours(cls, scaled: np.ndarray) -> GaussianNoise:
-        """Take 1.5 times the median distance to the tenth neighbour, per root of the columns.
+        """Set the deviation from the median distance to the tenth neighbour.
+
+        It is 1.5 times this distance, divided by the root of the number of columns.
 
         Parameters
         ----------
@@ -241,7 +245,7 @@ class GaussianNoise:
         rows = subsample(scaled, 2000)
         if len(rows) < 2:
             return cls(0.3)
-        from sklearn.neighbors import NearestNeighbors  # here: it is slow to import
+        from sklearn.neighbors import NearestNeighbors  # slow to import
 
         search = NearestNeighbors(n_neighbors=min(10, len(rows) - 1)).fit(rows)
         distance = np.median(search.kneighbors()[0][:, -1])
@@ -265,16 +269,16 @@ def resolve_augmentation(
 
     Parameters
     ----------
-    augmentation : {"auto", "affine", "colour", "noise"}, callable or None
+    augmentation : {"auto", "affine", "light", "colour", "noise"}, callable or None
     scaled : ndarray of shape (n, n_features)
-        Some rows as the networks see them.
+        A sample of rows, as the networks see them.
     shape : tuple of int
         (C, H, W) of images, (n_features,) of tables.
 
     Raises
     ------
     ValueError
-        If a table is to get an augmentation of images.
+        If an augmentation of images is chosen for a table.
     """
     if augmentation is None:
         return identity
@@ -283,10 +287,40 @@ def resolve_augmentation(
     is_image, is_colour = len(shape) == 3, is_colour_image(shape)
     name = augmentation
     if augmentation == "auto":
-        name = "colour" if is_colour else "affine" if is_image else "noise"
+        name = "noise" if not is_image else "colour" if is_colour else _move_of_grey(scaled)
     if name == "noise":
         return GaussianNoise.from_neighbours(scaled)
     if not is_image:
         raise ValueError(f"augmentation={name!r} needs images: set image_shape, or use 'noise'.")
+    if name == "light":
+        gentle = AffineMove(0.08, 0.1, 0.08, 0.1, 0.05 if is_large_image(shape) else 0.0, is_colour)
+        return ColourMove(gentle, contrast=0.5, cast=0.0, brightness=0.3, mirror=True)
     move = AffineMove(warp=0.12 if is_large_image(shape) else 0.0, reflect=is_colour)
     return move if name == "affine" else ColourMove(move)
+
+
+def _move_of_grey(scaled: np.ndarray) -> str:
+    """Name the moves that suit grey images: strokes of one brightness, or shades of things.
+
+    Writers differ in slant and size. Things that stand upright, such as clothes, differ in how
+    light they are, and rather tell themselves apart by their proportions.
+    """
+    spread = max(spread_of_light(scaled), spread_of_light(-scaled))  # on black, on white
+    return "light" if spread > UNEVEN_LIGHT else "affine"
+
+
+def spread_of_light(scaled: np.ndarray) -> float:
+    """Give how much the light of images differs: the deviation of their means, over the range.
+
+    Parameters
+    ----------
+    scaled : ndarray of shape (n, n_features)
+        Images. What is about as dark as an image's darkest pixel is background and left out.
+    """
+    total_range = float(np.ptp(scaled))
+    if total_range == 0:
+        return 0.0
+    lowest, highest = scaled.min(axis=1, keepdims=True), scaled.max(axis=1, keepdims=True)
+    is_shown = scaled >= lowest + BACKGROUND * (highest - lowest)  # all of an even image
+    means = (scaled * is_shown).sum(axis=1) / is_shown.sum(axis=1)
+    return float(means.std() / total_range)

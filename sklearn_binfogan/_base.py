@@ -92,7 +92,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Take back every change to the estimator if an error comes up."""
+        """Undo every change to the estimator if an error is raised."""
         before = self.__dict__.copy()
         try:
             yield
@@ -146,7 +146,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         return 0.0
 
     def _given_prior(self, spec: CodeSpec) -> str | Prior:
-        """How categories are drawn, as a recipe has it."""
+        """How categories are drawn, in the form that `Recipe` holds."""
         return spec.parse_prior(self.cluster_prior)
 
     def _fit_best(
@@ -158,7 +158,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     ) -> BaseException | None:
         """Train, and become the model; `orders` numbers its clusters, from the networks' labels.
 
-        If training is stopped, become the model of the last good state, if there is one, and give
+        If training is stopped, become the model of the last good state, if there is one, and return
         the error to raise.
         """
 
@@ -191,7 +191,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         return None
 
     def _finish_fit(self, stopped: BaseException | None, tasks: FitTasks | None) -> None:
-        """Raise what stopped training; else tell callbacks of the end, and the user of findings."""
+        """Raise what stopped training; else notify callbacks of the end, and warn of findings."""
         if stopped is not None:
             raise stopped
         if tasks is not None:
@@ -201,7 +201,10 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             warn_user("\n".join(signs), ConvergenceWarning)
 
     def _starts(self, X: Source, checkpoints: Checkpoints) -> list[Settings]:
-        """Give the settings of each start; without a random_state an unfinished fit gives seeds."""
+        """Return the settings of each start.
+
+        Without a random_state, the seeds are those of the unfinished fit, if there is one.
+        """
         drawn = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_init)
         seeds = checkpoints.seeds(drawn) if self.random_state is None else drawn
         settings = self._settings(X, int(seeds[0]))
@@ -213,19 +216,19 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         return {
             name: value
             for name, value in self.get_params(deep=False).items()
-            # A generator changes by being used.
+            # Using a generator changes it.
             if name in names and not isinstance(value, np.random.RandomState)
         }
 
     def _changed(self, settings: Settings) -> Settings:
-        """Give the settings with what the user has changed since the last training.
+        """Return the settings with what the user has changed since the last training.
 
         Raises
         ------
         ValueError
-            If one of them is invalid or settled, or if they don't go together.
+            If a change is invalid or not allowed, or if parameters contradict each other.
         """
-        self._validate_params()  # scikit-learn does so in the first call of partial_fit alone
+        self._validate_params()  # scikit-learn does so only in the first call of partial_fit
         check_callbacks(self.callbacks)
         before, now = self._trained_by, self._settled_values()
         changed = {k: v for k, v in now.items() if not _is_same(before.get(k, v), v)}
@@ -233,7 +236,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             if name in changed:
                 raise ValueError(
                     f"{name} was {before[name]!r} in the first call of partial_fit and is "
-                    f"{now[name]!r}: it can't change between calls. Set it back, or begin anew "
+                    f"{now[name]!r}: it can't change between calls. Set it back, or start over "
                     "with fit or a clone."
                 )
         given = {name: value for name, value in changed.items() if not _is_auto(value)}
@@ -276,7 +279,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Returns
         -------
         codes : ndarray of shape (n_samples, n_features_out)
-            Per categorical code the posterior of each category, then the means of the
+            For each categorical code the posterior of its categories, then the means of the
             continuous codes, then z if `include_noise`. float64 for float64 rows, else float32.
         """
         X, spec = self._checked(X), self._model.spec
@@ -289,20 +292,20 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Parameters
         ----------
         codes : array-like of shape (n_samples, n_features_out)
-            As `transform` gives them, with or without z; a missing z is 0. The categorical
-            part may be soft.
+            As `transform` returns them, with or without z; a missing z is 0. Categories need not
+            be one-hot.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            In the dtype of the rows of `fit`: float64 for float64, else float32. In tables
-            columns of whole numbers are rounded; columns of few values, bounded ones and one-hot
-            groups take values that rows of `fit` have, as in `sample`.
+            float64 if `fit` got float64 rows, else float32. In tables, as in `sample`, columns
+            of whole numbers are rounded, and columns of few values, bounded columns and one-hot
+            groups only take values that occur in the rows of `fit`.
 
         Raises
         ------
         ValueError
-            If the codes are of another width.
+            If the codes have another number of columns.
         """
         check_is_fitted(self)
         codes = check_array(as_numpy(codes), dtype=[np.float64, np.float32])
@@ -332,7 +335,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             return self._model.sample(int(n_samples), chosen, seed, prior, from_prior)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Give the names of the columns of `transform`.
+        """Return the names of the columns of `transform`.
 
         Parameters
         ----------
@@ -366,7 +369,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         return tags
 
     def __sklearn_clone__(self) -> Any:
-        """Clone, with callbacks of any class: scikit-learn copies by parameters alone."""
+        """Clone, with callbacks of any class: scikit-learn would copy only their parameters."""
         if not getattr(self, "callbacks", None):
             return super().__sklearn_clone__()
         plain = object.__new__(type(self))
@@ -376,7 +379,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        """Carry CPU numpy arrays: a model from a GPU loads where there is none."""
+        """Store NumPy arrays, so that a model from a GPU loads on a machine without one."""
         check_copyable(self.callbacks)
         state = self.__dict__.copy()
         if "_model" in state:
@@ -385,13 +388,13 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build the networks again around the stored arrays."""
+        """Rebuild the networks around the stored arrays."""
         self.__dict__.update(state)
         if "_model" in state:
             settings, of_training, order = state["_model"]
             try:
                 device = resolve_device(self.device)
-            except ValueError:  # a model from a GPU is loaded where there is none
+            except ValueError:  # a model from a GPU, loaded on a machine without one
                 device = "cpu"
             self._model = FittedModel(Trainer(settings, device, state=of_training), order)
             self.history_ = self._model.history
@@ -400,7 +403,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
 def new_training(
     estimator: _BInfoGAN, X: Source, seed: int = 0, labels: Labels | None = None
 ) -> Trainer:
-    """Give the training that a fit of validated rows would begin, with its rows loaded.
+    """Return the training that a fit of validated rows would begin, with its rows loaded.
 
     For `partial_fit`, tests and benchmarks: `new_training(gan, X).begin("game").step(x)`.
     """
@@ -410,13 +413,13 @@ def new_training(
 
 
 def fitted_model(estimator: _BInfoGAN) -> FittedModel:
-    """Give the model of an estimator; raise NotFittedError if there is none."""
+    """Return the model of an estimator; raise NotFittedError if there is none."""
     check_is_fitted(estimator)
     return estimator._model
 
 
 def orders_by_size(model: FittedModel, labels: np.ndarray) -> list[list[int]]:
-    """Clusters of each code by falling size, from the networks' own labels (n, n_codes)."""
+    """Clusters of each code, largest first, from the networks' own labels (n, n_codes)."""
     return [
         np.argsort(-np.bincount(column, minlength=k), kind="stable").tolist()
         for column, k in zip(labels.T, model.spec.categories, strict=True)
@@ -424,7 +427,7 @@ def orders_by_size(model: FittedModel, labels: np.ndarray) -> list[list[int]]:
 
 
 def renumbered(labels: np.ndarray, orders: list[list[int]]) -> np.ndarray:
-    """Labels (n, n_codes) in the numbering that puts the clusters of each code into an order."""
+    """Renumber labels (n, n_codes): the first cluster of each code's order becomes 0, and so on."""
     columns = [np.argsort(order)[labels[:, i]] for i, order in enumerate(orders)]
     return np.stack(columns, axis=1)
 
@@ -448,7 +451,7 @@ def _is_auto(value: Any) -> bool:
 
 
 def resolve_device(device: str) -> str:
-    """Check a device name; "auto" is CUDA where there is a GPU, else the CPU."""
+    """Check a device name; "auto" is CUDA if there is a GPU, else the CPU."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, index = device.partition(":")

@@ -1,4 +1,4 @@
-"""Which of skorch's callbacks can't work here, and why; copies of those that users give."""
+"""Which of skorch's callbacks can't work here, and why; copies of the user's callbacks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skorch import callbacks as skorch_callbacks
 from skorch.callbacks import Callback, MlflowLogger, SacredLogger, TensorBoard
 
 PAGE = "The documentation's page on callbacks says more."
-# They send every value of the history on as a number: the phase's name is none.
+# They log every value of the history as a number, but the phase's name is not one.
 LOGGERS_OF_NUMBERS = (MlflowLogger, SacredLogger, TensorBoard)
 
 
@@ -85,7 +85,7 @@ def check_callbacks(callbacks: Sequence[Any] | None) -> None:
     Raises
     ------
     TypeError
-        If something is no callback of skorch's.
+        If something is not a skorch callback.
     ValueError
         If one is refused.
     """
@@ -104,7 +104,7 @@ def check_callbacks(callbacks: Sequence[Any] | None) -> None:
 
 
 def _unnamed(callbacks: Sequence[Any] | None) -> Iterator[Any]:
-    """Give callbacks without the names that users have given; skorch leaves out those of None."""
+    """Yield callbacks without their names, and without None, which skorch ignores."""
     for item in callbacks or ():
         callback = item[1] if isinstance(item, tuple | list) and len(item) == 2 else item
         if callback is not None:
@@ -120,17 +120,17 @@ def _error(what: str, refusal: Refusal) -> ValueError:
 def _no_callback(given: Any) -> str:
     if hasattr(given, "on_fit_task_begin"):
         return (
-            f"callbacks: {type(given).__name__} is scikit-learn's. Give it to set_callbacks; the "
-            "parameter callbacks takes skorch's."
+            f"callbacks: {type(given).__name__} is a callback of scikit-learn: pass it to "
+            "set_callbacks. The parameter callbacks takes those of skorch."
         )
     return (
-        f"callbacks: {given!r} is no callback of skorch's: give objects or classes that inherit "
+        f"callbacks: {given!r} is not a skorch callback: pass objects or classes that inherit "
         f"from skorch.callbacks.Callback, or pairs of a name and one of them. {PAGE}"
     )
 
 
 def copied_callbacks(callbacks: Sequence[Any]) -> list[Any]:
-    """Copy callbacks for a clone: by their parameters, or wholly where these don't say all.
+    """Copy callbacks for a clone: by their parameters, or by a deep copy where that fails.
 
     Raises
     ------
@@ -146,20 +146,20 @@ def copied_callbacks(callbacks: Sequence[Any]) -> list[Any]:
 def _copied(callback: Any) -> Any:
     try:
         return clone(callback, safe=False)
-    except Exception:  # its constructor may take none, or others
+    except Exception:  # the constructor may not accept the object's parameters
         check_copyable([callback])
         return copy.deepcopy(callback)
 
 
 def check_copyable(callbacks: Sequence[Any] | None) -> None:
-    """Raise TypeError that names the first callback that can't be copied, nor then pickled."""
+    """Raise a TypeError that names the first callback that can't be copied, if there is one."""
     for callback in _unnamed(callbacks):
         try:
             copy.deepcopy(callback)
         except Exception as error:
             raise TypeError(
                 f"callbacks: {type(callback).__name__} can't be copied or pickled: {error}. "
-                "clone, searches, n_jobs and joblib need that. Give a class instead of an object, "
-                "one that makes what it needs itself; or take it off after fit by "
+                "clone, searches, n_jobs and joblib need that. Pass a class instead of an object, "
+                "so that each fit makes its own; or remove it after fit with "
                 f"set_params(callbacks=None). {PAGE}"
             ) from error

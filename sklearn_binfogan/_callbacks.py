@@ -1,6 +1,7 @@
-"""scikit-learn's own callbacks (`sklearn.callback`, from 1.9 on): a fit is a task, an epoch a part.
+"""scikit-learn's callbacks (`sklearn.callback`, from 1.9 on): a fit is a task, an epoch a subtask.
 
-The protocol is experimental, and older versions lack it: then estimators have no `set_callbacks`.
+The protocol is experimental. With older versions, which lack it, estimators have no
+`set_callbacks`.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ except ImportError:  # scikit-learn before 1.9
 
 
 class FitTasks(Callback):
-    """Tell scikit-learn's callbacks of the tasks of a fit: the whole, and its epochs.
+    """Notify scikit-learn's callbacks of the tasks of a fit: the whole fit, and its epochs.
 
     Parameters
     ----------
     estimator : estimator
-        Whose `set_callbacks` was called.
+        The one whose `set_callbacks` was called.
     X, y : array-like
         As given to `fit`.
     """
@@ -41,7 +42,7 @@ class FitTasks(Callback):
 
     @classmethod
     def of(cls, estimator: Any, X: Any, y: Any) -> FitTasks | None:
-        """Return the tasks of a fit, or None where nobody listens."""
+        """Return the tasks of a fit, or None if the estimator has no such callbacks."""
         return cls(estimator, X, y) if getattr(estimator, "_skl_callbacks", None) else None
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
@@ -67,8 +68,8 @@ class FitTasks(Callback):
             raise KeyboardInterrupt
 
     def end(self) -> None:
-        """End the fit, and let go of its data: the net must not hold them."""
-        self._begin(0)  # of several starts no epoch is seen: they may train in other processes
+        """End the fit, and release its data: the net must not hold them."""
+        self._begin(0)  # several starts report no epochs: they may train in other processes
         self.context.call_on_fit_task_end(
             estimator=self.estimator, X=self.X, y=self.y, reconstruction_attributes={}
         )
@@ -83,7 +84,7 @@ class FitTasks(Callback):
 
 
 def _fitted_as(net: Any) -> dict[str, Any]:
-    """Return what makes an estimator a fitted one, as if training had stopped now."""
+    """Return the attributes of an estimator whose training had stopped now."""
     training = net.training
     snapshot = Trainer(training.settings, training.device, state=training.state().as_arrays())
     return {"_model": FittedModel(snapshot)}

@@ -1,4 +1,4 @@
-"""Checkpoints of an unfinished fit, from which a fit with equal data and parameters goes on."""
+"""Checkpoints of an unfinished fit, from which a fit with the same data and parameters resumes."""
 
 from __future__ import annotations
 
@@ -32,27 +32,26 @@ from ._supervision import Labels
 from ._trainer import Trainer
 from ._upgrades import FORMAT_VERSION
 
-# Checkpoints of older versions are refused: the fit could not end with the same result.
+# Checkpoints of older versions are refused: a resumed fit could not end with the same result.
 KEYS = {"description", "seeds", "phase", "position", *STATE_KEYS}
 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """One of the starts of a fit, as it travels between processes.
+    """One of the starts of a fit, in the form that is sent between processes.
 
     Parameters
     ----------
     settings : Settings
     state : TrainingState or None
-        What training has made of it; None: nothing is trained yet.
-    consistency, score : float
-        Label-free measures that compare starts.
+        The state that training has reached; None: nothing is trained yet.
+    quality : float
+        Of the categories; starts are compared by it.
     """
 
     settings: Settings
     state: TrainingState | None = None
-    consistency: float = 0.0
-    score: float = 0.0
+    quality: float = 0.0
 
 
 class Checkpoints:
@@ -113,7 +112,7 @@ class Checkpoints:
             )
         self.description = describe(settings, X, labels, device)
         for document in self.found:
-            # A parameter that is younger than the checkpoint had its default.
+            # A parameter that was added after the checkpoint had its default value then.
             found = described_recipe(Recipe()) | document["description"]
             names = sorted(found.keys() | self.description.keys())
             changes = [
@@ -140,7 +139,7 @@ class Checkpoints:
         return keeper
 
     def last_good(self) -> Start | None:
-        """Start with the smallest validation loss so far; None: none has begun."""
+        """Return the start with the smallest validation loss so far; None: none has begun."""
         held = [(k.settings, k.state) for k in self.keepers.values() if k.state is not None]
         best = min(held, key=lambda pair: _validation_loss(pair[1]), default=None)
         return None if best is None else Start(*best)
@@ -152,7 +151,7 @@ class Checkpoints:
 
 
 def _validation_loss(state: TrainingState) -> float:
-    """Of the last whole epoch; infinite if there is none."""
+    """Return the validation loss of the last complete epoch; infinite if there is none."""
     losses = [epoch["valid_loss"] for epoch in state.history if "valid_loss" in epoch]
     return losses[-1] if losses else math.inf
 
@@ -163,14 +162,14 @@ class Keeper:
     Parameters
     ----------
     start : Start
-        As it is at the beginning.
+        The start before this training.
     """
 
     def __init__(self, start: Start) -> None:
         self.settings, self.state = start.settings, start.state
 
     def keep(self, trainer: Trainer) -> None:
-        """Take the new state; raise FloatingPointError if it is not finite."""
+        """Take over the new state; raise FloatingPointError if it is not finite."""
         self.state = trainer.snapshot()
 
     def unfinished(self) -> TrainingState | None:
@@ -205,7 +204,7 @@ class FileKeeper(Keeper):
             state = decode_state(document, self.settings, arrays)
             state = decode_progress(document, state, self.settings, arrays)
             require(not arrays, f"it holds unknown arrays: {sorted(arrays)!r:.200}")
-        except Exception as error:  # as in `read`
+        except Exception as error:  # a damaged file may raise anything in the decoders
             raise damaged(self.path, error) from error
         self.written_at = sum(state.steps.values())
         return state
@@ -225,19 +224,19 @@ class FileKeeper(Keeper):
         try:
             container.write(str(self.path), FORMAT_VERSION, document, arrays)
         except OSError as error:
-            error.add_note(f"{self.path} could not be written; the checkpoint before it is whole.")
+            error.add_note(f"{self.path} could not be written; the previous checkpoint is intact.")
             raise
         self.written_at = n_steps
 
 
 def checked_progress(trainer: Trainer, state: TrainingState) -> Progress:
-    """Give where a state stands; raise ValueError unless a training can go on from there."""
+    """Return the progress of a state; raise ValueError unless a training can resume from it."""
     progress = state.progress
     assert progress is not None
     assert trainer.rows is not None
     rows = np.sort(trainer.rows.train_index.cpu().numpy())
     if not np.array_equal(np.sort(progress.order), rows):
-        raise ValueError("The checkpoint deals out other rows than those to train on.")
+        raise ValueError("The checkpoint is for other rows than those to train on.")
     if len(state.rng) != len(trainer.common.rng.get_state()):
         raise ValueError("The checkpoint holds the random state of another kind of device.")
     if progress.assignment is not None:
@@ -277,7 +276,7 @@ def read(path: Path) -> tuple[dict[str, Any], Arrays]:
 
 
 def damaged(path: Path, error: Exception) -> ValueError:
-    """Error that names a checkpoint that can't be used, and the remedy."""
+    """Return an error that names a checkpoint that can't be used, and the remedy."""
     return ValueError(
         f"The checkpoint {str(path)!r} can't be used: {error}. Remove it to start the fit again."
     )
@@ -288,7 +287,7 @@ def describe(
 ) -> dict[str, str]:
     """Name and value, as text, of everything that the result of a fit depends on.
 
-    Code has its name as value.
+    The value of a class or function is its name.
     """
     first = settings[0]
     description = {

@@ -31,103 +31,110 @@ PRIOR_ROWS = 10  # of each class, as if labelled, where frequencies are estimate
 class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     """Bidirectional-InfoGAN whose categories follow a few labels: a semi-supervised classifier.
 
-    It trains as `BInfoGANTransformer` does, on all rows. After the first third of the consistency
-    phase, in which the categories form without labels, each class gets the category that its
-    labelled rows fill most (an optimal assignment); from then on the cross-entropy of labelled
-    rows, and of T of them, is part of the loss wherever the categories learn. The more rows have a
-    label, the sooner labels count and the more they weigh. The rest, codes, samples and
-    reconstructions, is as in the transformer.
+    It trains as `BInfoGANTransformer` does, on all rows. In the first third of the consistency
+    phase the categories form without labels. Then each class gets the category that fits its
+    labelled rows best (an optimal assignment). From then on, the cross-entropy of the labelled
+    rows and of their augmentations is part of the loss wherever the categories learn. The more
+    rows have a label, the earlier labels count and the larger their weight. Codes, samples and
+    reconstructions are as in the transformer.
 
     Parameters
     ----------
     n_clusters : int, None or tuple, default=None
-        Categories. None: as many as there are classes. Fewer are an error; 1 and 2, which
-        scikit-learn's checks set, are raised to the number of classes with a warning. More are
-        free categories, which may come to hold what no label names. A tuple gives one number per
-        categorical code, ``(None, 5)``: the first follows the classes, the others are free to
-        discover something else.
+        Number of categories. None: as many as there are classes. Fewer are an error, but 1 and 2,
+        which scikit-learn's checks set, are raised to the number of classes with a warning.
+        Categories beyond the classes are free: they may come to hold rows that no label names. A
+        tuple gives one number per categorical code, such as ``(None, 5)``: the first code follows
+        the classes, the others are free to discover something else.
     label_weight : float, default=1.0
-        Weight of the labelled rows' cross-entropy, at least 0; it counts up to twice the more
-        rows have a label. With 0 labels only name the
-        categories: training is that of `BInfoGANTransformer`.
+        Weight of the labelled rows' cross-entropy, at least 0. It grows with the share of labelled
+        rows, up to twice the value. With 0, labels only name the categories, and training is that
+        of `BInfoGANTransformer`.
     n_continuous : int, default=2
         Number of continuous codes, at least 0.
     n_noise : int or "auto", default="auto"
-        Size of the noise z, at least 0; "auto" is 8 for tables, 16 for images, and 32 for those
-        from 16 x 16 pixels on; 16 and 64 with the paper's presets for MNIST and for 32 x 32.
+        Size of the noise z, at least 0. "auto" is 8 for tables, 16 for images below 16 x 16 pixels
+        and 32 for larger ones; with the paper's presets, 16 for MNIST and 64 for 32 x 32.
     include_noise : bool, default=False
         Whether `transform` appends the encoding of z.
     image_shape : tuple of int or None, default=None
-        (H, W) or (H, W, C) of images at least 8 x 8 whose flattened channels-last pixels are
-        the rows of X; None for tables.
+        (H, W) or (H, W, C) of the images, at least 8 x 8 pixels. The rows of X are then flattened
+        images, channels last. None: X is a table.
     architecture : str or object, default="auto"
         Preset of the networks: "mlp", "conv", "conv-contrast", "paper-mnist" or "paper-32x32"; or
         an object with ``build(spec, shape)`` (see `networks.make_encoder`). "auto" is "conv" for
         images and "mlp" for tables.
-        With "conv-contrast" categories are read from the local contrast of images alone, in colour
-        without what all channels have in common. The paper's presets train the paper's objective,
-        with its rates and numbers of steps; the codes stay those of `n_clusters` and
-        `n_continuous`.
+        With "conv-contrast" the categories see only the local contrast of images; in colour, what
+        all channels have in common is removed. The paper's presets train the paper's objective,
+        with its rates and numbers of steps; `n_clusters` and `n_continuous` still set the codes.
     mi_weight : float, default=1.0
         lambda of the paper, at least 0. It weighs the mutual information of codes and rows wherever
         that is estimated: L_I of generated rows (paper, section 2), and I(c; x) = H(mean q) - H(q)
-        of real rows in the consistency phase. With 0 codes mean nothing.
+        of real rows in the consistency phase. With 0, codes mean nothing.
     consistency_weight : float or "auto", default="auto"
-        Above 0, the categories are first trained to agree on x and T(x), and kept in the game; with
-        0 there is no such phase, as in the paper. "auto" is 1. The value weighs the term where it
-        is part of the game, which is with ``warmup_iter=0``.
-    augmentation : {"auto", "affine", "colour", "noise"}, callable or None, default="auto"
-        T: "affine" is small affine moves of images, with a local warp from 16 x 16 on; "colour"
-        also changes contrast, brightness and tint; "noise" is for tables. "auto" is "colour" for
-        images of three channels, "affine" for others, "noise" for tables. Or ``(x, rng) -> x`` on
-        scaled tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`; ready ones
-        are `AffineMove`, `ColourMove` and `GaussianNoise`. None: T(x) = x.
+        Above 0, a consistency phase first trains the categories to agree on x and T(x), and the
+        game keeps them. With 0 there is no such phase, as in the paper. "auto" is 1. The size of
+        the value only matters with ``warmup_iter=0``, where the term is part of the game.
+    augmentation : {"auto", "affine", "light", "colour", "noise"}, callable or None, default="auto"
+        T, the random change that clusters should ignore. "affine" moves images slightly, with a
+        local warp from 16 x 16 pixels on; "colour" also changes contrast, brightness and tint;
+        "light" moves less, mirrors half of the images, and changes contrast and brightness; "noise"
+        is for tables. "auto" is "colour" for images of three channels. For other images it is
+        "light" if some are much lighter than others, as photographs of clothes are, else "affine".
+        For tables it is "noise". A callable ``(x, rng) -> x`` gets a scaled tensor of shape
+        (n, C, H, W) or (n, n_features) and a `torch.Generator`: use `AffineMove`, `ColourMove`,
+        `GaussianNoise` or your own. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
-        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 switches off these
-        terms alone. The paper's objective is trained alone with ``consistency_weight=0,
-        cycle_weight=0, adversarial_loss="nonsaturating"``.
+        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 switches off only
+        these terms. For the paper's objective alone, use ``consistency_weight=0, cycle_weight=0,
+        adversarial_loss="nonsaturating"``.
     adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
         "nonsaturating" is the paper's; "auto" is "relativistic".
     cluster_prior : {"labels", "uniform"} or array-like, default="labels"
-        How often each class is expected. "labels" takes the labelled rows' frequencies, drawn
-        towards equal ones as if ten more rows of each class had a label; "uniform" takes equal
-        ones. An array gives one positive probability per class, in the order of `classes_`,
-        adding up to 1. Free categories are drawn as often as the consistency phase has found them.
+        How often each class is expected. "labels" takes the frequencies of the labelled rows,
+        smoothed as if ten more rows of each class had a label; "uniform" expects all classes
+        equally often. An array gives one positive probability per class, in the order of
+        `classes_`, adding up to 1. Free categories are drawn as often as the consistency phase
+        found them.
     warmup_iter : int or "auto", default="auto"
-        Steps of the consistency phase. "auto" follows the number of rows.
+        Steps of the consistency phase, at least 0. "auto" depends on the number of rows.
     max_iter : int or "auto", default="auto"
-        Steps of the game. "auto" follows the number of rows. One of the two may be 0.
+        Steps of the game, at least 0. "auto" depends on the number of rows. Only one of
+        `warmup_iter` and `max_iter` may be 0.
     batch_size : int or "auto", default="auto"
-        Rows of a step.
+        Rows per step, at least 1.
     learning_rate : float or "auto", default="auto"
-        Adam's rate for (E, G).
+        Adam's learning rate for E and G, above 0.
     discriminator_learning_rate : float or "auto", default="auto"
-        Adam's rate for D.
+        Adam's learning rate for D, above 0.
     n_init : int, default=1
-        Number of starts. All train the consistency phase, the better half of them plays the game,
-        and the one of highest label-free `score` is kept.
+        Number of starts, at least 1. All go through the consistency phase. The one whose categories
+        fit the rows and their labels best then goes through the game. Without a
+        consistency phase all play the game, and the one with the highest `score` is kept.
     n_jobs : int or None, default=None
-        How many starts run at the same time, by joblib.
+        Number of starts to run in parallel, with joblib. Fewer run if all their threads together
+        would outnumber the cores.
     n_threads : int or "auto", default=1
-        Threads of torch, on a CPU, that `fit` and each method use. "auto": as many as torch uses
-        by itself. The same number gives the same bits, another one close results. With `n_jobs`
-        fewer starts run at the same time where all their threads would outnumber the cores.
+        Number of torch's threads that `fit` and every other method use on a CPU, from 1 to 1024.
+        "auto": torch's own number. The same number gives the same bits; with another one results
+        are close.
     device : str, default="auto"
-        "auto" (CUDA where there is a GPU, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
+        "auto" (CUDA if there is a GPU, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     precision : {"float32", "bf16", "auto"}, default="float32"
         Arithmetic of the networks in training: "bf16" is torch's autocast to bfloat16. Losses,
-        weights and all that a fitted model computes stay float32. "auto" is "bf16" for images on
-        a CPU that computes in bfloat16, which saves a quarter of the time, and else "float32": on
-        a CPU without, the same seed gives another result.
+        weights and everything that a fitted model computes stay float32. "auto" is "bf16" for
+        images on a CPU with instructions for bfloat16, where a step takes up to 30 % less time,
+        and "float32" otherwise. So with "auto" the same seed gives different results on CPUs with
+        and without these instructions.
     compile : bool, default=False
-        Whether to train compiled networks (`torch.compile`), which takes a C++ compiler, or Triton
-        on a GPU, and time to compile at the start of each phase.
+        Whether to compile the networks for training (`torch.compile`). This needs a C++ compiler,
+        or Triton on a GPU, and takes time at the start of each phase.
     cuda_graph : bool or "auto", default="auto"
         Whether a GPU replays whole training steps as a CUDA graph: the same arithmetic without
-        waiting for Python. "auto": with the package's own networks and augmentations. True: with
-        yours too; these must then do the same in every step, and draw from `rng` alone. Rows that
-        the GPU has no room for, callbacks with `on_grad_computed` and fits shared by processes
-        go without. Nothing changes on a CPU.
+        waiting for Python. "auto": only with the package's own networks and augmentations. True:
+        with yours too; they must then do the same in every step, and draw only from `rng`. No
+        graph is used if the rows do not fit on the GPU, if a callback has `on_grad_computed`, or
+        if several processes share the fit. Nothing changes on a CPU.
     callbacks : list of skorch callbacks or None, default=None
         Objects or classes, called in each phase as in skorch; an epoch is 50 steps. Some of
         skorch's can't work here and are refused: see the page on callbacks.
@@ -136,23 +143,23 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     checkpoint_dir : str, path-like or None, default=None
         Folder for the checkpoints of one fit, as in `BInfoGANTransformer`.
     checkpoint_every : int, default=500
-        Steps after which a checkpoint is due.
+        Steps between checkpoints, as in `BInfoGANTransformer`.
     random_state : int, RandomState instance or None, default=None
-        Seed of everything that is drawn.
+        Seed of all random draws.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels, sorted. Category i of the first code stands for class i; free categories
-        follow, by falling size.
+        follow, the largest first.
     class_count_ : ndarray of int64, shape (n_classes,)
         Labelled rows of each class.
     labels_ : ndarray of int64, shape (n_samples,) or (n_samples, n_codes)
-        Categories of the training rows, the free ones too.
+        Categories of the training rows, free ones included.
     cluster_prior_ : ndarray of float64, shape (n_clusters,), or list of ndarray
         Probability of each category in the game; a list for several codes.
     n_iter_ : int
-        Steps taken, of both phases.
+        Steps taken in both phases together.
     history_ : skorch.history.History
         Losses of every step and epoch, as in `BInfoGANTransformer`.
     diagnostics_ : dict
@@ -160,7 +167,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str
-        Names of the columns of X, where it had string names.
+        Names of the columns of X, if these are strings.
 
     See Also
     --------
@@ -168,10 +175,10 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    In `fit`, rows whose y is -1 have no label, as in scikit-learn's semi-supervised estimators;
-    for classes that are strings the marker is "-1", or -1 in an array of objects. There is one
-    exception: a y that holds exactly -1 and one other value, of one type, is an ordinary problem
-    of two classes, all rows labelled.
+    In `fit`, rows whose y is -1 have no label, as in scikit-learn's semi-supervised estimators.
+    For classes that are strings, the marker is "-1", or -1 in an array of objects. There is one
+    exception: a y that holds only -1 and one other value of the same type is an ordinary problem
+    of two classes, with all rows labelled.
 
     References
     ----------
@@ -191,7 +198,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        # Labels say what belongs together: no graph of neighbours does.
+        # Labels say which rows belong together, so no graph of neighbours is used.
         **{name: given for name, given in CONSTRAINTS.items() if name != "n_neighbors"},
         "n_clusters": [POSITIVE_COUNT, tuple, None],
         "label_weight": [NOT_NEGATIVE],
@@ -240,16 +247,16 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Any) -> BInfoGANClassifier:
         """Train on X, some rows of which have a label.
 
-        An error or Ctrl-C during training is raised again. Before that the estimator becomes the
-        model of the last whole epoch of 50 steps; where there is none, or on an error before
-        training, it stays as it was.
+        If an error or Ctrl-C stops training, the estimator becomes the model of the last complete
+        epoch of 50 steps, and the error is raised again. If no epoch was completed, or on an error
+        before training, the estimator stays as it was.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Float or uint8 rows.
         y : array-like of shape (n_samples,)
-            Class of each row, -1 where it is not known: see the notes of the class.
+            Class of each row, -1 where it is unknown: see the notes of the class.
 
         Returns
         -------
@@ -258,7 +265,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X, y or a parameter is not as documented, or if no row has a label, or if
+            If X, y or a parameter is not as documented, if no row has a label, or if
             `checkpoint_dir` holds an unfinished fit of other data or parameters, or a damaged
             checkpoint.
         FloatingPointError
@@ -269,12 +276,12 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If the result shows signs of collapse; the text says which, and the remedy.
+            If the result shows signs of collapse; the message names them and the remedies.
         ImageShapeWarning
             If rows look like images, and `image_shape` is None.
         ScaleWarning
-            If values lie so far from all others of their column, or of an image's pixels, that they
-            would spoil its scale.
+            If some values of a column, or some pixels, lie so far from all others that they would
+            spoil the scale.
         """
         tasks = FitTasks.of(self, X, y)
         with self._all_or_nothing(), undisturbed(self.n_threads):
@@ -286,7 +293,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         return self
 
     def _parsed_labels(self, X: Source, y: Any) -> tuple[np.ndarray, Labels]:
-        """Check y; give the classes and where they are."""
+        """Check y; return the classes and the labels of rows."""
         if y is None:
             raise ValueError(
                 "BInfoGANClassifier requires y to be passed, but the target y is None. "
@@ -315,18 +322,18 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         noun = "category" if first == 1 else "categories"
         message = (
             f"n_clusters={self.n_clusters!r} gives {first} {noun} for {n_classes} classes: "
-            f"give at least {n_classes}, or None for as many as there are classes."
+            f"give at least {n_classes}, or None to use the number of classes."
         )
         if first > MOST_SET_BY_CHECKS:
             raise ValueError(message)
-        warn_user(f"{message} {n_classes} are taken.", UserWarning)
+        warn_user(f"{message} Using {n_classes}.", UserWarning)
 
     def _label_share(self, n_rows: int) -> float:
-        # With a weight of 0 training is that of the transformer.
+        # With a weight of 0, training is that of the transformer.
         return float(self.class_count_.sum() / n_rows) if self.label_weight > 0 else 0.0
 
     def _given_prior(self, spec: CodeSpec) -> str | Prior:
-        """Probabilities of the categories: of classes as expected, then of free ones."""
+        """Probabilities of the categories: first those of the classes, then of free ones."""
         n_classes, n_categories = len(self.classes_), spec.categories[0]
         of_classes = self._class_probabilities()
         if np.allclose(of_classes, 1 / n_classes):
@@ -337,7 +344,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         return (tuple(first.tolist()), *others)
 
     def _class_probabilities(self) -> np.ndarray:
-        """Give the expected frequency of each class, (n_classes,)."""
+        """Return the expected frequency of each class, (n_classes,)."""
         n_classes = len(self.classes_)
         if isinstance(self.cluster_prior, str):
             follow = self.cluster_prior == "labels" and self.label_weight > 0
@@ -366,15 +373,15 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Returns
         -------
         y : ndarray of shape (n_samples,)
-            Of the dtype of `classes_`.
+            Classes, in the dtype of `classes_`.
         """
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability of each class: q(c | x), without the free categories, scaled to sum to 1.
+        """Probability of each class: q(c | x) without the free categories, scaled to sum to 1.
 
-        `transform` has the free ones too.
+        `transform` returns the free categories, too.
 
         Parameters
         ----------
@@ -388,7 +395,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         X = self._checked(X)
         with undisturbed(self.n_threads):
             posterior = self._model.posterior(X)
-        # Where the free categories leave nothing at all, classes are equally likely.
+        # If the free categories take all probability, classes are equally likely.
         bound = posterior[:, : len(self.classes_)] + np.finfo(posterior.dtype).tiny
         return bound / bound.sum(axis=1, keepdims=True)
 
@@ -400,16 +407,16 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         random_state: Any = None,
         from_prior: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw codes of known classes and generate rows of them.
+        """Draw codes of the classes and generate rows from them.
 
-        For rows of a free category give its code to `inverse_transform`.
+        For rows of a free category, pass its code to `inverse_transform`.
 
         Parameters
         ----------
         n_samples : int, default=1
             Number of rows, at least 1.
         label : object, default=None
-            Class to draw from, one of `classes_`; None: all of them, by their probabilities.
+            Class to draw from, one of `classes_`; None: classes are drawn by their probabilities.
         random_state : int, RandomState instance or None, default=None
         from_prior : bool, default=False
             Whether continuous codes and noise are uniform on [-1, 1]; by default they are drawn
@@ -418,14 +425,14 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            In the dtype of the rows of `fit`: float64 for float64, else float32.
+            float64 if `fit` got float64 rows, else float32.
         y : ndarray of shape (n_samples,)
             The classes drawn.
 
         Raises
         ------
         ValueError
-            If `n_samples` is below 1 or there is no such class.
+            If `n_samples` is below 1 or `label` is not one of `classes_`.
         """
         check_is_fitted(self)
         chosen = [self._class_number(label), *[None] * (len(self._model.spec.categories) - 1)]
@@ -438,11 +445,11 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         if label is None:
             return None
         if label not in classes:
-            raise ValueError(f"label={label!r} is no class: give one of {classes} or None.")
+            raise ValueError(f"label={label!r} is not a class: give one of {classes} or None.")
         return classes.index(label)
 
     def _prior_of_classes(self) -> Prior:
-        """Give the prior in public order, without the free categories of the first code."""
+        """Return the prior in public order, without the free categories of the first code."""
         first, *others = (part.tolist() for part in self._model.priors)
         bound = np.array(first)
         bound[len(self.classes_) :] = 0
@@ -452,7 +459,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
 def _orders_by_class(
     X: Source, labels: Labels, model: FittedModel, own: np.ndarray
 ) -> list[list[int]]:
-    """Order the first code's clusters by class, free ones and other codes by falling size."""
+    """Order the first code's clusters by class; free ones and other codes from the largest on."""
     first, *others = orders_by_size(model, own)
     few = labels.thinned()
     posterior = model.encode(X[few.rows])[:, model.spec.category_slices[0]]
@@ -469,7 +476,7 @@ def check_markers(y: Any) -> None:
         others = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
         raise ValueError(
             f"Input y contains {shown} in row {rows[0]}{others}: "
-            f"mark rows without a label by {UNLABELLED}, or by '{UNLABELLED}' if classes are "
+            f"mark rows without a label with {UNLABELLED}, or with '{UNLABELLED}' if classes are "
             "strings."
         )
 
@@ -480,7 +487,7 @@ def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:
     Parameters
     ----------
     y : ndarray of shape (n_samples,)
-        -1, or "-1" among strings, is no label, unless there is but one other value.
+        -1, or "-1" among strings, means no label, unless there is only one other value.
 
     Returns
     -------
@@ -491,7 +498,7 @@ def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:
     Raises
     ------
     ValueError
-        If no row has a label, or if labels are no classes.
+        If no row has a label, or if the labels are not classes.
     """
     rows = np.flatnonzero(~_is_marker(y))
     if len(rows) == 0:
@@ -510,14 +517,14 @@ def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:
 
 
 def _is_marker(y: np.ndarray) -> np.ndarray:
-    """Whether each row is marked as one without a label."""
+    """Whether each row is marked as having no label."""
     if y.dtype.kind in "biuf":
         return y == UNLABELLED
     return np.array([value in (UNLABELLED, str(UNLABELLED)) for value in y.tolist()], dtype=bool)
 
 
 def _n_values(y: np.ndarray) -> int:
-    """Count distinct values; 0 where they are of types that have no order."""
+    """Count distinct values; 0 if their types can't be ordered."""
     try:
         return len(np.unique(y))
     except TypeError:

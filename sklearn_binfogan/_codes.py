@@ -17,7 +17,7 @@ from torch.nn import functional as F
 Prior = tuple[tuple[float, ...], ...]  # per categorical code, the probability of each category
 
 
-@cache  # a captured step reads it for as long as it is replayed
+@cache  # must stay in memory: replays of a captured step read it
 def on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
     """Numbers as a float32 tensor. Cached: each host-to-device copy would synchronise."""
     return torch.tensor(values, dtype=torch.float32, device=device)
@@ -178,7 +178,7 @@ class CodeSpec:
         return torch.cat([self.one_hot(torch.stack(labels, dim=1)), rest * 2 - 1], dim=1)
 
     def nested_mask(self, n: int, rng: torch.Generator) -> Tensor:
-        """Draw a mask for n codes: 1 keeps a column, 0 sets it to its mean.
+        """Draw a mask for n codes: 1 keeps a column, 0 sets it to its mean, 0.
 
         Half of the rows keep all columns. The others keep their categories and the first j
         continuous codes; j is drawn from 1 to `n_continuous`. This is nested dropout (Rippel et

@@ -18,7 +18,7 @@ MIN_EXPECTED = 10  # rows that the prior must predict before a category can coun
 MERGED = 0.35  # two categories are merged if T moves more than this share of their rows across
 IGNORED = 0.5  # G ignores a category if E recognises less than this share of its samples
 ALIKE = 0.5  # two codes are alike if they share more than this part of the smaller entropy
-FLAT = 0.1  # least R2 of a continuous code, and least variance of samples relative to rows
+FLAT = 0.1  # lowest R2 of a continuous code, and lowest variance of samples relative to rows
 RECOGNISED, UNMATCHED = 0.9, 0.1  # share of samples; information about rows that survives T
 SATURATED = 0.05  # the discriminator's loss relative to guessing
 
@@ -31,19 +31,19 @@ class Evidence:
     ----------
     spec : CodeSpec
     prior : list of ndarray
-        Per categorical code the probability of each category.
+        For each categorical code, the probability of each category.
     sizes : list of list of int
-        Per categorical code the rows that each category holds, of all rows.
+        For each categorical code, the number of rows in each category, over all rows.
     rows, samples : ndarray of shape (n, n_features) and (m, n_features)
         As network input.
     posterior, augmented_posterior : ndarray of shape (n, n_categorical)
         q(c | x) and q(c | T x) of the rows.
     drawn, found : ndarray of shape (m, width)
-        Codes of the samples, and what E reads from the samples.
+        Codes of the samples, and the codes that E gives to the samples.
     mi_weight : float
         lambda.
     discriminator_loss : float
-        Of the last steps of the game, relative to that of guessing; NaN if there was no game.
+        Mean over the last epoch of the game, relative to guessing; NaN if there was no game.
     has_consistency_phase : bool
         Whether the categories were trained on rows, before the game or instead of it.
     """
@@ -63,11 +63,11 @@ class Evidence:
 
 
 def findings(evidence: Evidence) -> list[str]:
-    """Every sign of collapse, a sentence each; empty if there is none."""
+    """Every sign of collapse, as one sentence each; empty if there is none."""
     if evidence.mi_weight == 0:
         return [
-            "mi_weight=0 asks for no information between codes and rows, so that categories and "
-            "continuous codes mean nothing: use a value above 0, such as 1."
+            "With mi_weight=0 nothing ties codes to rows, so categories and continuous codes mean "
+            "nothing: use a value above 0, such as 1."
         ]
     found = [*_empty_categories(evidence), *_dead_categories(evidence)]
     found += _merged_categories(evidence)
@@ -88,7 +88,7 @@ def _empty_categories(evidence: Evidence) -> Iterator[str]:
             yield (
                 f"{_categories(evidence, code, empty).capitalize()} {_verb('hold', empty)} no "
                 f"rows: only {len(sizes) - len(empty)} of {len(sizes)} categories have rows. Use "
-                "fewer n_clusters, or more warmup_iter."
+                "a smaller n_clusters, or a larger warmup_iter."
             )
 
 
@@ -99,8 +99,8 @@ def _dead_categories(evidence: Evidence) -> Iterator[str]:
         if len(dead):
             yield (
                 f"{_categories(evidence, code, dead).capitalize()} {_verb('hold', dead)} almost no "
-                "rows: use fewer n_clusters, cluster_prior='learned' if clusters differ much in "
-                "size, or more warmup_iter."
+                "rows: use a smaller n_clusters, cluster_prior='learned' if clusters differ widely "
+                "in size, or a larger warmup_iter."
             )
 
 
@@ -112,8 +112,8 @@ def _merged_categories(evidence: Evidence) -> Iterator[str]:
             if (flow[i, j] + flow[j, i]) / 2 > MERGED:
                 pair = _categories(evidence, code, [i, j]).capitalize()
                 yield (
-                    f"{pair} are not told apart: the augmentation moves rows from one into the "
-                    "other. Use fewer n_clusters, more warmup_iter, or n_init > 1."
+                    f"{pair} are not distinct: the augmentation moves rows from one into the "
+                    "other. Use a smaller n_clusters, a larger warmup_iter, or n_init > 1."
                 )
 
 
@@ -123,7 +123,7 @@ def _codes_alike(evidence: Evidence) -> Iterator[str]:
     for i, j in zip(*np.nonzero(np.triu(shared > ALIKE, k=1)), strict=True):
         yield (
             f"Codes {i} and {j} are much alike: they share {shared[i, j]:.0%} of the information "
-            "of the smaller one. Use fewer categorical codes, or more warmup_iter."
+            "of the smaller one. Use fewer categorical codes, or a larger warmup_iter."
         )
 
 
@@ -148,16 +148,17 @@ def _ignored_continuous(evidence: Evidence) -> Iterator[str]:
         names = ", ".join(f"continuous{i}" for i in ignored)
         yield (
             f"The generator ignores {names}: the encoder can't recover it from samples. Use a "
-            "larger mi_weight or max_iter, or fewer n_continuous."
+            "larger mi_weight or max_iter, or a smaller n_continuous."
         )
 
 
 def _unmatched_categories(evidence: Evidence) -> Iterator[str]:
     """Codes whose categories E and G agree on, although the categories of rows are arbitrary.
 
-    Without a consistency phase only the game, through D, links the two. It fails if D becomes
-    strong too early. Then E is confident about categories that T changes into others. After a
-    consistency phase this is no sign: T also moves rows between thin groups that are found well.
+    Without a consistency phase, only the game links the categories of samples to those of rows,
+    through D. It fails if D becomes strong too early: E is then confident about categories that T
+    changes into others. After a consistency phase this proves nothing: T also moves rows between
+    thin groups that are found correctly.
     """
     for code, part in enumerate(evidence.spec.category_slices):
         q, augmented = evidence.posterior[:, part], evidence.augmented_posterior[:, part]
@@ -176,7 +177,7 @@ def _unmatched_categories(evidence: Evidence) -> Iterator[str]:
                 "information about rows survives the augmentation. Use a consistency phase "
                 "(consistency_weight and warmup_iter above 0), a smaller "
                 "discriminator_learning_rate, an architecture with more noise in its "
-                "discriminator, or more max_iter."
+                "discriminator, or a larger max_iter."
             )
 
 
@@ -184,7 +185,7 @@ def _uniform_samples(evidence: Evidence) -> Iterator[str]:
     if evidence.samples.var(axis=0).sum() < FLAT * evidence.rows.var(axis=0).sum():
         yield (
             "The generator's samples are almost equal: use a smaller learning_rate, a larger "
-            "mi_weight, or more max_iter."
+            "mi_weight, or a larger max_iter."
         )
 
 

@@ -1,6 +1,6 @@
 """What the columns of a table hold: whole numbers, few values, bounds, one-hot groups.
 
-G gives real numbers. Rows that users get hold what their own rows can hold.
+G generates real numbers. Rows for users only get values that their own columns can have.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 from ._arrays import row_blocks
 
 FEW = 20  # distinct values that a column keeps
-ROWS_PER_VALUE = 5  # a column of few values has at least so many rows for each
+ROWS_PER_VALUE = 5  # a column of few values has at least this many rows per value, on average
 PILE_ROWS, PILE_SHARE = 5, 0.01  # rows at an end of the range that make it a bound
-MOST_BINARY = 1000  # columns among which groups are looked for
+MOST_BINARY = 1000  # with more columns of two values, groups are not searched for
 UNBOUNDED = float(np.finfo(np.float64).max)
-EXACT = 2.0**53  # whole numbers beyond it are not told apart in float64
+EXACT = 2.0**53  # float64 does not represent all whole numbers beyond it
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class ColumnKinds:
     n_values : ndarray of float64, shape (n_features,)
         Number of distinct values of columns that have few, else 0.
     values : ndarray of float64, shape (n_features, most)
-        These values, ascending; the rest of the row is filled up with 0.
+        These values, ascending; the rest of the row is filled with 0.
     groups : ndarray of float64, shape (n_features,)
         Number of the one-hot group that a column belongs to, from 1 on; 0: none.
     """
@@ -49,8 +49,8 @@ class ColumnKinds:
     def of(cls, X: Any, skipped: np.ndarray) -> ColumnKinds:
         """Learn the kinds of columns from rows that can be sliced.
 
-        In `skipped` columns some values are far from all others, and are replaced: their range
-        and their values are not those of the rows that the model learns from.
+        In `skipped` columns far values are replaced before training, so their range and their
+        distinct values are not learned.
         """
         whole, ends, n_ends, distinct = _survey(X)
         most = len(X) // ROWS_PER_VALUE
@@ -76,7 +76,7 @@ class ColumnKinds:
         )
 
     def kept(self, rows: np.ndarray) -> np.ndarray:
-        """Give rows (n, n_features) with values that their columns may take."""
+        """Return rows (n, n_features) with the nearest values that their columns may take."""
         rows = np.clip(rows, self.low, self.high)
         whole = self.whole > 0
         rows[:, whole] = np.rint(rows[:, whole])
@@ -90,7 +90,7 @@ class ColumnKinds:
         return rows
 
     def _make_one_hot(self, rows: np.ndarray, columns: np.ndarray) -> None:
-        """Switch on the column of a group that is closest to it, and all others off."""
+        """Switch on the column of a group that is closest to "on", and all others off."""
         off, on = self.values[columns, 0], self.values[columns, 1]
         winner = ((rows[:, columns] - off) / (on - off)).argmax(axis=1)
         rows[:, columns] = off
@@ -106,7 +106,7 @@ def _survey(X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray
     ends, n_ends : ndarray of shape (2, n_features)
         Least and largest value of each column, and the number of rows that have it.
     distinct : list of ndarray or None
-        Distinct values of each column; None: more than a column keeps.
+        Distinct values of each column; None: there are more than `FEW`.
     """
     n_features = X.shape[1]
     whole, low, high = (
@@ -148,7 +148,7 @@ def _one_hot_groups(X: Any, columns: np.ndarray, values: np.ndarray) -> np.ndarr
     ----------
     X : array that can be sliced
     columns : ndarray of int
-        Those of two values.
+        Columns that have two values.
     values : ndarray of shape (n_features, most)
 
     Returns

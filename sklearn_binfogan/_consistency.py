@@ -146,14 +146,29 @@ class Consistency:
             encoder.category_head.bias[: len(weight)] = bias
             encoder.head.zero_()
         else:
-            encoder.head.copy_((self._head_losses(encoder, blocks) + penalty).argmin())
+            losses = self._head_losses(encoder, blocks, self.rng)
+            encoder.head.copy_((losses + penalty).argmin())
 
-    def _head_losses(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Tensor:
+    @torch.no_grad()
+    def quality(
+        self, encoder: Encoder, blocks: Sequence[Tensor], penalty: Tensor | float = 0.0
+    ) -> float:
+        """How good the kept head is, by the sum of loss and penalty that settled it.
+
+        Starts are compared by it: the same draws of T for all, and no draw of the training's own.
+        """
+        rng = torch.Generator(self.rng.device).manual_seed(0)
+        losses = self._head_losses(encoder, blocks, rng) + penalty
+        return -float(losses[encoder.head])
+
+    def _head_losses(
+        self, encoder: Encoder, blocks: Sequence[Tensor], rng: torch.Generator
+    ) -> Tensor:
         """Loss of each sub-head on T(x) and on the rows nearest to x, (n_heads,)."""
         logits = encoder.sub_head_logits_of(blocks)
         loss = self.recipe.head_draws * losses.code_overlap(self.spec, logits)
         for _ in range(self.recipe.head_draws):
-            augmented = encoder.sub_head_logits_of(self._augmented(blocks))
+            augmented = encoder.sub_head_logits_of(self._augmented(blocks, rng))
             for terms in self._terms(logits, augmented):
                 loss = loss + terms.agreement + self.confidence_weight * terms.uncertainty
                 loss = loss - self.balance_weight * losses.entropy(terms.mean)
@@ -172,7 +187,9 @@ class Consistency:
         cells = encoder.overclustering_logits(features).softmax(dim=-1)
         augmented = torch.zeros_like(cells)
         for _ in range(self.recipe.head_draws):
-            drawn = torch.cat([encoder.category_trunk(x) for x in self._augmented(blocks)])
+            drawn = torch.cat(
+                [encoder.category_trunk(x) for x in self._augmented(blocks, self.rng)]
+            )
             q = encoder.overclustering_logits(drawn).softmax(dim=-1)
             augmented += q / self.recipe.head_draws
         pairs = zip(cells, augmented, strict=True)
@@ -189,8 +206,8 @@ class Consistency:
             ).argmin()
         ]
 
-    def _augmented(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-        return (self.settings.augment(x, self.rng) for x in blocks)
+    def _augmented(self, blocks: Iterable[Tensor], rng: torch.Generator) -> Iterator[Tensor]:
+        return (self.settings.augment(x, rng) for x in blocks)
 
     @torch.no_grad()
     def prior(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Prior | None:

@@ -29,14 +29,14 @@ BLANK = "0" * 64  # takes the place of the checksum while it is computed
 
 
 def write(path: str, format_version: int, document: Any, arrays: dict[str, np.ndarray]) -> None:
-    """Write a whole file or none: if anything fails, an older file stays as it was.
+    """Write a complete file or none: if anything fails, an older file stays as it was.
 
     Parameters
     ----------
     path : str
     format_version : int
     document : object
-        Values of JSON, without NaN and infinity.
+        JSON values, without NaN and infinity.
     arrays : dict of ndarray
 
     Raises
@@ -83,20 +83,20 @@ def read(path: str, format_versions: Sequence[int]) -> tuple[int, Any, dict[str,
     Raises
     ------
     ValueError
-        If it is no such file, if its version is unknown, if a byte has changed, or if it would
+        If it is not such a file, if its version is unknown, if a byte has changed, or if it would
         not fit in memory.
     OSError
         If the file can't be read.
     Exception
-        Of other kinds, from the decoders, if somebody has forged the file.
+        Any other kind, from the decoders, if somebody has forged the file.
     """
-    # Opening a named pipe would wait for a writer.
+    # Opening a named pipe would block until somebody writes to it.
     if not stat.S_ISREG(mode := os.stat(path).st_mode) and not stat.S_ISDIR(mode):
         raise ValueError("it is not a regular file")
     if (size := os.path.getsize(path)) * COPIES > _physical_memory():
         raise ValueError(f"it has {size} bytes, more than fit in this machine's memory")
     data = Path(path).read_bytes()
-    with safe_open(path, "np") as opened:  # `load` gives no metadata
+    with safe_open(path, "np") as opened:  # `safetensors.load` does not return the metadata
         info = _info(opened.metadata(), format_versions)
     _check_digest(data, info["sha256"])
     arrays = safetensors.load(data)
@@ -111,7 +111,7 @@ def read(path: str, format_versions: Sequence[int]) -> tuple[int, Any, dict[str,
 def _installed_version(name: str) -> str:
     try:
         return version(name)
-    except PackageNotFoundError:  # it is used from its source tree
+    except PackageNotFoundError:  # run from a source tree
         return "unknown"
 
 
@@ -166,7 +166,7 @@ def _check_digest(data: bytes, expected: str) -> None:
 
 
 def _physical_memory() -> float:
-    """Bytes of memory of this machine; infinite if the system does not tell."""
+    """Bytes of memory of this machine; infinite if the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

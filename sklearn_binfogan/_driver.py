@@ -1,4 +1,4 @@
-"""One driver of all trainings of a fit: one start or many, fresh or gone on from a checkpoint."""
+"""One driver for all trainings of a fit: one start or many, new or resumed from a checkpoint."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Job:
     progress : bool
         Whether to show a progress bar.
     n_jobs : int or None
-        Starts that train at the same time, by joblib.
+        Starts that train in parallel, with joblib.
     """
 
     X: Source
@@ -43,10 +43,10 @@ class Job:
 
 
 def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints) -> Trainer:
-    """Train a start per settings; give the one of highest label-free score, without its rows.
+    """Train one start per settings; return the one with the best categories, without its rows.
 
-    All train the consistency phase, which settles the clusters; only the better half goes on to
-    the game.
+    All go through the consistency phase, which settles the clusters; only the best goes on to the
+    game.
     """
     starts = [Start(each) for each in settings]
     if len(starts) == 1:
@@ -55,21 +55,23 @@ def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints)
     recipe = settings[0].recipe
     if recipe.warmup_iter > 0 and recipe.max_iter > 0:
         starts = _side_by_side(job, starts, (CONSISTENCY,), checkpoints)
-        starts.sort(key=lambda start: start.consistency, reverse=True)
-        better = starts[: -(-len(starts) // 2)]
-        starts = _side_by_side(job, better, (GAME,), checkpoints)
+        starts = _side_by_side(job, [_best(starts)], (GAME,), checkpoints)
     else:
         starts = _side_by_side(job, starts, PHASES, checkpoints)
-    best = max(starts, key=lambda start: start.score)
+    best = _best(starts)
     return Trainer(best.settings, job.device, state=best.state)
+
+
+def _best(starts: Sequence[Start]) -> Start:
+    return max(starts, key=lambda start: start.quality)
 
 
 def _side_by_side(
     job: Job, starts: Sequence[Start], phases: Sequence[str], checkpoints: Checkpoints
 ) -> list[Start]:
     tasks = [(job, start, phases, checkpoints.keeper(start, phases)) for start in starts]
-    # Processes that share a fit train each start together. Without joblib, since some of its
-    # backends leave the main thread, which alone hears Ctrl-C.
+    # Processes that share a fit train each start together. One task runs without joblib: some
+    # backends leave the main thread, and only the main thread receives Ctrl-C.
     if SHARING.get().is_shared or job.n_jobs == 1 or len(tasks) == 1:
         return [train_start(*task) for task in tasks]
     n_jobs = _fitting_n_jobs(job.n_jobs, starts[0].settings.recipe.n_threads)
@@ -91,17 +93,16 @@ def train_start(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -
     """Train some phases of a start, in whatever process joblib runs it, and measure it."""
     with undisturbed(start.settings.recipe.n_threads):
         trainer = trained(job, start, phases, keeper)
-        assert trainer.rows is not None
-        measures = trainer.evaluate(trainer.rows.validation())
+        quality = trainer.quality()
         trainer.forget_rows()
         state = trainer.state().as_arrays()
-    return Start(start.settings, state, measures["consistency"], measures["score"])
+    return Start(start.settings, state, quality)
 
 
 def trained(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Trainer:
     """Train some phases of a start; the trainer holds the rows until it forgets them.
 
-    It begins afresh, from the start's state, or where the keeper knows an unfinished training.
+    It resumes the unfinished training that the keeper has, or else begins from the start's state.
     """
     unfinished = keeper.unfinished()
     state, sharing = unfinished or start.state, SHARING.get()
@@ -127,7 +128,7 @@ def _before(phase: str) -> tuple[str, ...]:
 
 
 def usable(job: Job, start: Start) -> Trainer:
-    """Training of a start that was cut off, with what comes at the end of its phase."""
+    """Return an interrupted start's training, with the decisions made that end its phase."""
     trainer = Trainer(start.settings, job.device, state=start.state)
     trainer.load_rows(job.X, job.labels)
     if start.state is not None and start.state.progress is not None:

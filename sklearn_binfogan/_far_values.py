@@ -1,4 +1,4 @@
-"""Values far from all others of their column, such as a -999 that stands for "missing"."""
+"""Values far from all others in their column, such as a -999 that stands for "missing"."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAMPLE = 2000  # rows in which gaps are searched for
 SAMPLE_OF_IMAGES = 200
 GAP = 5.0  # values are far beyond a gap this many times as wide as the range of nearer values
 SPOILT = 3.0  # far values count if they make the deviation at least this many times as large
-FEW, RARE = 10, 0.1  # if fewer than 10 distinct values are near, at most a tenth of rows are far
+FEW, RARE = 10, 0.1  # with fewer than 10 distinct near values, at most a tenth of rows may be far
 MARGIN = 1.0  # far values are clipped this many deviations beyond the others
 
 
@@ -28,7 +28,7 @@ class NearValues(NamedTuple):
     mean, deviation : ndarray of float64, shape (n_columns,)
         Of all other values.
     limits : ndarray of float64, shape (2, n_columns)
-        Values below the first or above the second are far; infinite if none are.
+        Values below the first or above the second are far; infinite where none are.
     stand_in : ndarray of float64, shape (2, n_columns)
         Values that replace far ones, below and above.
     """
@@ -44,7 +44,7 @@ class NearValues(NamedTuple):
         """Find the columns whose scale far values spoil, and measure their other values.
 
         Far values that repeat, such as -999, stand for "missing" and are replaced by the mean.
-        Others are clipped, a little beyond the nearest value.
+        Others are clipped a little beyond the range of the near values.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class NearValues(NamedTuple):
             far_values(X, columns, -nowhere, fences[1]),
         )
         gaps = [_distances(*pair) for pair in zip(far, edges, strict=True)]
-        # The fences come from a sample of rows: look at the gaps in all rows.
+        # The fences come from a sample of rows, so check the gaps in all rows.
         apart = np.minimum(*gaps) > GAP * (edges[1] - edges[0])
         spoilt = apart & (scale > 0) & (deviation[columns] >= SPOILT * scale)
         beside = edges + MARGIN * np.stack([-scale, scale])
@@ -142,12 +142,15 @@ def _fences(X: Any) -> np.ndarray:
 
 
 def _fences_of_column(values: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
-    """Go from the middle of the distinct, sorted values outwards to the first gap too wide."""
+    """Go from the middle of the distinct, sorted values outwards to the first gap that is too wide.
+
+    Returns the fences below and above; infinite where no gap is too wide.
+    """
     nowhere = -np.inf, np.inf
-    # Rounded inwards: with few values, too, the middle leaves out the extremes.
+    # Rounded inwards, so that the middle leaves out the extremes even of few values.
     low = np.quantile(values, 0.1, method="higher")
     high = np.quantile(values, 0.9, method="lower")
-    if low >= high:  # three values or fewer: nothing tells near from far
+    if low >= high:  # with three values or fewer, near and far can't be defined
         return nowhere
     below, above = values[values <= low][::-1], values[values >= high]
     down = np.flatnonzero(-np.diff(below) > GAP * (high - below[:-1]))
@@ -155,6 +158,6 @@ def _fences_of_column(values: np.ndarray, counts: np.ndarray) -> tuple[float, fl
     low, high = below[down[0] if len(down) else -1], above[up[0] if len(up) else -1]
     is_near = (values >= low) & (values <= high)
     if is_near.sum() < FEW and counts[~is_near].sum() > RARE * counts.sum():
-        return nowhere  # a column of 1, 10, 100 and 1000 may be sound
+        return nowhere  # a column of 1, 10, 100 and 1000 may be correct
     reach = GAP * (high - low)
     return low - reach if len(down) else -np.inf, high + reach if len(up) else np.inf

@@ -1,4 +1,4 @@
-"""A whole step of a phase as one CUDA graph, which a GPU replays without waiting for Python."""
+"""A whole training step as one CUDA graph, which a GPU replays without waiting for Python."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Graph(Protocol):
     """What a captured step needs of `CudaGraph`."""
 
     def capture(self, run: Callable[[], None]) -> None:
-        """Record what a function does on the GPU, without doing it."""
+        """Record what a function does on the GPU, without executing it."""
 
     def replay(self) -> None:
         """Do what was recorded."""
 
 
 class CudaGraph:
-    """A CUDA graph that draws on from a training's generators whenever it is replayed.
+    """A CUDA graph whose every replay draws new numbers from a training's generators.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ class CudaGraph:
         self.graph = torch.cuda.CUDAGraph()
 
     def capture(self, run: Callable[[], None]) -> None:
-        """Record what a function does on the current stream of the GPU, without doing it.
+        """Record what a function does on the current stream of the GPU, without executing it.
 
         Raises
         ------
         RuntimeError
-            If the function waits for the GPU, or there is no room. The generators are as before.
+            If the function waits for the GPU, or memory runs out. The generators are restored.
         """
         before = [rng.clone_state() for rng in self.rngs]
         try:
@@ -64,7 +64,7 @@ class CudaGraph:
                 run()
         except RuntimeError:
             for rng, state in zip(self.rngs, before, strict=True):
-                rng.graphsafe_set_state(state)  # else they would wait for the capture's end
+                rng.graphsafe_set_state(state)  # otherwise it would still belong to the capture
             raise
 
     def replay(self) -> None:
@@ -73,7 +73,7 @@ class CudaGraph:
 
 
 class StepGraph:
-    """Takes the steps of a phase: the first ones as ever, the others by replaying a captured one.
+    """Takes the steps of a phase: the first few directly, the others by replaying a captured one.
 
     The choice of rows, the draws, all passes, Adam and the averages are captured. Learning rates
     and the numbers of the rows are written to the GPU before each replay.
@@ -81,11 +81,11 @@ class StepGraph:
     Parameters
     ----------
     phase : Phase
-        Has begun.
+        The running phase.
     rows : Rows
-        Lie on the GPU.
+        Must lie on the GPU.
     new_graph : callable
-        Gives an empty graph.
+        Returns an empty graph.
     """
 
     def __init__(self, phase: Phase, rows: Rows, new_graph: Callable[[], Graph]) -> None:
@@ -99,7 +99,7 @@ class StepGraph:
         self.must_check = True
 
     def step(self, numbers: Tensor) -> dict[str, Tensor]:
-        """Take a step on rows by their numbers; give the losses, which the next step changes."""
+        """Take a step on rows by their numbers; return losses that the next step overwrites."""
         if len(self.numbers) != len(numbers):
             self._forget()
             self.numbers = numbers.clone()
@@ -130,7 +130,7 @@ class StepGraph:
             self.phase.common.can_be_captured = False
             warnings.warn(
                 f"The GPU could not capture a step as a CUDA graph: {_first_line(error)}. Training "
-                "goes on without, slower. cuda_graph=False does not try.",
+                "continues without it, but more slowly. cuda_graph=False avoids the attempt.",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -139,14 +139,14 @@ class StepGraph:
             self.stage, self.layout = self.phase.stage, self._layout()
 
     def _is_outdated(self) -> bool:
-        """Whether a captured step is no longer the one to take."""
+        """Whether the captured step is no longer valid."""
         if self.graph is None:
             return False
         must_check, self.must_check = self.must_check, False
         return self.stage != self.phase.stage or (must_check and self.layout != self._layout())
 
     def _layout(self) -> tuple[Any, ...]:
-        """Give what callbacks may change: places in memory, what is frozen, modes, options."""
+        """Return what callbacks may change: memory addresses, frozen weights, modes, options."""
         players, optimizers = self.phase.players, [each for each, _ in self.phase.optimizers]
         moments = [
             moment
@@ -174,7 +174,7 @@ def _first_line(error: Exception) -> str:
 def step_graph(
     phase: Phase, rows: Rows, callbacks: Sequence[tuple[str, Callback]]
 ) -> StepGraph | None:
-    """Make the graph of a phase's steps; None where a step can't be captured, or should not be.
+    """Make the graph of a phase's steps; None if steps can't or should not be captured.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def step_graph(
 
 
 def overrides(callbacks: Sequence[tuple[str, Callback]], *methods: str) -> bool:
-    """Whether a callback does something at certain events."""
+    """Whether a callback implements one of these methods."""
     return any(
         getattr(type(callback), method, None) is not getattr(Callback, method)
         for _, callback in callbacks
@@ -206,7 +206,7 @@ def overrides(callbacks: Sequence[tuple[str, Callback]], *methods: str) -> bool:
 
 
 def _is_ours(settings: Settings) -> bool:
-    """Whether networks and T are the package's: a user's may decide something anew in each step."""
+    """Whether networks and T are the package's: a user's may do something else in each step."""
     augment = settings.augment
     parts = [augment, augment.move] if isinstance(augment, ColourMove) else [augment]
     own_augmentation = augment is identity or all(type(part) in AUGMENTATIONS for part in parts)

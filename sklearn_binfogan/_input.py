@@ -31,7 +31,7 @@ def validated(estimator: Any, X: Any, reset: bool) -> np.ndarray:
     Raises
     ------
     ValueError, TypeError
-        If X is not finite, empty, not two-dimensional, not numeric, or has other columns than in
+        If X is empty, or not finite, two-dimensional and numeric, or has other columns than in
         `fit`.
     """
     try:
@@ -61,11 +61,11 @@ def check_flat(X: Any) -> None:
 
 
 def check_unmasked(X: Any) -> None:
-    """Raise ValueError if values of X are masked: NumPy would take what lies below the mask."""
+    """Raise ValueError if values of X are masked: NumPy would use the values under the mask."""
     if np.ma.is_masked(X):
         raise ValueError(
             f"X is a masked array, and {np.ma.count_masked(X)} of its values are masked: fill them "
-            "in first, for instance with SimpleImputer after `X.filled(np.nan)`."
+            "in first, for instance with `X.filled(np.nan)` and SimpleImputer."
         )
 
 
@@ -87,7 +87,7 @@ def _no_numbers(X: Any) -> str | None:
         remedy = "fill in missing values first, for instance with SimpleImputer"
     else:
         remedy = (
-            "turn the column into numbers first, for instance with OneHotEncoder("
+            "encode the column as numbers first, for instance with OneHotEncoder("
             "sparse_output=False) in a make_column_transformer, or leave it out"
         )
     return f"X holds {value!r}, which is not a number, in {names}: {remedy}."
@@ -152,13 +152,14 @@ def missing_labels(y: Any) -> tuple[list[int], Any] | None:
 def hint_at_images(estimator: Any, X: Any) -> None:
     """Warn if rows that are used as a table look like flattened square images.
 
-    They do if all values lie in a range of pixels, and if adjacent pixels, both in a row and in a
-    column, are more correlated than pixels half a row apart. Columns of a table have no such order.
+    They do if all values lie in a range that is usual for pixels, and if adjacent pixels, both in a
+    row and in a column, are more correlated than pixels half a row apart. Columns of a table have
+    no such order.
 
     Parameters
     ----------
     estimator : estimator
-        If its `architecture` is not "auto", the user has decided: there is no warning.
+        If its `architecture` is not "auto", the user has decided, and there is no warning.
     X : ndarray or StoredRows, shape (n_samples, n_features)
     """
     is_chosen = not isinstance(estimator.architecture, str) or estimator.architecture != "auto"
@@ -213,7 +214,7 @@ def _neighbours_are_alike(rows: np.ndarray, shape: tuple[int, ...]) -> bool:
 
 
 def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
-    """Warn if a layout leaves out values far from all others, or has to do with such pixels."""
+    """Warn of values far from all others: columns leave them out of the scale, images do not."""
     if layout.is_image:
         _warn_of_far_pixels(layout, X)
     if layout.limits is None:
@@ -240,8 +241,8 @@ def _warn_of_far_pixels(layout: Layout, X: Any) -> None:
     if found:
         warn_user(
             f"Some pixels lie far from all others: {_values_and_counts(found, 'pixel')}. All "
-            "pixels share one scale, on which the others are almost equal. Replace or clip them "
-            "first, for instance with np.clip.",
+            "pixels share one scale, on which the other pixels are almost equal. Replace or clip "
+            "the far pixels first, for instance with np.clip.",
             ScaleWarning,
         )
 
@@ -266,7 +267,7 @@ def warn_of_misfits(estimator: Any, layout: Layout, X: Any) -> None:
     warn_user(
         "This piece does not fit the scale that the first call of partial_fit learned: "
         f"{subject} from {low:g} to {high:g} here, compared to {before} there{more}. The networks "
-        "can't tell such rows apart. Start again with a first piece that holds rows of all kinds, "
+        "can't distinguish such rows. Start again with a first piece that holds rows of all kinds, "
         f"or {remedy}",
         ScaleWarning,
     )
@@ -284,7 +285,7 @@ def _listed(texts: list[str], separator: str) -> str:
 
 
 def _names(estimator: Any, columns: Iterable[int]) -> list[str]:
-    """Name columns as X did in `fit`, or by their numbers."""
+    """Name columns by their names in `fit`, or by their numbers."""
     names = getattr(estimator, "feature_names_in_", None)
     return [_named(i) if names is None else f"column {names[i]!r}" for i in columns]
 
@@ -294,7 +295,7 @@ def _named(number: int) -> str:
 
 
 def warn_user(message: str, category: type[Warning]) -> None:
-    """Warn at the line of the user: skip all calls of this package, scikit-learn and joblib."""
+    """Warn at the user's line: skip the frames of this package, scikit-learn and joblib."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in OURS:
         frame, level = frame.f_back, level + 1

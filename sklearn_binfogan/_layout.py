@@ -17,11 +17,11 @@ from ._far_values import NearValues
 
 LARGE_SIDE = 16  # pixels
 LARGEST = 1e37  # of X: generated rows are float32, and may go beyond the range of X
-FARTHEST = 1e6  # of network input: no z-score exceeds the root of the number of rows
+FARTHEST = 1e6  # of network input; z-scores in `fit` never exceed the root of the number of rows
 # Largest root mean square of network input. That of a table in `fit` is 1, of images at most 1.
 OUTSIDE, OUTSIDE_IMAGE = 10.0, 2.0
 FLAT = 0.1  # network input with a smaller range is hardly seen
-ENOUGH_IMAGES = 10  # fewer may all be dark
+ENOUGH_IMAGES = 10  # fewer may all be dark by chance
 ROUNDING = 1e-8  # relative to the mean of a constant column; far above float64's rounding
 
 
@@ -133,8 +133,8 @@ class Layout:
     def scaled(self, X: np.ndarray, dtype: Any) -> np.ndarray:
         """Scale rows into a new array.
 
-        The subtraction runs in float64, because float32 would lose columns with a large mean.
-        Values absurdly far from those of `fit` are clipped, because they would overflow.
+        The subtraction runs in float64: float32 would lose the digits of columns with a large mean.
+        Values extremely far from those of `fit` are clipped, because they would overflow.
         """
         with np.errstate(over="ignore"):  # infinity is clipped
             scaled = np.subtract(X, self.center, order="C") / self.scale
@@ -154,8 +154,8 @@ class Layout:
     def to_rows(self, output: np.ndarray) -> np.ndarray:
         """Turn generator output into rows (n, n_features) in the units and the dtype of X.
 
-        The addition runs in float64, because float32 would lose columns with a large mean. Columns
-        of a table take values of their kind.
+        The addition runs in float64: float32 would lose the digits of columns with a large mean.
+        Columns of a table only get values that they may take, by `kinds`.
         """
         rows = self.flattened(output).astype(np.float64) * self.scale + self.center
         if self.kinds is not None:
@@ -183,8 +183,8 @@ def misfits(layout: Layout, X: Any) -> np.ndarray:
     -------
     columns : ndarray of int64
         First those whose network input has too large a root mean square, the largest first. Then
-        those whose network input varies too little to be seen: images, and columns of a table that
-        were constant in `fit`, so that their scale is a guess.
+        those whose network input varies too little for the networks: images, and columns of a table
+        that were constant in `fit`, so that their scale is a guess.
     """
     low, high = np.full((2, layout.n_features), [[np.inf], [-np.inf]])
     mean_square = np.zeros(layout.n_features)
@@ -209,7 +209,7 @@ def check_magnitude(X: np.ndarray) -> None:
     largest = max(float(X.max()), -float(X.min()))
     if largest > LARGEST:
         raise ValueError(
-            f"X holds a value of magnitude {largest:.3g}; up to {LARGEST:g} is allowed, since "
+            f"X holds a value of magnitude {largest:.3g}; at most {LARGEST:g} is allowed, since "
             "samples may be float32. Divide X, or the column, by a constant."
         )
 

@@ -132,8 +132,8 @@ def mutual_information(p: Tensor, q: Tensor) -> Tensor:
 def code_overlap(spec: CodeSpec, logits: Tensor) -> Tensor:
     """Sum over pairs of categorical codes of their mutual information, shape (...,).
 
-    Keeps several codes from learning the same partition. In each pair only the later code gets a
-    gradient. Otherwise the first code would give way to the others.
+    It keeps several codes from learning the same partition. In each pair only the later code gets a
+    gradient; otherwise the first code would give way to the others.
     """
     if len(spec.categories) == 1:
         return logits.new_zeros(())
@@ -172,7 +172,7 @@ def imbalance(mean: Tensor, slack: float, prior: Tensor | None = None) -> Tensor
         Mean posterior.
     slack : float
     prior : Tensor of shape (K,) in descending order, or None for the uniform one
-        Categories are matched with it by size, since nothing else says which is which.
+        Categories are matched with it by size, since nothing else identifies them.
     """
     if prior is None:
         divergence = math.log(mean.shape[-1]) - entropy(mean)

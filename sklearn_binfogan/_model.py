@@ -29,15 +29,14 @@ Network = TypeVar("Network", bound=torch.nn.Module)
 class FittedModel:
     """Encodes rows and decodes codes, with categories in the public order.
 
-    The networks keep a numbering of their own: categories are reordered here, where they enter and
-    leave, and nowhere else.
+    The networks number categories in their own order. Only this class converts between the two.
 
     Parameters
     ----------
     trainer : Trainer
-        Holds the networks; no longer any rows.
+        Holds the networks, and no rows.
     order : ndarray of int, shape (n_categorical,), or None
-        Columns of the networks' categories in public order; None: their own.
+        Columns of the networks' categories in public order; None: the networks' own order.
     """
 
     def __init__(self, trainer: Trainer, order: np.ndarray | None = None) -> None:
@@ -66,7 +65,7 @@ class FittedModel:
 
     @property
     def n_steps(self) -> int:
-        """Steps taken, of both phases."""
+        """Steps taken in both phases together."""
         return sum(self.trainer.steps.values())
 
     def state(self) -> TrainingState:
@@ -74,7 +73,7 @@ class FittedModel:
         return self.trainer.state().as_arrays()
 
     def reordered(self, orders: Sequence[Sequence[int]]) -> FittedModel:
-        """Give a model with the categories of each code in the order of the networks' numbers."""
+        """Return a model whose public order is given as the networks' numbers, for each code."""
         return FittedModel(self.trainer, np.array(self.spec.category_columns(orders)))
 
     # -- rows to codes -------------------------------------------------------------------------
@@ -115,7 +114,7 @@ class FittedModel:
     def _encoded(
         self, inputs: Iterable[Tensor], read: Callable[[Encoder, Tensor], Tensor] = Encoder.__call__
     ) -> Iterator[np.ndarray]:
-        """Encode block by block, for what needs less than all codes at once, or of all rows."""
+        """Encode block by block, so that callers need not hold the codes of all rows in memory."""
         encoder = self.trainer.players.averaged_encoder
         for x, network in _for_inference(encoder, inputs):
             codes = _computed(read, network, x)
@@ -126,11 +125,11 @@ class FittedModel:
 
     @undisturbed()
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """G of codes (n, width), in the units and the dtype of the rows of `fit`."""
+        """Generate rows from codes (n, width), in the units and the dtype of the rows of `fit`."""
         return self.layout.to_rows(self._generated(codes))
 
     def _generated(self, codes: np.ndarray) -> np.ndarray:
-        """G of codes (n, width), as network input."""
+        """Generate network input from codes (n, width)."""
         own = codes.copy()
         own[:, self.order] = codes[:, : self.spec.n_categorical]
         blocks = map(torch.from_numpy, row_blocks(own))
@@ -155,9 +154,9 @@ class FittedModel:
             Category of each code; None: drawn from the prior.
         seed : int
         prior : tuple of tuple of float, or None
-            Of the categories, in public order; None: uniform.
+            Probabilities of the categories, in public order; None: uniform.
         from_prior : bool
-            Whether continuous codes and z are uniform, instead of lying where E puts real rows.
+            Whether continuous codes and z are uniform instead of distributed as E(x) of real rows.
 
         Returns
         -------
@@ -181,7 +180,7 @@ class FittedModel:
         return self.layout.to_rows(generated), labels.numpy()
 
     def _drawn(self, codes: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Style codes and residuals from where real rows of each row's category lie."""
+        """Draw style codes and residuals as real rows of each row's category have them."""
         own = torch.empty_like(codes[:, : self.spec.n_categorical])
         own[:, as_tensor(self.order)] = codes[:, : self.spec.n_categorical]
         return self.trainer.players.aggregate.draw(own, rng)
@@ -190,7 +189,7 @@ class FittedModel:
 
     @property
     def priors(self) -> list[np.ndarray]:
-        """Per categorical code the probability of each category."""
+        """For each categorical code, the probability of each category."""
         own = self.trainer.prior or [[1 / k] * k for k in self.spec.categories]
         columns = np.concatenate(own)[self.order]
         return [columns[part] for part in self.spec.category_slices]
@@ -210,9 +209,9 @@ class FittedModel:
 
     @undisturbed()
     def evidence(self, X: np.ndarray, sizes: list[list[int]]) -> Evidence:
-        """Gather what the signs of collapse are read from; the same draws at every call.
+        """Gather the evidence for signs of collapse, with the same draws at every call.
 
-        Samples are judged as G gives them: in the units of X they may be rounded.
+        Samples are judged as G generates them, since in the units of X they may be rounded.
         """
         layout, spec, rng = self.layout, self.spec, torch.Generator().manual_seed(0)
         scaled = layout.scaled(X, np.float32)
@@ -237,7 +236,7 @@ class FittedModel:
 
     def _relative_discriminator_loss(self) -> float:
         """D's loss over the last epoch of the game, relative to guessing; NaN without a game."""
-        # An epoch that a callback cut short has no mean.
+        # An epoch that a callback ended early has no mean.
         losses = [e["discriminator_loss"] for e in self.history if "discriminator_loss" in e]
         return losses[-1] / guessing_loss(self.settings.recipe) if losses else math.nan
 
@@ -245,7 +244,7 @@ class FittedModel:
 def _for_inference(network: Network, inputs: Iterable[Tensor]) -> Iterator[tuple[Tensor, Network]]:
     """Pair each input with the network that computes in its dtype.
 
-    In float64 results do not depend on how rows are batched.
+    In float64, results do not depend on how rows are batched.
     """
     double: Network | None = None
     for x in inputs:

@@ -1,4 +1,4 @@
-"""The graph of nearest rows: how a partition cuts it, and the groups that its gaps separate."""
+"""The graph of nearest rows: how much a partition cuts it, and the groups that gaps separate."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 from scipy.stats import entropy
 
-# Of the neighbours: they say how sparse the surroundings of a row are, and what is cut. More would
-# reach across the gap between two thin groups.
+# Number of neighbours that measure how sparse a row's surroundings are, and what a partition cuts.
+# More would reach across the gap between two thin groups.
 CORE = 5
-TIE = 1e-6  # of the distance itself: it orders edges that are equally long by sparseness
+TIE = 1e-6  # share of the distance that is added to a length, to order equal lengths
 
 
 class Edges(NamedTuple):
@@ -47,14 +47,14 @@ class NeighbourGraph:
 
     @classmethod
     def of(cls, rows: np.ndarray, n_neighbors: int) -> NeighbourGraph:
-        """Find the neighbours of rows, of which there are more than `n_neighbors`."""
-        from sklearn.neighbors import NearestNeighbors  # here: it is slow to import
+        """Find the neighbours of more than `n_neighbors` rows."""
+        from sklearn.neighbors import NearestNeighbors  # slow to import
 
         distances, nearest = NearestNeighbors(n_neighbors=n_neighbors).fit(rows).kneighbors()
         return cls(rows, nearest, distances)
 
     def pairs(self, labels: np.ndarray, n_labels: int, n_nearest: int | None = None) -> np.ndarray:
-        """Share of the pairs of neighbours that two labels have, (n_labels, n_labels)."""
+        """Share of all pairs of neighbours that have each two labels, (n_labels, n_labels)."""
         of_nearest = labels[self.nearest[:, :n_nearest]]
         cells = (labels[:, None] * n_labels + of_nearest).ravel()
         counts = np.bincount(cells, minlength=n_labels**2).reshape(n_labels, n_labels)
@@ -67,10 +67,10 @@ class NeighbourGraph:
         return float(2 * entropy(pairs.sum(axis=1)) - entropy(pairs, axis=None))
 
     def cut(self, labels: np.ndarray, n_labels: int) -> float:
-        """Share of the five nearest of a group's rows that lie outside it, averaged over groups.
+        """Share of the pairs of a group's rows that leave the group, averaged over groups.
 
-        It is the normalised cut (Shi & Malik 2000), divided by the number of groups. A group
-        without rows counts as one that is cut off everywhere.
+        Pairs are those of a row and its five nearest rows. This is the normalised cut (Shi & Malik
+        2000), divided by the number of groups. A group without rows counts as cut everywhere.
         """
         pairs = self.pairs(labels, n_labels, CORE)
         sizes = pairs.sum(axis=1)
@@ -78,12 +78,12 @@ class NeighbourGraph:
         return float(1 - kept.mean())
 
     def spanning_tree(self) -> Edges:
-        """Shortest tree that joins all rows, by mutual reachability.
+        """Minimum spanning tree of all rows, by mutual reachability.
 
-        An edge is as long as the distance of its rows, but no shorter than the distance of either
-        to its fifth neighbour, so that single rows in a gap build no bridge (as in HDBSCAN,
-        Campello et al. 2013). The tree holds the edges of the graph alone, and, where the graph
-        falls apart, the shortest that join its parts.
+        An edge is as long as the distance between its rows, but no shorter than the distance from
+        either of them to its fifth neighbour, so that single rows in a gap form no bridge (as in
+        HDBSCAN, Campello et al. 2013). The tree uses only edges of the graph. If the graph has
+        several parts, the shortest edges that join them are added.
         """
         n_rows, n_neighbors = self.nearest.shape
         sparseness = self.distances[:, min(CORE, n_neighbors) - 1]
@@ -96,7 +96,7 @@ class NeighbourGraph:
         return Edges(*(np.concatenate(each) for each in zip(edges, *bridges, strict=True)))
 
     def _bridge(self, parts: np.ndarray, sparseness: np.ndarray) -> Edges:
-        """Shortest edge from the smallest part to another; joins the two in `parts`."""
+        """Find the shortest edge from the smallest part to another; join the two in `parts`."""
         from sklearn.neighbors import NearestNeighbors
 
         numbers, sizes = np.unique(parts, return_counts=True)
@@ -112,7 +112,7 @@ class NeighbourGraph:
 
 
 def _reachability(distance: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Length of edges; above 0, since a sparse matrix holds no zeros."""
+    """Length of edges; above 0, since a sparse matrix does not store zeros."""
     length: np.ndarray = np.maximum(distance, np.maximum(one, other)) + TIE * distance
     return np.maximum(length, np.finfo(float).tiny)
 
@@ -120,7 +120,7 @@ def _reachability(distance: np.ndarray, one: np.ndarray, other: np.ndarray) -> n
 def separated_groups(tree: Edges, n_groups: int, least_share: float) -> np.ndarray:
     """Cut a tree at its longest edges into groups that are all large enough.
 
-    Rows that lie far out by themselves stay with the group that they are nearest to.
+    Outlying rows stay with the group that they are nearest to.
 
     Parameters
     ----------
@@ -145,10 +145,10 @@ def separated_groups(tree: Edges, n_groups: int, least_share: float) -> np.ndarr
 
 
 class _Pieces:
-    """A tree of rows with a root, and the pieces that it has been cut into.
+    """A rooted tree of rows, and the pieces that it has been cut into.
 
-    Every piece has its own root. The size of a row is the number of rows of its piece that lie
-    below it, itself included.
+    Every piece has its own root. The size of a row is the number of rows below it in its piece,
+    itself included.
     """
 
     def __init__(self, tree: Edges) -> None:
@@ -160,12 +160,12 @@ class _Pieces:
             self.sizes[self.parents[row]] += self.sizes[row]
         self.is_root = [False] * self.n_rows
         self.is_root[0] = True
-        # The lower end stands for its edge.
+        # Each edge is identified by its lower row.
         lower = np.where(parents[tree.one] == tree.other, tree.one, tree.other)
         self.longest_first = lower[np.argsort(-tree.length, kind="stable")].tolist()
 
     def cut(self, n_pieces: int, least: float) -> None:
-        """Cut the longest edges first, wherever both pieces keep at least so many rows."""
+        """Cut the longest edges first, if both pieces keep at least `least` rows."""
         for row in self.longest_first:
             if self.n_pieces == n_pieces:
                 return

@@ -24,7 +24,7 @@ from ._terms import TERMS
 
 
 class Training(Protocol):
-    """What the net asks of the training that it runs: see `Trainer`."""
+    """What the net needs from the training that it runs: see `Trainer`."""
 
     settings: Settings
     players: Players
@@ -47,7 +47,7 @@ class Training(Protocol):
 
 
 class AdversarialNet(NeuralNet):
-    """skorch's net: each hook passes on to the training.
+    """skorch's net: each hook delegates to the training.
 
     Parameters
     ----------
@@ -57,20 +57,20 @@ class AdversarialNet(NeuralNet):
     """
 
     def __init__(self, training: Training, device: str = "cpu", callbacks: Any = None) -> None:
-        # skorch wants a module and a criterion; the training gives them in the hooks below.
+        # skorch requires a module and a criterion; the hooks below replace both.
         super().__init__(
             Players,
             nn.Identity,
             train_split=None,
             batch_size=1,
             callbacks=callbacks,
-            verbose=1,  # or callbacks that print would be silent
+            verbose=1,  # otherwise callbacks that print would be silent
             device=device,
         )
-        # No circle: memory is freed as soon as the training is let go.
+        # Without a reference cycle, memory is freed as soon as the training is released.
         self.training: Training = weakref.proxy(training)
         self.stopped = False  # whether a callback asked to stop
-        self._unread: list[tuple[list[str], Tensor]] = []  # losses of steps
+        self._unread: list[tuple[list[str], Tensor]] = []  # losses of steps, not yet in the history
 
     @property
     def settings(self) -> Settings:
@@ -92,12 +92,12 @@ class AdversarialNet(NeuralNet):
         return self
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> AdversarialNet:
-        """Take the optimiser of the training that callbacks look for; phases own all of them."""
+        """Expose the optimiser that callbacks look for; the phases own all optimisers."""
         self.optimizer_ = self.training.optimizer
         return self
 
     def initialize_callbacks(self) -> AdversarialNet:
-        """Make callbacks ready; classes among them are made into objects."""
+        """Initialise callbacks; classes among them are instantiated."""
         super().initialize_callbacks()
         check_callbacks(self.callbacks_)
         for _, callback in self.callbacks_:
@@ -106,7 +106,7 @@ class AdversarialNet(NeuralNet):
         return self
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
-        """Stand-ins that tell skorch how long an epoch is: one item per step, and one batch.
+        """Return stand-ins that tell skorch the length of an epoch: its steps, and one batch.
 
         The rows themselves come from `get_iterator`.
         """
@@ -118,7 +118,7 @@ class AdversarialNet(NeuralNet):
         return self.training.batches if training else [self.training.validation_batch()]
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Let printed tables begin anew: each phase has losses of its own."""
+        """Start a new printed table, since each phase has losses of its own."""
         super().on_train_begin(net, X, y, **kwargs)
         for _, callback in self.callbacks_:
             if isinstance(callback, PrintLog):
@@ -135,22 +135,22 @@ class AdversarialNet(NeuralNet):
             self.training.graph.must_check = True
 
     def run_single_epoch(self, iterator: Any, training: bool, *args: Any, **kwargs: Any) -> None:
-        """Take the steps of an epoch, or look at the validation rows."""
-        self._unread.clear()  # of an epoch that was cut off
+        """Take the steps of an epoch, or evaluate the validation rows."""
+        self._unread.clear()  # losses of an interrupted epoch
         super().run_single_epoch(iterator, training, *args, **kwargs)
         self._read_losses()
 
     def train_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
-        """One step of the running phase; every loss goes into the history.
+        """Take one step of the running phase; every loss goes into the history.
 
-        A GPU does not wait for that: its losses are read at the end of the epoch, unless a callback
-        looks at each step.
+        On a GPU losses are read at the end of the epoch, so that no step waits for them, unless a
+        callback observes each step.
         """
         phase, graph, reads_late = self.training.phase, self.training.graph, self._reads_late
         if graph is not None and not reads_late:
-            graph.must_check = True  # what looks at steps may change them
+            graph.must_check = True  # a callback that observes steps may change them
         recorded = phase.step(batch, self._on_gradients) if graph is None else graph.step(batch)
-        # A copy: a captured step writes to the same tensors again.
+        # `stack` copies: a captured step overwrites the same tensors.
         values = torch.stack([value.detach() for value in recorded.values()])
         self._unread.append((list(recorded), values))
         if reads_late:
@@ -186,23 +186,23 @@ class AdversarialNet(NeuralNet):
             batch = self.history[-1]["batches"][-behind]
             for name in of_step:
                 batch[name] = _finite(name, next(read), now)
-            if "train_loss" in batch:  # skorch recorded it before it was known
+            if "train_loss" in batch:  # skorch recorded a placeholder, before the loss was read
                 batch["train_loss"] = batch[of_step[0]]
         if not math.isfinite(norm):
             require_finite_weights(self.training.players, now)
 
     def _on_gradients(self) -> None:
-        # Each of several callbacks is to go through all of them.
+        # Each of several callbacks must be able to iterate over all weights.
         weights = TeeGenerator(self.get_all_learnable_params())
         self.notify("on_grad_computed", named_parameters=weights, training=True)
 
     def validation_step(self, batch: Tensor, **fit_params: Any) -> dict[str, Tensor]:
-        """1 - score of the averaged networks on the validation rows; G scores after its start."""
+        """1 - score of the averaged networks on the validation rows; an untrained G scores 0."""
         loss = torch.tensor(1 - self.training.validation_score(batch), device=batch.device)
         return {"loss": self.training.phase.common.sharing.mean(loss)}
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
-        """Pass an event on; remember whether a callback asked to stop."""
+        """Notify callbacks of an event; remember whether one asked to stop."""
         try:
             super().notify(method_name, **kwargs)
         except KeyboardInterrupt:
@@ -211,7 +211,7 @@ class AdversarialNet(NeuralNet):
 
 
 def go_on_from(net: AdversarialNet, history: list[dict[str, Any]]) -> None:
-    """Take over a history, and go on comparing losses with the best of it."""
+    """Take over a history, and compare further losses with the best of it."""
     net.history_ = History(history)
     ours = {name for name, _ in net._default_callbacks}
     for name, callback in net.callbacks_:
@@ -234,7 +234,7 @@ def require_finite_weights(players: nn.Module, now: str) -> None:
 
 
 def divergence(what: str, became: Any, when: str) -> FloatingPointError:
-    """Error that says what diverged when, and the remedy."""
+    """Return an error that says what diverged when, and the remedy."""
     return FloatingPointError(
         f"{what} became {became} at {when}: training stopped. Try a smaller learning_rate, or look "
         "for extreme values in X."

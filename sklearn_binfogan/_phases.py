@@ -27,7 +27,7 @@ PHASES = CONSISTENCY, GAME = "consistency", "game"
 
 @dataclass(eq=False)
 class Common:
-    """What both phases work with.
+    """What both phases share.
 
     Parameters
     ----------
@@ -36,14 +36,14 @@ class Common:
     rng : torch.Generator
         Draws codes and labelled rows, the same in all processes that share a fit.
     row_rng : torch.Generator
-        Draws T and D's noise, for the rows of this process.
+        Draws T and D's noise for the rows of this process.
     sharing : OneProcess
     prior : tuple of tuple of float, or None
         Probability of each category in the game; None: uniform.
     supervision : Supervision or None
-        Labelled rows, where there are any.
+        Labelled rows, if there are any.
     can_be_captured : bool
-        False once a GPU could not capture a step.
+        False after a GPU has failed to capture a step.
     """
 
     settings: Settings
@@ -72,7 +72,7 @@ class Phase(ABC):
     n_steps : int
         Steps taken so far.
     optimizers : list of pairs
-        Each optimiser, with the learning rate that it begins with.
+        Each optimiser and its initial learning rate.
     """
 
     name: ClassVar[str]
@@ -95,11 +95,11 @@ class Phase(ABC):
 
     @abstractmethod
     def rate_factor(self, share: float) -> float:
-        """Learning rates relative to their first value, after a share of the steps."""
+        """Learning rates relative to their initial values, after a share of the steps."""
 
     @abstractmethod
     def update(self, x: Tensor, on_gradients: Callable[[], None]) -> dict[str, Tensor]:
-        """Take one step of all optimisers on network input x; give the losses, the main one first.
+        """Take one step of all optimisers on network input x; return losses, the main one first.
 
         `on_gradients` is called before each optimiser's step.
         """
@@ -110,24 +110,24 @@ class Phase(ABC):
         self.forward = self.common.sharing.forward_of(self.players)
 
     def end(self) -> None:
-        """Let go of what only a running phase needs."""
+        """Release what only a running phase needs."""
         self.forward = directly
         for optimizer, _ in self.optimizers:
             optimizer.zero_grad()
 
     def train_mode(self) -> None:
-        """Put into training mode what this phase trains."""
+        """Put the networks that this phase trains into training mode."""
         self.players.train()
         if self.category_branch_is_frozen:
             self.players.encoder.category_trunk.eval()
 
     @property
     def stage(self) -> tuple[bool, ...]:
-        """Which parts of the losses count at the next step: a captured step has those of one."""
+        """Which parts of the losses count at the next step; a captured step has one stage."""
         return ()
 
     def step(self, x: Tensor, on_gradients: Callable[[], None] = lambda: None) -> dict[str, Tensor]:
-        """Set the rates, update the players and their averages; give the losses."""
+        """Set the rates, update the players and their averages; return the losses."""
         self.set_rates()
         recorded = self.move(x, on_gradients)
         self.n_steps += 1
@@ -143,7 +143,7 @@ class Phase(ABC):
         self.decay = replaced(self.decay, min(self.average_decay, n_steps / (n_steps + 9)))
 
     def move(self, x: Tensor, on_gradients: Callable[[], None] = lambda: None) -> dict[str, Tensor]:
-        """Update the players and their averages by the rates that are set; give the losses."""
+        """Update the players and their averages with the current rates; return the losses."""
         recorded = self.update(x, on_gradients)
         self.players.update_ema(self.decay)
         return recorded
@@ -151,7 +151,7 @@ class Phase(ABC):
     def norm_of_weights(self) -> Tensor:
         """Sum of the norms of the weights that the phase trains.
 
-        Infinite or NaN if a weight is; also if finite ones are beyond 1e19.
+        It is infinite or NaN if a weight is, and also if finite weights exceed 1e19.
         """
         weights = [w for optimizer, _ in self.optimizers for w in trained_weights(optimizer)]
         weights = [w.detach() for w in weights if w.numel()]
@@ -160,18 +160,18 @@ class Phase(ABC):
         return torch.stack(torch._foreach_norm(weights)).sum()
 
     def _losses(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
-        """Run the networks on a batch: everything of a step that builds the graph."""
+        """Run the networks on a batch: the part of a step that builds the autograd graph."""
         bf16 = self.recipe.precision == "bf16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
             losses = self.forward(losses_of, x)
-        if bf16:  # within the caller's autocast, the next step would take this one's weights
+        if bf16:  # within the caller's autocast, the next step would use this step's cached weights
             torch.clear_autocast_cache()
         return losses
 
     def _freeze_category_branch(self) -> None:
         for parameter in self.players.encoder.category_parameters():
             parameter.requires_grad_(not self.category_branch_is_frozen)
-            parameter.grad = None  # Adam would go on with a frozen weight's last gradient
+            parameter.grad = None  # Adam would keep applying a frozen weight's last gradient
 
 
 class ConsistencyPhase(Phase):
@@ -225,12 +225,11 @@ class ConsistencyPhase(Phase):
     def settle_categories(self, rows: TrainingRows, is_over: bool = True) -> None:
         """Fix the head to use from now on, and each category's probability in the game.
 
-        If the phase is over, the head may learn a partition that a graph of neighbours knows.
+        If the phase is over, the head may learn a better partition, found by a neighbour graph.
         """
         encoder, blocks = self.players.averaged_encoder, rows.deciding_blocks()
         supervision = self.common.supervision
-        penalty = self.recipe.label_weight * supervision.head_nll(encoder) if supervision else 0.0
-        self.consistency.settle(encoder, blocks, penalty)
+        self.consistency.settle(encoder, blocks, self._penalty())
         own = self.players.encoder
         own.head.copy_(encoder.head)
         own.category_head.load_state_dict(encoder.category_head.state_dict())
@@ -243,8 +242,20 @@ class ConsistencyPhase(Phase):
         else:
             self.common.prior = supervision.prior(encoder)
 
+    def quality(self, rows: TrainingRows) -> float:
+        """How good the categories are, without labels but for those that training knows."""
+        blocks = rows.deciding_blocks()
+        return self.consistency.quality(self.players.averaged_encoder, blocks, self._penalty())
+
+    def _penalty(self) -> Tensor | float:
+        """Loss of each sub-head on labelled rows, (n_heads,); 0 without any."""
+        supervision = self.common.supervision
+        if supervision is None:
+            return 0.0
+        return self.recipe.label_weight * supervision.head_nll(self.players.averaged_encoder)
+
     def _learn_better_partition(self, x: Tensor) -> None:
-        """Train the category branch on a partition of rows that is better than its own, if any."""
+        """Train the category branch on a better partition of the rows, if there is one."""
         own, averaged = self.players.encoder, self.players.averaged_encoder
         labels = better_partition(averaged, x, self.recipe, self.settings.seed)
         if labels is None:
@@ -283,7 +294,7 @@ class GamePhase(Phase):
         return floor + (1 - floor) * (1 - share) ** self.recipe.rate_power
 
     def begin(self) -> None:
-        """Freeze what the consistency phase has learned: bad early fakes would undo it."""
+        """Freeze what the consistency phase has learned: poor early fakes would undo it."""
         encoder, learned = self.players.encoder, self.players.averaged_encoder
         has_learned = self.consistency.n_steps > 0
         self.category_branch_is_frozen = has_learned and not encoder.has_one_trunk
@@ -295,7 +306,7 @@ class GamePhase(Phase):
     def update(self, x: Tensor, on_gradients: Callable[[], None]) -> dict[str, Tensor]:
         """Update D and (G, E) from the same batch, at the same time, as the paper does."""
         discriminator, terms = self._losses(self.losses, x)
-        # Both gradients before either step: the steps change weights that the graph holds.
+        # Both gradients before either step: the steps change weights that the graph still needs.
         self.backward(discriminator, terms)
         for optimizer in (self.discriminator_optimizer, self.optimizer):
             on_gradients()
@@ -308,7 +319,7 @@ class GamePhase(Phase):
         return discriminator_loss(game), players_terms(game)
 
     def backward(self, discriminator: Tensor, terms: dict[str, Tensor]) -> None:
-        """Gradients of D's loss by D's weights, and of the terms' sum by those of G and E."""
+        """Set the gradients of D's loss for D, and of the sum of the terms for G and E."""
         backward(discriminator, self.discriminator_optimizer, retain_graph=True)
         backward(total(terms), self.optimizer)
 
@@ -336,7 +347,7 @@ class GamePhase(Phase):
             fake_style,
             categories,
             style,
-            # Each side by itself: with batch norm in D by its own statistics, as in the paper.
+            # Separate passes: batch norm in D uses the statistics of each side, as in the paper.
             players.discriminator(x, real_codes),
             players.discriminator(fake, codes),
             reconstruction,
@@ -349,8 +360,8 @@ class GamePhase(Phase):
     ) -> Tensor | None:
         """How T changes the second half of the continuous codes, (n, n_continuous // 2).
 
-        The first half is free to say what T changes, such as a slant; without this the second half
-        would as a rule only say more of it.
+        The first half is free to describe what T changes, such as a slant. Without this term the
+        second half would usually describe it, too.
         """
         if self.recipe.invariance_weight == 0 or self.spec.n_continuous < 2:
             return None
@@ -359,14 +370,14 @@ class GamePhase(Phase):
         return change[:, self.spec.invariant_codes]
 
     def _losses_of_categories(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Losses of the consistency phase and of labelled rows, where categories learn here."""
+        """Losses of the consistency phase and of labelled rows, if categories learn in the game."""
         if self.category_branch_is_frozen:
             return None, None
         consistency = self.consistency.loss(x) if self.recipe.consistency_weight > 0 else None
         labelled = self.common.labelled_batch(self.consistency.n_steps > 0)
         if labelled is None:
             return consistency, None
-        # In the batch norm of a batch of any rows.
+        # Together with x: batch norm needs the statistics of typical rows.
         encoder = self.players.encoder
         features = encoder.category_trunk(torch.cat([x, labelled.x]))[len(x) :]
         return consistency, label_nll(self.spec, encoder.sub_head_logits(features), labelled)
@@ -374,8 +385,8 @@ class GamePhase(Phase):
     def _shown_categories(self, logits: Tensor) -> Tensor:
         """Categories of real rows as D sees them.
 
-        One-hot where the category branch is frozen: soft ones would tell real pairs from fake
-        ones. In the paper's own game D sees the posterior, and E learns from it.
+        One-hot if the category branch is frozen: soft ones would reveal which pairs are real. In
+        the paper's own game D sees the posterior, and E learns from it.
         """
         if self.category_branch_is_frozen:
             return self.spec.harden(logits)
@@ -385,18 +396,18 @@ class GamePhase(Phase):
 def adam(
     weights: list[torch.nn.Parameter], rate: float, betas: tuple[float, float]
 ) -> torch.optim.Adam:
-    """Adam, fused: its state lies on the device, and no step waits for the CPU."""
+    """Create a fused Adam: its state lies on the device, and no step waits for the CPU."""
     can_be_captured = any(weight.device.type == "cuda" for weight in weights)
     return torch.optim.Adam(weights, rate, betas, fused=True, capturable=can_be_captured)
 
 
 def number_on(device: torch.device, value: float) -> float | Tensor:
-    """Give a number that changes from step to step: on a GPU it lies there, for captured steps."""
+    """Return a number that changes from step to step; on a GPU a tensor, for captured steps."""
     return torch.tensor(value, device=device) if device.type == "cuda" else value
 
 
 def replaced(number: float | Tensor, value: float) -> float | Tensor:
-    """Give the new value of such a number; on a GPU it takes the place of the old one."""
+    """Return the new value of such a number; on a GPU it overwrites the old one."""
     return number.fill_(value) if isinstance(number, Tensor) else value
 
 
@@ -406,12 +417,12 @@ def trained_weights(optimizer: torch.optim.Adam) -> list[Tensor]:
 
 
 def backward(loss: Tensor, optimizer: torch.optim.Adam, retain_graph: bool = False) -> None:
-    """Set the gradient of all weights of an optimiser; None where the loss has no part.
+    """Set the gradients of all weights of an optimiser; None if the loss does not depend on one.
 
-    On its way into `grad` a gradient takes over the strides of its weight, which
-    `torch.autograd.grad` would not see to and torch's fused Adam relies on.
+    `torch.autograd.backward` gives each gradient the strides of its weight, on which torch's fused
+    Adam relies. `torch.autograd.grad` would not.
     """
-    optimizer.zero_grad()  # frozen weights too: Adam would go on with their last gradient
+    optimizer.zero_grad()  # frozen weights, too: Adam would keep applying their last gradient
     weights = trained_weights(optimizer)
     if weights:  # a callback may have frozen all of them
         torch.autograd.backward(loss, inputs=weights, retain_graph=retain_graph)

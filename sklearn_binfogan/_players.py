@@ -34,8 +34,8 @@ class Players(nn.Module):
     def compile_players(self) -> None:
         """Compile E and G.
 
-        D is left out: its graph is differentiated twice, for itself and for G and E, which compiled
-        code does not allow.
+        D is left out: its graph is differentiated twice, once for D and once for G and E, which
+        compiled code does not allow.
         """
         encoder = self.encoder
         for network in {encoder.category_trunk, encoder.style_trunk, self.generator}:
@@ -52,7 +52,7 @@ class Players(nn.Module):
     @torch.no_grad()
     def update_ema(self, decay: float | Tensor) -> None:
         """Move the averages towards the players by 1 - decay."""
-        if isinstance(decay, Tensor):  # which `_foreach_lerp_` does not take
+        if isinstance(decay, Tensor):  # `_foreach_lerp_` does not accept one
             differences = torch._foreach_sub(self._sources, self._averages)
             torch._foreach_mul_(differences, 1 - decay)
             torch._foreach_add_(self._averages, differences)

@@ -62,7 +62,7 @@ def require(condition: Any, message: str) -> None:
 
 
 def encode(value: Any, where: str, arrays: Arrays) -> Any:
-    """Turn a value into values of JSON; its arrays are added to `arrays`.
+    """Turn a value into JSON values; its arrays are added to `arrays`.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def encode(value: Any, where: str, arrays: Arrays) -> Any:
     Raises
     ------
     ValueError
-        If a file can't hold the value.
+        If a file can't store the value.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -99,8 +99,8 @@ def encode(value: Any, where: str, arrays: Arrays) -> Any:
         if value is function:
             return {"function": name}
     raise ValueError(
-        f"{where} is or holds {_kind(value)}. A file can't hold it, since only code can build it "
-        "again. Use a name such as 'auto' or a class of this package instead, or store the model "
+        f"{where} is or holds {_kind(value)}. A file can't store it, since only code can rebuild "
+        "it. Use a name such as 'auto' or a class of this package instead, or store the model "
         "with joblib or pickle."
     )
 
@@ -169,7 +169,7 @@ def _random_state(key: Any, pos: Any, has_gauss: Any, gauss: Any) -> np.random.R
 
 
 def _record(cls: type, items: dict[str, Any]) -> Any:
-    """Build a dataclass; a missing field, of an older version, keeps its default."""
+    """Build a dataclass; a field that an older version lacked keeps its default."""
     hints = get_type_hints(cls)
     unknown = sorted(items.keys() - hints.keys())
     require(not unknown, f"{cls.__name__} has unknown fields: {unknown!r:.200}")
@@ -241,13 +241,13 @@ STATE_KEYS = ("steps", "prior", "history")
 
 
 def encode_state(state: TrainingState, arrays: Arrays) -> dict[str, Any]:
-    """Turn a state of NumPy arrays into values of JSON; its arrays are added to `arrays`."""
+    """Turn a state of NumPy arrays into JSON values; its arrays are added to `arrays`."""
     arrays |= dict(state.named_arrays())
     return {key: encode(getattr(state, key), key, arrays) for key in STATE_KEYS}
 
 
 def encode_progress(progress: Progress, arrays: Arrays) -> dict[str, Any]:
-    """Turn the progress of a phase into values of JSON; its arrays are added to `arrays`."""
+    """Turn the progress of a phase into JSON values; its arrays are added to `arrays`."""
     arrays["order"] = progress.order
     if progress.assignment is not None:
         arrays["assignment"] = progress.assignment
@@ -299,7 +299,7 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
         require(fits, "the limits of columns do not fit the shape of rows")
     require((layout.limits is None) == (layout.stand_in is None), "a part of the limits is missing")
     if layout.limits is not None:
-        require((layout.limits[0] <= layout.limits[1]).all(), "the limits of a column fall")
+        require((layout.limits[0] <= layout.limits[1]).all(), "the limits of a column are swapped")
     if layout.kinds is not None:
         require(not is_image, "columns of images have no kinds")
         _check_kinds(layout.kinds, layout.n_features)
@@ -323,7 +323,7 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
 
 
 def _check_kinds(kinds: ColumnKinds, n_features: int) -> None:
-    """Raise ValueError unless rows of this width can be given values of these kinds."""
+    """Raise ValueError unless these kinds are valid for rows of this width."""
     of_columns = (kinds.low, kinds.high, kinds.whole, kinds.n_values, kinds.groups)
     fits = all(array.shape == (n_features,) for array in of_columns)
     fits = fits and kinds.values.ndim == 2 and kinds.values.shape[1] > 0
@@ -336,7 +336,7 @@ def _check_kinds(kinds: ColumnKinds, n_features: int) -> None:
     fits = bool(((n_values >= 0) & (n_values <= kinds.values.shape[1])).all())
     require(fits, "a column has more values than are listed")
     for count in (n_values, groups):
-        require((count == np.rint(count)).all(), "the kinds of columns are no whole numbers")
+        require((count == np.rint(count)).all(), "the kinds of columns are not whole numbers")
     fits = bool(
         ((groups >= 0) & (groups <= n_features)).all() and (n_values[groups > 0] == 2).all()
     )
@@ -360,7 +360,7 @@ def decode_state(values: dict[str, Any], settings: Settings, arrays: Arrays) -> 
     Parameters
     ----------
     values : dict
-        Has the keys `STATE_KEYS`, and perhaps others.
+        Has the keys `STATE_KEYS`, and possibly others.
     settings : Settings
     arrays : dict of ndarray
 
@@ -402,7 +402,7 @@ def decode_state(values: dict[str, Any], settings: Settings, arrays: Arrays) -> 
 
 
 def _outline(settings: Settings) -> Players:
-    """Build the networks without memory for their weights: the settings may ask for any size."""
+    """Build the networks without memory for weights, since a file may ask for any size."""
     try:
         with torch.device("meta"):
             players = Players(settings).float()
@@ -429,11 +429,11 @@ def _take_moments(
 
 
 def _take_generator(arrays: Arrays) -> np.ndarray:
-    """Take the state of torch's generator; that of a GPU has another length."""
+    """Take the state of torch's generator; the state of a GPU's has another length."""
     state = take(arrays, "rng", "uint8")
     require(state.ndim == 1, "the state of the generator is not one-dimensional")
     if state.size == torch.Generator().get_state().numel():
-        # torch does not check that the `left` - 1 words from `position` on end within the state.
+        # torch does not check that `position` + `left` - 1 lies within the state.
         left, seeded = state[8:16].view(np.int32).tolist()
         position = int(state[16:24].view(np.uint64)[0])
         fits = seeded == 1 and 1 <= left <= TWISTER and position + left <= TWISTER + 1

@@ -1,4 +1,4 @@
-"""The progress bar, and the user's Ctrl-C told from a callback's wish to stop."""
+"""The progress bar, and a way to distinguish Ctrl-C from a callback that asks to stop."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class PhaseProgress(Callback):
 
 @contextmanager
 def noticed_interrupts() -> Iterator[list[int]]:
-    """Collect the user's Ctrl-C, which is raised as ever.
+    """Record the user's Ctrl-C, which is raised as usual.
 
-    skorch's callbacks end training by a KeyboardInterrupt too: this tells the two apart. Python
-    hears signals in the main thread only.
+    skorch's callbacks end training with a KeyboardInterrupt, too: this distinguishes the two.
+    Python receives signals only in the main thread.
     """
     caught: list[int] = []
     handler = signal.getsignal(signal.SIGINT)

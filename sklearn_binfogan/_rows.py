@@ -1,4 +1,4 @@
-"""The rows of X, in memory or not, and the batches that are drawn from them."""
+"""The rows of X, in memory or not, and the batches drawn from them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class StoredRows:
     Parameters
     ----------
     source : array-like
-        Has `shape` and can be sliced. It is faster if sorted row numbers can index it, too.
+        Has `shape` and can be sliced. It is faster if it can also be indexed by sorted row numbers.
     dtype : dtype
-        Of the rows that are read: float64, float32 or uint8.
+        Dtype of the rows that are read: float64, float32 or uint8.
     """
 
     def __init__(self, source: Any, dtype: Any) -> None:
@@ -39,10 +39,10 @@ class StoredRows:
         return self.shape[0]
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        """Read a slice of rows, or the rows with some numbers, in the order of the numbers."""
+        """Read a slice of rows, or the rows with given numbers, in the order of the numbers."""
         if isinstance(rows, slice):
             return np.asarray(self.source[rows], dtype=self.dtype)
-        # h5py takes only sorted numbers, each once.
+        # h5py accepts only sorted, distinct numbers.
         numbers, place = np.unique(rows, return_inverse=True)
         try:
             found = self.source[numbers]
@@ -60,7 +60,8 @@ def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
     Parameters
     ----------
     estimator : estimator
-        If `reset`, gets `n_features_in_` and `feature_names_in_`. Otherwise X must agree with them.
+        If `reset`, its `n_features_in_` and `feature_names_in_` are set. Otherwise X must agree
+        with them.
     X : array-like of shape (n_samples, n_features)
         Memory maps and arrays that can be sliced (zarr, h5py, Dask) stay where they are.
         Torch tensors are treated like NumPy arrays.
@@ -69,7 +70,7 @@ def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
     Raises
     ------
     ValueError
-        If X is not finite, empty, not two-dimensional, not numeric, or has other columns than in
+        If X is empty, or not finite, two-dimensional and numeric, or has other columns than in
         `fit`.
 
     Warns
@@ -200,7 +201,7 @@ class TrainingRows:
         return self.rows.take(self.valid_index[:at_most])
 
     def deciding_numbers(self) -> tuple[Tensor, ...]:
-        """Numbers of up to 10 000 training rows, in blocks; heads and priors depend on them."""
+        """Numbers of up to 10 000 training rows, in blocks, to choose heads and priors by."""
         return self.train_index[:MAX_DECIDING].split(DECIDING_BLOCK)
 
     def deciding_blocks(self) -> list[Tensor]:
@@ -215,7 +216,7 @@ class Share(NamedTuple):
     n_processes: int = 1
 
     def of(self, drawn: Tensor) -> Tensor:
-        """Take every `n_processes`-th row, from row `rank` on."""
+        """Take every `n_processes`-th row, beginning with row `rank`."""
         return drawn[self.rank :: self.n_processes]
 
 
@@ -230,8 +231,8 @@ class Batches:
     batch_size, n_steps, steps_per_epoch : int
     rng : torch.Generator
     share : Share
-        Each of several processes draws the same rows, `batch_size` per process, and takes its
-        share.
+        This process's share. All processes draw the same batch, with `batch_size` rows for each of
+        them, and each takes its share.
     position : int or None
         Place in `index` where the next batch begins. None: shuffle first.
     as_numbers : bool

@@ -1,4 +1,4 @@
-"""How good a model is, judged without labels."""
+"""Label-free measures of how good a model is."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from ._codes import Prior
 from ._losses import entropy
 from ._networks import Encoder
 
-# Rows are repeated up to this many, so that a small table is not judged by one draw of T.
-N_DRAWS = 512
+N_DRAWS = 512  # codes
+# T is drawn several times for the same rows, up to this many in all: with one draw of few rows the
+# starts of one configuration would differ by chance alone.
+N_MOVES = 8192
+MOVED = 512  # rows at a time, at least
 GENERATED = 256  # rows at a time
 
-# Starts of one configuration differ in what their categories mean, which distinctness sees; in the
-# other two they differ by chance, more than in distinctness: see benchmarks/mnist_score.py.
+# Starts of one configuration differ in the quality of their categories, which distinctness
+# measures. The other two measures vary more, but by chance: see benchmarks/mnist_score.py.
 SCORE_WEIGHTS = {"distinctness": 12, "recovery": 1, "reconstruction": 1}
-# So many categories, told apart without doubt, have a distinctness of 1.
+# This many categories, perfectly distinct, have a distinctness of 1.
 MANY = 100
 
 
@@ -33,6 +36,7 @@ def evaluate(
     rng: torch.Generator,
     prior: Prior | None = None,
     n_draws: int = N_DRAWS,
+    n_moves: int = N_MOVES,
 ) -> dict[str, float]:
     """Measure a model on real data without labels.
 
@@ -41,39 +45,41 @@ def evaluate(
     encoder : Module
         In evaluation mode.
     generator : Module or None
-        In evaluation mode; None: not trained yet, so that its measures are 0.
+        In evaluation mode; None: not trained yet, and its measures are 0.
     x : Tensor
         Network input.
     augment : callable
-        T of the consistency term.
+        T, as in the consistency phase.
     rng : torch.Generator
     prior : tuple of tuple of float or None
         Probability of each category of each code; None: uniform.
     n_draws : int
-        Codes to draw, and least number of rows to move: fewer rows are repeated.
+        Number of codes to draw.
+    n_moves : int
+        Smallest number of rows to augment: fewer rows are augmented several times.
 
     Returns
     -------
     measures : dict of float
         `consistency`: share of the categories' entropy that survives T, in [0, 1];
-        `distinctness`: log(1 + N) / log(1 + 100), in [0, 1], with N the number of categories that
-        are told apart; see Notes;
-        `recovery`: how well E(G(Z)) gives c back, in [0, 1];
+        `distinctness`: log(1 + N) / log(1 + 100), in [0, 1], where N is the number of distinct
+        categories; see Notes;
+        `recovery`: how well E(G(Z)) recovers c, in [0, 1];
         `reconstruction`: R2 of G(E(x)), at most 1;
-        `agreement`: share of categories of c that E(G(Z)) names rightly;
-        `score`: the mean of distinctness, recovery and reconstruction, each cut to [0, 1],
-        distinctness twelve times.
+        `agreement`: share of the categories of c that E(G(Z)) recovers;
+        `score`: the mean of distinctness, recovery and reconstruction, each clipped to [0, 1],
+        where distinctness counts twelve times.
 
     Notes
     -----
     log N = H(mean q(x)) - 2 CE(q(x), q(T x)) + log(used / K): the information about categories that
-    survives T, less what T takes away, less what the categories without rows leave unused. A border
-    between two kinds of rows adds to the entropy H and hardly to the cross-entropy CE. One through
-    the middle of a kind adds more to 2 CE than to H. One category has N = 1, so that numbers of
-    categories compare.
+    survives T, minus what T destroys, minus what categories without rows leave unused. A border
+    between two kinds of rows adds to the entropy H and hardly to the cross-entropy CE. A border
+    through the middle of a kind adds more to 2 CE than to H. One category has N = 1, so fits with
+    different numbers of categories can be compared.
     """
     codes = encoder.posterior(x) if generator is None else encoder(x)
-    measures = _stability(encoder, codes, x, augment, rng, n_draws)
+    measures = _stability(encoder, codes, x, augment, rng, n_moves)
     if generator is None:
         measures |= {"recovery": 0.0, "agreement": 0.0, "reconstruction": 0.0}
     else:
@@ -89,14 +95,12 @@ def _stability(
     x: Tensor,
     augment: Augmentation,
     rng: torch.Generator,
-    n_draws: int,
+    n_moves: int,
 ) -> dict[str, float]:
     """Consistency and distinctness, each the mean over the categorical codes."""
     spec = encoder.spec
-    repeats = math.ceil(n_draws / len(x))
-    augmented = augment(x.repeat(repeats, *[1] * (x.dim() - 1)), rng)
-    q, q_augmented = codes[:, : spec.n_categorical], encoder.posterior(augmented)
-    log_augmented = q_augmented.clamp_min(1e-6).log().unflatten(0, (repeats, -1)).mean(dim=0)
+    q = codes[:, : spec.n_categorical]
+    log_augmented = _log_augmented(encoder, x, augment, rng, n_moves)
     kept, told_apart = [], []
     for p, log_p in zip(spec.split(q), spec.split(log_augmented), strict=True):
         information, lost = entropy(p.mean(dim=0)), -(p * log_p).sum(dim=1).mean()
@@ -109,6 +113,20 @@ def _stability(
         "consistency": float(torch.stack(kept).mean().clamp(0, 1)) if kept else 1.0,
         "distinctness": float(distinctness.clamp(0, 1)),
     }
+
+
+def _log_augmented(
+    encoder: Encoder, x: Tensor, augment: Augmentation, rng: torch.Generator, n_moves: int
+) -> Tensor:
+    """Mean of log q(c | T x) over the draws of T, (n, n_categorical)."""
+    repeats = math.ceil(min(MOVED, n_moves) / len(x))
+    repeated = x.repeat(repeats, *[1] * (x.dim() - 1))
+    total = torch.zeros((), dtype=x.dtype, device=x.device)
+    n_passes = math.ceil(n_moves / len(repeated))
+    for _ in range(n_passes):
+        log_q = encoder.posterior(augment(repeated, rng)).clamp_min(1e-6).log()
+        total = total + log_q.unflatten(0, (repeats, -1)).mean(dim=0) / n_passes
+    return total
 
 
 def _recovery(

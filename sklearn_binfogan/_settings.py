@@ -15,7 +15,7 @@ STEPS_PER_EPOCH = 50
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """What a training is built from: enough to build it again around stored weights."""
+    """What a training is built from: enough to rebuild it around stored weights."""
 
     spec: CodeSpec
     layout: Layout
@@ -26,8 +26,8 @@ class Settings:
 
     @property
     def keeps_residual(self) -> bool:
-        """Whether samples hold the residual of reconstructions.
+        """Whether the residual of reconstructions is added to samples.
 
-        In tables alone: on images independent noise of pixels would not look like any.
+        Only in tables: images with independent noise in each pixel would not look like real ones.
         """
         return self.recipe.density_components > 1 and not self.layout.is_image

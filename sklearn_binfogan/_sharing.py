@@ -31,18 +31,18 @@ class OneProcess:
     is_shared = False
 
     def agreed_settings(self, settings: Settings, device: str) -> tuple[Settings, str]:
-        """Give the settings of all processes, and the device of this one."""
+        """Return the settings of all processes, and the device of this one."""
         return settings, device
 
     def row_generator(self, rng: torch.Generator, seed: int) -> torch.Generator:
-        """Give the generator of T and D's noise, which are drawn for the rows of this process."""
+        """Return the generator of T and D's noise, which are drawn for this process's rows."""
         return rng
 
     def check_rows(self, n_rows: int, n_train: int) -> None:
         """Raise ValueError unless all processes have the same rows, and enough of them."""
 
     def forward_of(self, players: nn.Module) -> Forward:
-        """Give the function that computes the losses of a batch, (losses_of, x) -> losses."""
+        """Return the function that computes the losses of a batch, (losses_of, x) -> losses."""
         return directly
 
     def mean(self, values: Tensor) -> Tensor:
@@ -50,10 +50,10 @@ class OneProcess:
         return values
 
     def agreed_phase(self, players: nn.Module, prior: Prior | None) -> Prior | None:
-        """Make all processes go on with the networks and the prior of the first."""
+        """Make all processes continue with the networks and the prior of the first."""
         return prior
 
 
 ONE_PROCESS = OneProcess()
-# Of the fits that begin now; `distributed.data_parallel` puts another one here for a while.
+# For fits that begin now; `distributed.data_parallel` replaces it within its block.
 SHARING: ContextVar[OneProcess] = ContextVar("SHARING", default=ONE_PROCESS)

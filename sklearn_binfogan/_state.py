@@ -30,7 +30,7 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """Everything that training changes; its arrays are NumPy's, or tensors on any device."""
+    """Everything that training changes, as NumPy arrays or as tensors on any device."""
 
     module: dict[str, Array]  # weights and statistics of all players, by name
     optimizers: list[dict[int, dict[str, Array]]]  # Adam's moments: consistency, (E, G), D
@@ -39,24 +39,24 @@ class TrainingState:
     steps: dict[str, int]  # by phase
     prior: Prior | None
     history: list[dict[str, Any]]
-    progress: Progress | None = None  # in the midst of a phase
+    progress: Progress | None = None  # of an unfinished phase
 
     def as_arrays(self) -> TrainingState:
-        """Copy every tensor to an array of NumPy's."""
+        """Copy every tensor to a NumPy array."""
         return self._mapped(_to_numpy)
 
     def copied(self) -> TrainingState:
-        """Copy every array to a tensor, where it lies."""
+        """Copy every array to a tensor on the same device."""
         arrays = [array for _, array in self.named_arrays()]
         copies = iter(_copies([array for array in arrays if _is_on_gpu(array)]))
         return self._mapped(lambda array: next(copies) if _is_on_gpu(array) else as_tensor(array))
 
     def in_phase(self, progress: Progress) -> TrainingState:
-        """Say where the running phase stands."""
+        """Return the state with the progress of the running phase."""
         return replace(self, progress=progress)
 
     def first_not_finite(self) -> str | None:
-        """Name a tensor that holds NaN or infinity; None if there is none."""
+        """Return the name of a tensor that holds NaN or infinity; None if there is none."""
         named = list(self.named_arrays())
         of_gpu = [array for _, array in named if _is_on_gpu(array) and array.is_floating_point()]
         if _are_finite(of_gpu):
@@ -76,8 +76,8 @@ def _is_on_gpu(array: Array) -> bool:
 
 
 def _are_finite(tensors: list[Tensor]) -> bool:
-    """Whether all tensors of one device are finite, for which a GPU waits once."""
-    tensors = [tensor for tensor in tensors if tensor.numel()]  # without codes some are empty
+    """Whether all tensors of one device are finite, with only one wait for a GPU."""
+    tensors = [tensor for tensor in tensors if tensor.numel()]  # models without style codes
     if not tensors:
         return True
     largest = torch._foreach_norm(tensors, math.inf)
@@ -85,7 +85,7 @@ def _are_finite(tensors: list[Tensor]) -> bool:
 
 
 def _copies(tensors: list[Tensor]) -> list[Tensor]:
-    """Copy tensors of one device: together, since launching hundreds of copies takes long."""
+    """Copy tensors of one device together, since launching hundreds of copies takes long."""
     copies = [torch.empty_like(tensor) for tensor in tensors]
     for dtype in {tensor.dtype for tensor in tensors}:
         same = [i for i, tensor in enumerate(tensors) if tensor.dtype == dtype]

@@ -32,9 +32,9 @@ class _Lock:
 class _SharedModes:
     """torch's number of threads and its default dtype, which all threads of Python share.
 
-    Both are set while any thread is inside, and restored when the last one leaves. Each thread of
-    Python has a number of torch threads of its own; a new thread takes the number that any thread
-    set last. `threads` is the callers' number, `own.numbers` those that this thread has set.
+    Both are set while any thread is inside, and restored when the last one leaves. Each Python
+    thread has its own number of torch threads; a new one takes the number that was last set in any
+    thread. `threads` is the callers' number, `own.numbers` those that this thread has set.
     """
 
     def __init__(self) -> None:
@@ -68,8 +68,8 @@ class _SharedModes:
 class _SharedRules:
     """torch's rules for arithmetic on CUDA GPUs, which all threads of Python share.
 
-    Set while any thread is inside, as `_SharedModes` are: matrix products by tensor cores (TF32),
-    and of cuDNN's algorithms those that give the same bits in every run.
+    Set while any thread is inside, like `_SharedModes`: matrix products use tensor cores (TF32),
+    and cuDNN uses only algorithms that give the same bits in every run.
     """
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ def _tf32() -> tuple[str, bool | str]:
 @contextmanager
 def _set(rules: Any, name: str, value: Any) -> Iterator[None]:
     before = getattr(rules, name)
-    if before == value:  # to write it again would change torch's "medium" precision to "high"
+    if before == value:  # setting it again would change torch's "medium" precision to "high"
         yield
         return
     setattr(rules, name, value)
@@ -151,10 +151,11 @@ def undisturbed(n_threads: int | str | None = None) -> Iterator[None]:
 
 
 def _own_stream() -> torch.cuda.Stream:
-    """Give this thread's stream of the current GPU, always the same one.
+    """Return this thread's stream of the current GPU, always the same one.
 
-    torch has 32 and deals them out in turn: with a new one for each fit, a thread could get that of
-    another one's capture. Memory that a fit leaves is of use on its stream alone, too.
+    torch has 32 streams and hands them out in turn. With a new one for each fit, a thread could get
+    the stream on which another thread captures. Also, only the same stream can reuse the memory
+    that a fit leaves cached.
     """
     found: dict[int, torch.cuda.Stream] = _STREAMS.__dict__.setdefault("of_gpu", {})
     device = torch.cuda.current_device()
@@ -165,7 +166,7 @@ def _own_stream() -> torch.cuda.Stream:
 
 @contextmanager
 def training_on(device: str) -> Iterator[None]:
-    """Train on a device: of a GPU on a stream of its own, as a capture of steps asks for."""
+    """Train on a device; on a GPU in a stream of its own, which capturing steps requires."""
     if torch.device(device).type != "cuda":
         yield
         return
@@ -193,7 +194,7 @@ def has_bfloat16() -> bool:
 def seeded(seed: int) -> Iterator[None]:
     """Seed torch's global generator, which new layers draw from, and restore it afterwards.
 
-    Only one thread at a time, since all threads share this generator.
+    Only one thread at a time runs the block, since all threads share this generator.
     """
     with _GENERATOR, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""tqdm's bar: in notebooks a widget, where ipywidgets is there to draw it."""
+"""tqdm's bar; a widget in notebooks, if ipywidgets is installed."""
 
 from importlib.util import find_spec
 

@@ -21,7 +21,7 @@ from ._phases import CONSISTENCY, GAME, Common, ConsistencyPhase, GamePhase, Pha
 from ._players import Players
 from ._progress import PhaseProgress, noticed_interrupts
 from ._rows import Batches, Source, TrainingRows
-from ._scoring import N_DRAWS, evaluate
+from ._scoring import N_DRAWS, N_MOVES, evaluate
 from ._settings import STEPS_PER_EPOCH, Settings
 from ._sharing import ONE_PROCESS, OneProcess
 from ._state import Progress, TrainingState
@@ -42,18 +42,18 @@ class Trainer:
     progress : bool
         Whether to show a progress bar.
     state : TrainingState or None
-        Where to go on from; None: a beginning.
+        State to continue from; None: a new training.
     sharing : OneProcess
-        What the processes agree on that share the fit.
+        What the processes that share the fit agree on.
 
     Attributes
     ----------
     net : AdversarialNet
         skorch's net, which callbacks see.
     phases : dict of Phase
-        By name, in their order.
+        By name, in the order of training.
     phase : Phase
-        The running one, or the last.
+        The running phase, or the last one.
     """
 
     @undisturbed()
@@ -89,7 +89,7 @@ class Trainer:
             self._restore(state)
 
     def _new_players(self) -> Players:
-        """Build the players from the seed, leaving torch's global generator as found."""
+        """Build the players from the seed, without changing torch's global generator."""
         with seeded(self.settings.seed):
             players = Players(self.settings).float()
         players.to(self.device)
@@ -105,7 +105,7 @@ class Trainer:
 
     @property
     def prior(self) -> Prior | None:
-        """Probability of each category as the networks number them; None: uniform."""
+        """Probability of each category, in the networks' numbering; None: uniform."""
         return self.common.prior
 
     @property
@@ -116,7 +116,7 @@ class Trainer:
     # -- rows and phases -----------------------------------------------------------------------
 
     def load_rows(self, X: Source, labels: Labels | None = None) -> Trainer:
-        """Take rows to train on, and which of them have labels."""
+        """Set the rows to train on, and their labels."""
         self.rows = TrainingRows(X, self.settings.layout, self.device, self.settings.seed)
         if labels is not None and self.settings.recipe.label_weight > 0:
             self.common.supervision = Supervision(
@@ -126,12 +126,12 @@ class Trainer:
         return self
 
     def forget_rows(self) -> Trainer:
-        """Let go of the training rows: a fitted model must not hold its data."""
+        """Release the training rows: a fitted model must not hold its data."""
         self.rows = self.batches = self.common.supervision = self.graph = None
         return self
 
     def begin(self, phase: str) -> Phase:
-        """Make a phase the running one, with the networks set up for its steps."""
+        """Make a phase the running one, and set up the networks for its steps."""
         self.phase = self.phases[phase]
         self.phase.begin()
         self.phase.train_mode()
@@ -146,7 +146,7 @@ class Trainer:
         order: Tensor | None = None,
         position: int | None = None,
     ) -> Batches:
-        """Give shuffled batches of the training rows for the running phase; see `Batches`."""
+        """Return shuffled batches of the training rows for the running phase; see `Batches`."""
         assert self.rows is not None
         return Batches(
             self.rows.rows,
@@ -173,9 +173,9 @@ class Trainer:
         budget : dict of int
             Steps by phase.
         after_epoch : callable or None
-            Gets the trainer at each epoch's end, after all callbacks.
+            Called with the trainer at the end of each epoch, after all callbacks.
         begun : Progress or None
-            Where the first phase stands, if it has begun before.
+            Progress of the first phase, if it is resumed.
         """
         assert self.rows is not None
         extra = self._extra_callbacks(sum(budget.values()), after_epoch)
@@ -219,8 +219,8 @@ class Trainer:
     ) -> None:
         """Train for some steps of one phase; a callback may end the phase early.
 
-        skorch's `partial_fit` would also swallow the user's Ctrl-C: here only an interrupt
-        that a callback raises, as `EarlyStopping` does, ends the phase quietly.
+        skorch's `partial_fit` would also swallow the user's Ctrl-C. Here a phase only ends quietly
+        if a callback raises the interrupt, as `EarlyStopping` does.
         """
         assert self.rows is not None
         self.net.stopped = False
@@ -236,7 +236,7 @@ class Trainer:
             finally:
                 phase.end()
                 self.graph = None
-        # First: a callback may bring back the weights of an earlier epoch.
+        # Before any decision: a callback may restore the weights of an earlier epoch.
         self.net.notify("on_train_end", X=None, y=None)
         if phase is self.consistency:
             is_over = self.net.stopped or phase.n_steps >= phase.budget
@@ -245,7 +245,7 @@ class Trainer:
 
     @torch.no_grad()
     def fit_aggregate(self) -> None:
-        """Find where real data lies in the codes that G now knows."""
+        """Fit the density of real data in the codes that G has learned."""
         assert self.rows is not None
         players, supervision = self.players, self.common.supervision
         encoder = players.averaged_encoder
@@ -268,7 +268,7 @@ class Trainer:
         first[is_known] = one_hot(known[is_known], first.shape[1]).to(first.dtype)
 
     def complete(self) -> None:
-        """Decide what the end of a phase that was cut off would have decided."""
+        """Make the decisions that the end of an interrupted phase would have made."""
         assert self.rows is not None
         if self.phase is self.consistency:
             self.consistency.settle_categories(self.rows)
@@ -284,13 +284,26 @@ class Trainer:
 
     def validation_score(self, x: Tensor) -> float:
         """Label-free score of the averaged networks."""
-        return self.evaluate(x, MAX_VALID_PER_EPOCH)["score"]
+        return self.evaluate(x, MAX_VALID_PER_EPOCH, MAX_VALID_PER_EPOCH)["score"]
 
-    def evaluate(self, x: Tensor, n_draws: int = N_DRAWS) -> dict[str, float]:
+    def quality(self) -> float:
+        """Measure, without labels, what starts of one fit are compared by.
+
+        It is the quality of the categories, by what the consistency phase chooses its sub-head by;
+        without such a phase it is the score of held-out rows.
+        """
+        assert self.rows is not None
+        if self.consistency.n_steps:
+            return self.consistency.quality(self.rows)
+        return self.evaluate(self.rows.validation())["score"]
+
+    def evaluate(
+        self, x: Tensor, n_draws: int = N_DRAWS, n_moves: int = N_MOVES
+    ) -> dict[str, float]:
         """Label-free measures of the averaged networks on network input x.
 
-        The same draws at every call and for all models: scores are then comparable. A generator
-        that has not been trained scores 0.
+        The draws are the same at every call and for all models, so that scores are comparable. A
+        generator that has not been trained scores 0.
         """
         return evaluate(
             self.players.averaged_encoder,
@@ -300,6 +313,7 @@ class Trainer:
             torch.Generator(self.device).manual_seed(0),
             self.prior,
             n_draws,
+            n_moves,
         )
 
     # -- state ---------------------------------------------------------------------------------
@@ -309,7 +323,7 @@ class Trainer:
         return [optimizer for phase in self.phases.values() for optimizer, _ in phase.optimizers]
 
     def state(self) -> TrainingState:
-        """Everything that training has changed; its tensors are those that it goes on with."""
+        """Everything that training has changed; the tensors are not copied."""
         return TrainingState(
             module=self.players.state_dict(),
             # Rates and betas follow from the settings.
@@ -322,12 +336,12 @@ class Trainer:
         )
 
     def snapshot(self) -> TrainingState:
-        """State between two epochs, with where the running phase stands: copies, on the device.
+        """Copy the state between two epochs, with the progress of the running phase, on the device.
 
         Raises
         ------
         FloatingPointError
-            If a weight or a moment of Adam's is NaN or infinite.
+            If a weight or one of Adam's moments is NaN or infinite.
         """
         assert self.batches is not None
         state = self.state()
@@ -345,12 +359,12 @@ class Trainer:
         return state.copied().in_phase(progress)
 
     def _restore(self, state: TrainingState) -> None:
-        # Copies: Adam goes on with the very tensors that it is given.
+        # A copy: Adam keeps and changes the tensors that it is given.
         own = state.copied()
         self.players.load_state_dict(own.module)
         for optimizer, moments in zip(self._optimizers, own.optimizers, strict=True):
             optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-        # The state of another kind of device is of another length.
+        # The state from another kind of device has another length.
         if len(own.rng) == len(self.common.rng.get_state()):
             self.common.rng.set_state(torch.as_tensor(own.rng))
         balance = own.balance

@@ -28,10 +28,10 @@ MAX_SCORED = 10_000
 class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     """Bidirectional-InfoGAN: disentangled codes, clusters and samples without labels.
 
-    An encoder E, a generator G and a joint discriminator D(x, (z, c)) are trained against each
-    other; a mutual-information term of weight `mi_weight` makes the code c mean something
+    An encoder E and a generator G are trained against a joint discriminator D(x, (z, c)). A
+    mutual-information term of weight `mi_weight` makes the code c informative about the row
     (Hinz & Wermter 2018, section 2). By default a consistency phase on real data comes first
-    and settles the categories; with ``consistency_weight=0, cycle_weight=0,
+    and settles the categories. With ``consistency_weight=0, cycle_weight=0,
     adversarial_loss="nonsaturating"`` the paper's objective is trained alone.
 
     Parameters
@@ -41,124 +41,130 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     n_continuous : int, default=2
         Number of continuous codes, at least 0.
     n_noise : int or "auto", default="auto"
-        Size of the noise z, at least 0; "auto" is 8 for tables, 16 for images, and 32 for those
-        from 16 x 16 pixels on; 16 and 64 with the paper's presets for MNIST and for 32 x 32.
+        Size of the noise z, at least 0. "auto" is 8 for tables, 16 for images below 16 x 16 pixels
+        and 32 for larger ones; with the paper's presets, 16 for MNIST and 64 for 32 x 32.
     include_noise : bool, default=False
         Whether `transform` appends the encoding of z.
     image_shape : tuple of int or None, default=None
-        (H, W) or (H, W, C) of images at least 8 x 8 whose flattened channels-last pixels are
-        the rows of X; None for tables.
+        (H, W) or (H, W, C) of the images, at least 8 x 8 pixels. The rows of X are then flattened
+        images, channels last. None: X is a table.
     architecture : str or object, default="auto"
         Preset of the networks: "mlp", "conv", "conv-contrast", "paper-mnist" or "paper-32x32"; or
         an object with ``build(spec, shape)`` (see `networks.make_encoder`). "auto" is "conv" for
         images and "mlp" for tables.
-        With "conv-contrast" categories are read from the local contrast of images alone, in colour
-        without what all channels have in common. The paper's presets train the paper's objective,
-        with its rates and numbers of steps; the codes stay those of `n_clusters` and
-        `n_continuous`.
+        With "conv-contrast" the categories see only the local contrast of images; in colour, what
+        all channels have in common is removed. The paper's presets train the paper's objective,
+        with its rates and numbers of steps; `n_clusters` and `n_continuous` still set the codes.
     mi_weight : float, default=1.0
         lambda of the paper, at least 0. It weighs the mutual information of codes and rows wherever
         that is estimated: L_I of generated rows (paper, section 2), and I(c; x) = H(mean q) - H(q)
-        of real rows in the consistency phase. With 0 codes mean nothing.
+        of real rows in the consistency phase. With 0, codes mean nothing.
     consistency_weight : float or "auto", default="auto"
-        Above 0, the categories are first trained to agree on x and T(x), and kept in the game; with
-        0 there is no such phase, as in the paper. "auto" is 1. The value weighs the term where it
-        is part of the game, which is with ``warmup_iter=0``.
-    augmentation : {"auto", "affine", "colour", "noise"}, callable or None, default="auto"
-        T: "affine" is small affine moves of images, with a local warp from 16 x 16 on; "colour"
-        also changes contrast, brightness and tint; "noise" is for tables. "auto" is "colour" for
-        images of three channels, "affine" for others, "noise" for tables. Or ``(x, rng) -> x`` on
-        scaled tensors of shape (n, C, H, W) or (n, n_features) and a `torch.Generator`; ready ones
-        are `AffineMove`, `ColourMove` and `GaussianNoise`. None: T(x) = x.
+        Above 0, a consistency phase first trains the categories to agree on x and T(x), and the
+        game keeps them. With 0 there is no such phase, as in the paper. "auto" is 1. The size of
+        the value only matters with ``warmup_iter=0``, where the term is part of the game.
+    augmentation : {"auto", "affine", "light", "colour", "noise"}, callable or None, default="auto"
+        T, the random change that clusters should ignore. "affine" moves images slightly, with a
+        local warp from 16 x 16 pixels on; "colour" also changes contrast, brightness and tint;
+        "light" moves less, mirrors half of the images, and changes contrast and brightness; "noise"
+        is for tables. "auto" is "colour" for images of three channels. For other images it is
+        "light" if some are much lighter than others, as photographs of clothes are, else "affine".
+        For tables it is "noise". A callable ``(x, rng) -> x`` gets a scaled tensor of shape
+        (n, C, H, W) or (n, n_features) and a `torch.Generator`: use `AffineMove`, `ColourMove`,
+        `GaussianNoise` or your own. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
-        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 switches off these
-        terms alone. The paper's objective is trained alone with ``consistency_weight=0,
-        cycle_weight=0, adversarial_loss="nonsaturating"``.
+        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 switches off only
+        these terms. For the paper's objective alone, use ``consistency_weight=0, cycle_weight=0,
+        adversarial_loss="nonsaturating"``.
     adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
         "nonsaturating" is the paper's; "auto" is "relativistic".
     cluster_prior : {"uniform", "learned"} or array-like, default="uniform"
-        How categories are drawn. "uniform" is the paper's. "learned" takes the sizes that the
-        clusters of real rows have after the consistency phase, in which they may then be of very
-        different size. An array gives one positive probability per category, in any order, adding
-        up to 1: the largest goes to the largest cluster; for several codes a list of arrays.
+        How categories are drawn. "uniform" is the paper's. "learned" takes the cluster sizes of
+        real rows after the consistency phase; clusters may then differ widely in size. An array
+        gives one positive probability per category, in any order, adding up to 1; the largest
+        goes to the largest cluster. For several codes, give a list of arrays.
     n_neighbors : int or "auto", default="auto"
-        Nearest neighbours of a row in a graph of up to 10 000 training rows. At the end of the
-        consistency phase E learns k-means' clusters instead of its own if neighbours agree in them
-        more, or groups that gaps in the data separate, of whatever shape and size, if they cut few
-        pairs of neighbours. 0 for no graph. "auto" is 10 for tables with one categorical code,
-        unless `cluster_prior` is an array, and 0 for images.
+        Number of nearest neighbours of each row in a graph of up to 10 000 training rows. At the
+        end of the consistency phase E may learn other clusters than its own: those of k-means, if
+        neighbours then share a cluster more often, or groups of any shape and size that gaps in
+        the data separate, if they split few pairs of neighbours. 0: no graph. "auto" is 10 for
+        tables with one categorical code, unless `cluster_prior` is an array, and 0 for images.
     warmup_iter : int or "auto", default="auto"
-        Steps of the consistency phase. "auto" follows the number of rows.
+        Steps of the consistency phase, at least 0. "auto" depends on the number of rows.
     max_iter : int or "auto", default="auto"
-        Steps of the game. "auto" follows the number of rows. One of the two may be 0.
+        Steps of the game, at least 0. "auto" depends on the number of rows. Only one of
+        `warmup_iter` and `max_iter` may be 0.
     batch_size : int or "auto", default="auto"
-        Rows of a step.
+        Rows per step, at least 1.
     learning_rate : float or "auto", default="auto"
-        Adam's rate for (E, G).
+        Adam's learning rate for E and G, above 0.
     discriminator_learning_rate : float or "auto", default="auto"
-        Adam's rate for D.
+        Adam's learning rate for D, above 0.
     n_init : int, default=1
-        Number of starts. All train the consistency phase, the better half of them plays the game,
-        and the one of highest label-free `score` is kept.
+        Number of starts, at least 1. All go through the consistency phase. The one whose categories
+        fit the rows best, judged without labels, then goes through the game. Without a
+        consistency phase all play the game, and the one with the highest `score` is kept.
     n_jobs : int or None, default=None
-        How many starts run at the same time, by joblib.
+        Number of starts to run in parallel, with joblib. Fewer run if all their threads together
+        would outnumber the cores.
     n_threads : int or "auto", default=1
-        Threads of torch, on a CPU, that `fit` and each method use. "auto": as many as torch uses
-        by itself. The same number gives the same bits, another one close results. With `n_jobs`
-        fewer starts run at the same time where all their threads would outnumber the cores.
+        Number of torch's threads that `fit` and every other method use on a CPU, from 1 to 1024.
+        "auto": torch's own number. The same number gives the same bits; with another one results
+        are close.
     device : str, default="auto"
-        "auto" (CUDA where there is a GPU, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
+        "auto" (CUDA if there is a GPU, else the CPU), "cpu", "cuda", "cuda:1" or "mps".
     precision : {"float32", "bf16", "auto"}, default="float32"
         Arithmetic of the networks in training: "bf16" is torch's autocast to bfloat16. Losses,
-        weights and all that a fitted model computes stay float32. "auto" is "bf16" for images on
-        a CPU that computes in bfloat16, which saves a quarter of the time, and else "float32": on
-        a CPU without, the same seed gives another result.
+        weights and everything that a fitted model computes stay float32. "auto" is "bf16" for
+        images on a CPU with instructions for bfloat16, where a step takes up to 30 % less time,
+        and "float32" otherwise. So with "auto" the same seed gives different results on CPUs with
+        and without these instructions.
     compile : bool, default=False
-        Whether to train compiled networks (`torch.compile`), which takes a C++ compiler, or Triton
-        on a GPU, and time to compile at the start of each phase.
+        Whether to compile the networks for training (`torch.compile`). This needs a C++ compiler,
+        or Triton on a GPU, and takes time at the start of each phase.
     cuda_graph : bool or "auto", default="auto"
         Whether a GPU replays whole training steps as a CUDA graph: the same arithmetic without
-        waiting for Python. "auto": with the package's own networks and augmentations. True: with
-        yours too; these must then do the same in every step, and draw from `rng` alone. Rows that
-        the GPU has no room for, callbacks with `on_grad_computed` and fits shared by processes
-        go without. Nothing changes on a CPU.
+        waiting for Python. "auto": only with the package's own networks and augmentations. True:
+        with yours too; they must then do the same in every step, and draw only from `rng`. No
+        graph is used if the rows do not fit on the GPU, if a callback has `on_grad_computed`, or
+        if several processes share the fit. Nothing changes on a CPU.
     callbacks : list of skorch callbacks or None, default=None
         Objects or classes, called in each phase as in skorch; an epoch is 50 steps. Some of
         skorch's can't work here and are refused: see the page on callbacks.
     verbose : int, default=0
         1 shows a progress bar: phase, steps, time left, and the losses of the last epoch.
     checkpoint_dir : str, path-like or None, default=None
-        Folder for the checkpoints of one fit, made if it is missing. A `fit` with the same data and
-        parameters goes on from there, to the same result to the bit as if it had not been cut off;
-        with others it raises an error. A finished fit removes its checkpoints. None: nothing is
-        written.
+        Folder for the checkpoints of one fit, created if missing. A `fit` with the same data and
+        parameters resumes from there, and ends with the same model, bit for bit, as if it had
+        never been interrupted. With other data or parameters it raises an error. A finished fit
+        removes its checkpoints. None: nothing is written.
     checkpoint_every : int, default=500
-        Steps after which a checkpoint is due; it is written at the end of that epoch of 50 steps.
+        Steps between checkpoints, at least 1. They are written at the end of an epoch of 50 steps.
     random_state : int, RandomState instance or None, default=None
-        Seed of everything that is drawn.
+        Seed of all random draws.
 
     Attributes
     ----------
     labels_ : ndarray of int64, shape (n_samples,) or (n_samples, n_codes)
-        Clusters of the training rows, numbered by falling size.
+        Clusters of the training rows, numbered from the largest to the smallest.
     cluster_prior_ : ndarray of float64, shape (n_clusters,), or list of ndarray
         Probability with which `sample` draws each category; a list for several codes.
     n_iter_ : int
-        Steps taken, of both phases.
+        Steps taken in both phases together.
     history_ : skorch.history.History
         Losses of every step and epoch, with `phase`, `train_loss` and a label-free
-        `valid_loss` (1 - score on held-out rows; on all rows where there are under 500).
+        `valid_loss` (1 - score on held-out rows, or on all rows if there are fewer than 500).
     diagnostics_ : dict
         Label-free measures on training rows: `consistency`, `distinctness`, `recovery`,
         `reconstruction`, `agreement`, `score`, `cluster_sizes`; for several categorical codes
         `code_information`, the mutual information of each pair (`metrics.code_information`); and
         `findings`, a list of sentences on signs of collapse (dead or merged categories, codes that
-        say the same or that the generator ignores, samples all alike, a saturated discriminator),
-        empty if there are none. `fit` also gives them as a warning.
+        hold the same information or that the generator ignores, samples that are all alike, a
+        saturated discriminator), empty if there are none. `fit` also warns of them.
     n_features_in_ : int
         Number of columns of X.
     feature_names_in_ : ndarray of str
-        Names of the columns of X, where it had string names.
+        Names of the columns of X, if these are strings.
 
     References
     ----------
@@ -219,9 +225,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     def fit(self, X: Any, y: Any = None) -> BInfoGANTransformer:
         """Train on X.
 
-        An error or Ctrl-C during training is raised again. Before that the estimator becomes the
-        model of the last whole epoch of 50 steps; where there is none, or on an error before
-        training, it stays as it was.
+        If an error or Ctrl-C stops training, the estimator becomes the model of the last complete
+        epoch of 50 steps, and the error is raised again. If no epoch was completed, or on an error
+        before training, the estimator stays as it was.
 
         Parameters
         ----------
@@ -246,12 +252,12 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If the result shows signs of collapse; the text says which, and the remedy.
+            If the result shows signs of collapse; the message names them and the remedies.
         ImageShapeWarning
             If rows look like images, and `image_shape` is None.
         ScaleWarning
-            If values lie so far from all others of their column, or of an image's pixels, that they
-            would spoil its scale.
+            If some values of a column, or some pixels, lie so far from all others that they would
+            spoil the scale.
         """
         tasks = FitTasks.of(self, X, y)
         with self._all_or_nothing(), undisturbed(self.n_threads):
@@ -262,15 +268,16 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> BInfoGANTransformer:
-        """Train for one pass over X, ceil(n_samples / batch_size) steps, from where it stands.
+        """Train for one more pass over X: ceil(n_samples / batch_size) steps.
 
-        The first `warmup_iter` steps of all calls are those of the consistency phase. Scaling
-        and "auto" budgets are learned from the first call's rows. Clusters keep their numbers.
+        Over all calls together, the first `warmup_iter` steps are those of the consistency phase.
+        The first call's rows set the scaling and the "auto" numbers of steps. Clusters keep their
+        numbers.
 
-        Between calls `set_params` may change the weights of the loss, rates, `batch_size`,
+        Between calls, `set_params` may change the weights of the loss, rates, `batch_size`,
         `warmup_iter`, `max_iter`, `n_threads`, `precision`, `compile`, `cuda_graph`, `device`,
-        `callbacks` and `verbose`; the next call trains by them ("auto" keeps the number that there
-        was). What the first call has settled, such as `n_clusters`, can't change.
+        `callbacks` and `verbose`; the next call uses the new values ("auto" keeps the value in
+        use). What the first call has fixed, such as `n_clusters`, can't change.
 
         Parameters
         ----------
@@ -284,12 +291,12 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Raises
         ------
         ValueError, FloatingPointError
-            As `fit`. ValueError also if a parameter was changed that can't change between calls.
+            As in `fit`. ValueError also if a parameter was changed that can't change between calls.
 
         Warns
         -----
         ImageShapeWarning, ScaleWarning
-            As `fit`. ScaleWarning also if X does not fit the scale of the first call's rows.
+            As in `fit`. ScaleWarning also if X does not fit the scale of the first call's rows.
         """
         first = not hasattr(self, "_model")
         with self._all_or_nothing(), undisturbed(self.n_threads):
@@ -300,7 +307,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         return self
 
     def _continued(self, X: Source, first: bool) -> Trainer:
-        """Train for one pass over X: from the beginning, or a copy of the model's training."""
+        """Train for one pass over X: a new training, or a copy of the model's."""
         if first:
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             trainer = new_training(self, X, seed)
@@ -361,7 +368,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         random_state: Any = None,
         from_prior: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw codes and generate rows of them.
+        """Draw codes and generate rows from them.
 
         Categories are drawn from their prior, `cluster_prior_`.
 
@@ -370,21 +377,22 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         n_samples : int, default=1
             Number of rows, at least 1.
         cluster : int, sequence of int or None, or None, default=None
-            Category to draw from; for several codes one int or None each.
+            Category to draw from; None: all of them. For several codes, one int or None for each.
         random_state : int, RandomState instance or None, default=None
         from_prior : bool, default=False
             Whether continuous codes and noise are uniform on [-1, 1], as in the game (paper,
             section 2). By default they are drawn where E puts real rows of the category: from
-            a Gaussian with the mean and covariance of E(x) on up to 10 000 training rows
-            (density estimation after training, Ghosh et al. 2020). With several categorical
-            codes one Gaussian serves all categories.
+            a density fitted to E(x) on up to 10 000 training rows (after training, Ghosh et al.
+            2020). It is a mixture of up to 20 Gaussians, but one for the paper's presets. For
+            tables it is also one of the residual x - G(E(x)), which is added to the rows. With
+            several categorical codes, all categories share one density.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            In the dtype of the rows of `fit`: float64 for float64, else float32.
+            float64 if `fit` got float64 rows, else float32.
         labels : ndarray of int64, shape (n_samples,) or (n_samples, n_codes)
-            The categories drawn, shaped as `predict` gives them.
+            The categories drawn, in the shape that `predict` returns.
 
         Raises
         ------
@@ -400,21 +408,22 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     def score(self, X: Any, y: Any = None) -> float:
         """Label-free quality: a mean of three measures, each in [0, 1]; higher is better.
 
-        How many categories are told apart in spite of T on X, on a logarithmic scale, which counts
-        twelve times; how well E(G(Z)) gives c back; and R2 of the reconstructions G(E(x)). Models
-        of different `n_clusters` compare; those of different `image_shape` or `architecture` do
-        not: each looks at rows through its own augmentation and networks. None depends on
-        `mi_weight` but through the model.
+        The measures are: how many categories stay distinct on X under T, on a logarithmic scale,
+        which counts twelve times; how well E(G(Z)) recovers c; and R2 of the reconstructions
+        G(E(x)). Models with different `n_clusters` can be compared. Models with different
+        `image_shape` or `architecture` can't: each sees rows through its own augmentation and
+        networks. `mi_weight` affects the measures only through the model.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Of more than 10 000 rows every second, third or so is looked at.
+            Of more than 10 000 rows, an evenly spaced part is used.
         y : Ignored
 
         Returns
         -------
         score : float
+            In [0, 1].
         """
         rows = subsample(self._checked(X), MAX_SCORED)
         with undisturbed(self.n_threads):

@@ -11,12 +11,12 @@ Arrays = dict[str, np.ndarray]
 Content = tuple[dict[str, Any], Arrays]  # the document and the arrays of a file
 
 # Raise this number if the contents of a file change, or the meaning of a stored field. Then add a
-# function to `UPGRADES` that upgrades a file of the version before.
+# function to `UPGRADES` that upgrades files of the previous version.
 FORMAT_VERSION = 3
 
 
 def upgraded(version: int, document: Any, arrays: Arrays) -> Content:
-    """Upgrade the contents of a file to the present version, one version at a time."""
+    """Upgrade the contents of a file to the current version, one version at a time."""
     for number in range(version, FORMAT_VERSION):
         document, arrays = UPGRADES[number](document, arrays)
     return document, arrays
@@ -27,7 +27,7 @@ def _from_1(document: Any, arrays: Arrays) -> Content:
     settings = document["settings"]["Settings"]
     if "PaperArchitecture" in settings["architecture"]:
         raise ValueError(
-            "its networks are the paper's as they were before format 2, which had a fault: see the "
+            "it holds the paper's networks from before format 2, which had a fault: see the "
             "changelog. Fit the model again"
         )
     for architecture in (settings["architecture"], document["parameters"].get("architecture")):
@@ -38,7 +38,7 @@ def _from_1(document: Any, arrays: Arrays) -> Content:
         # Tables had constants of their own. The defaults are now those of images.
         settings["recipe"]["Recipe"].update(confidence_weight=0.5, balance_slack=0.05)
     for part in (settings["recipe"]["Recipe"], document["parameters"]):
-        part["compile"] = bool(part.get("compile"))  # there was a mode of torch.compile, too
+        part["compile"] = bool(part.get("compile"))  # it could also name a mode of torch.compile
     document["trained_by"] = {}
     return _renamed(document), {_renamed_array(name): array for name, array in arrays.items()}
 
@@ -74,9 +74,9 @@ def _renamed_array(name: str) -> str:
 
 
 def _from_2(document: Any, arrays: Arrays) -> Content:
-    """Upgrade from 2: where E(x) lies was one Gaussian for each category, now it is a mixture.
+    """Upgrade from 2: the density of E(x) was one Gaussian per category, and is now a mixture.
 
-    Tables had no kinds of columns, and have none: their rows come back as they did.
+    Tables had no kinds of columns, and still have none, so their samples do not change.
     """
     name = "module.aggregate."
     arrays = dict(arrays)

@@ -1,8 +1,8 @@
-"""One fit over several processes, by torch's DistributedDataParallel.
+"""One fit over several processes, with torch's DistributedDataParallel.
 
-torchrun starts the same script on the same rows in each process. The processes draw the same batch,
-and each takes every n-th row of it. Gradients are averaged before each step of Adam, so that all
-processes hold the same weights.
+torchrun starts the same script on the same rows in each process. All n processes draw the same
+batch, and each takes every n-th row of it. Gradients are averaged before each step of Adam, so that
+all processes hold the same weights.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def data_parallel() -> Iterator[None]:
     batch: batch norm, the balance of the consistency phase, and the prior-matching and invariance
     terms. Each process computes them on its own part. `partial_fit` is not shared.
 
-    On a machine with GPUs, a process takes the GPU with the number of its local rank, unless
-    `device` names another.
+    On a machine with GPUs, a process uses the GPU whose number is its local rank, unless `device`
+    names another.
 
     Yields
     ------
@@ -49,8 +49,8 @@ def data_parallel() -> Iterator[None]:
     RuntimeError
         If there is no process group and torchrun did not start the script.
     ValueError
-        In `fit`, if there is a `checkpoint_dir`, if the rows differ from those of the first
-        process, or if they are too few.
+        In `fit`, if `checkpoint_dir` is given, if the number of rows differs from that of the first
+        process, or if there are fewer rows than processes.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def data_parallel() -> Iterator[None]:
     own = not dist.is_initialized()
     if own and "RANK" not in os.environ:
         raise RuntimeError(
-            "There is no process group: start the script by torchrun, such as "
+            "There is no process group: start the script with torchrun, for example "
             "`torchrun --nproc-per-node 2 script.py`."
         )
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
@@ -78,7 +78,7 @@ def data_parallel() -> Iterator[None]:
     has_own_gpu = local_rank < torch.cuda.device_count()
     with torch.cuda.device(local_rank) if has_own_gpu else nullcontext():
         if own:
-            # Kept to the end: a second group may find the first one's addresses, and wait for ever.
+            # Kept until exit: a second group may find the first one's addresses, and wait forever.
             dist.init_process_group()
             atexit.register(_leave_group)
         before = SHARING.set(SeveralProcesses())
@@ -122,7 +122,7 @@ class SeveralProcesses(OneProcess):
         if n_rows != expected:
             raise ValueError(
                 f"Process {self.share.rank} got {n_rows} rows, but the first one got {expected}: "
-                "pass the same X to all."
+                "pass the same X to all processes."
             )
         if n_train < self.share.n_processes:
             raise ValueError(
@@ -155,7 +155,7 @@ def _leave_group() -> None:
 
 
 def _by_number(device: str) -> str:
-    """Add the number of the current GPU: after the block another one is current."""
+    """Add the number of the current GPU, since another one is current after the block."""
     return f"cuda:{torch.cuda.current_device()}" if device == "cuda" else device
 
 

@@ -1,4 +1,4 @@
-"""Warnings of this package that can be silenced, or turned into errors, by their class."""
+"""Warning classes of this package, for filters that silence them or turn them into errors."""
 
 __all__ = ["ImageShapeWarning", "ScaleWarning"]
 
@@ -8,7 +8,7 @@ class ImageShapeWarning(UserWarning):
 
     Examples
     --------
-    Rows that look like images but are to be a table:
+    Keep rows that look like images as a table, without the warning:
 
     >>> import warnings
     >>> from sklearn_binfogan.exceptions import ImageShapeWarning
@@ -19,13 +19,14 @@ class ImageShapeWarning(UserWarning):
 class ScaleWarning(UserWarning):
     """Some values lie so far from the others that they would spoil the scale of their column.
 
-    `fit` learns the scale of a table's column without them; pixels of images share one scale, which
-    they do spoil. In `partial_fit`: a later piece does not fit the scale that the first one gave,
-    because it lies far outside, or because it varies so little that the networks hardly see it.
+    `fit` learns the scale of a table's column without them. Pixels of images share one scale, and
+    there such values do spoil it. `partial_fit` warns if a later piece does not fit the scale that
+    the first one set: because it lies far outside, or because it varies so little that the networks
+    hardly see it.
 
     Examples
     --------
-    Stop instead of going on:
+    Turn the warning into an error:
 
     >>> import warnings
     >>> from sklearn_binfogan.exceptions import ScaleWarning

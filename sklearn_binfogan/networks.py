@@ -1,4 +1,4 @@
-"""What networks of a user's own are built from: see the guide on extending."""
+"""Building blocks for your own networks: see the guide on extending."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def make_encoder(
     Parameters
     ----------
     spec : object
-        What `build` of an architecture gets: which columns of a code hold what.
+        The first argument of `build`: it says which columns of a code hold what.
     category_trunk : torch.nn.Module
         Turns rows, (n, n_features) or (n, C, H, W), into features, (n, category_width).
     category_width : int
-        Number of the features for the categories.
+        Number of features for the categories.
     style_trunk : torch.nn.Module
-        Turns rows into features, (n, style_width). It may be the module `category_trunk`: then the
-        game goes on training the categories.
+        Turns rows into features, (n, style_width). It may be the same module as `category_trunk`;
+        then the game continues to train the categories.
     style_width : int
-        Number of the features for the style codes.
+        Number of features for the style codes.
     n_heads : int, default=1
-        Candidate heads for the categories, of which the consistency phase keeps the best. Eight
-        find better clusters than one, and cost little.
+        Number of candidate heads for the categories, at least 1; the consistency phase keeps the
+        best. Eight find better clusters than one, and cost little.
 
     Returns
     -------

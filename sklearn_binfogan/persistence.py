@@ -31,12 +31,12 @@ OUTPUT_CONFIG = "_sklearn_output_config"  # where `set_output` keeps its choice
 
 
 def save(est: Estimator, path: str | os.PathLike[str]) -> None:
-    """Store a fitted model in one file, from which `load` gives an equal one.
+    """Store a fitted model in one file, from which `load` restores it.
 
     The file is in the safetensors format. It holds weights, optimizers, random state, history,
     parameters, `labels_`, the versions of the format and of the packages that wrote it, and a
-    checksum. It holds no code and no training rows. A temporary file beside the target is written
-    first: if anything fails, an older file at `path` stays whole.
+    checksum. It holds no code and no training rows. A temporary file in the same folder is written
+    first: if anything fails, an older file at `path` stays intact.
 
     Parameters
     ----------
@@ -93,15 +93,15 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
     """Read a model that `save` has stored.
 
     The file may come from a stranger: everything is checked before anything is built, and nothing
-    in it is run. With the machine and the versions that wrote it, the results are bit-equal, also
-    those of a later `partial_fit`.
+    in it is run. On the machine and with the versions that wrote it, results are the same bit for
+    bit, also those of a later `partial_fit`.
 
     Parameters
     ----------
     path : str or path-like
         File that `save` has written.
     device : str, default="auto"
-        Where to run: replaces the estimator's `device`. "auto" keeps the stored `device`, or takes
+        Where to run: replaces the estimator's `device`. "auto" keeps the stored `device`, or uses
         the CPU if that device is missing.
 
     Returns
@@ -112,7 +112,7 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
     Raises
     ------
     ValueError
-        If the file is damaged, is no model file, has an unknown format version or impossible
+        If the file is damaged, is not a model file, has an unknown format version or impossible
         contents, if it would not fit in memory, or if the device is not available.
     OSError
         If the file can't be read.
@@ -155,7 +155,7 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
 
 
 def _stored(est: Estimator) -> tuple[dict[str, Any], Arrays]:
-    """Document and arrays of the estimator: its state without what follows from the rest."""
+    """Document and arrays of the estimator: its state without what can be derived from the rest."""
     if est.callbacks:
         raise ValueError(
             "callbacks are code. Remove them with set_params(callbacks=None), or use joblib."
@@ -233,7 +233,7 @@ def _checked(
 
 
 def _checked_parameters(kind: type[Estimator], stored: Any, arrays: Arrays) -> dict[str, Any]:
-    """Parameters of the estimator; missing ones, of an older version, keep their defaults."""
+    """Parameters of the estimator; those that an older version lacked keep their defaults."""
     known = kind().get_params()
     fits = isinstance(stored, dict) and stored.keys() <= known.keys()
     require(fits, "it holds unknown parameters")

@@ -523,7 +523,7 @@ def test_a_full_disk_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypa
             gan.fit(TABLE)
 
     assert stopped.value.errno == errno.ENOSPC
-    assert "checkpoint before it is whole" in stopped.value.__notes__[0]
+    assert "previous checkpoint is intact" in stopped.value.__notes__[0]
     assert files(tmp_path) == ["checkpoint-0-game.safetensors"]
     assert_usable(gan, 24)  # of the epoch whose checkpoint failed
     assert Checkpoints(tmp_path, 50).found[0]["steps"] == {"dict": {"consistency": 20, "game": 0}}

@@ -158,7 +158,7 @@ def test_foreign_file(folder, case, suffix):
     path.unlink()
     path = path.with_name(path.name + suffix)
     path.write_bytes(gzip.compress(content) if suffix else content)
-    message = f"MD5 checksum of the unpacked file is .*; allowed is only {md5(idx(SMALL[key]))}"
+    message = f"MD5 checksum of the unpacked file is .*; expected {md5(idx(SMALL[key]))}"
     with pytest.raises(ValueError, match=re.escape(f"{path}: ") + ".*" + message):
         load_mnist(folder)
 
@@ -234,9 +234,9 @@ def test_download(small, monkeypatch, variable):
 @pytest.mark.parametrize(
     ("n_rows", "n_columns", "n_labels", "message"),
     [
-        (16, 784, 17, "shape of the images is (16, 784); allowed is only (17, 784)"),
-        (17, 783, 17, "shape of the images is (17, 783); allowed is only (17, 784)"),
-        (17, 784, 16, "shape of the labels is (16,); allowed is only (17,)"),
+        (16, 784, 17, "shape of the images is (16, 784); expected (17, 784)"),
+        (17, 783, 17, "shape of the images is (17, 783); expected (17, 784)"),
+        (17, 784, 16, "shape of the labels is (16,); expected (17,)"),
     ],
 )
 def test_download_of_another_shape(small, monkeypatch, n_rows, n_columns, n_labels, message):
@@ -349,7 +349,7 @@ def test_photos_are_reproducible_and_of_different_digits(squares):
         ({"n_samples": 21}, ValueError, "n_samples == 21"),
         ({"n_samples": 1.5}, TypeError, "n_samples"),
         ({"subset": "extra"}, ValueError, "'train' or 'test'; got 'extra'"),
-        ({"contrast": (0.8, 0.2)}, ValueError, r"rising order.*got \(0.8, 0.2\)"),
+        ({"contrast": (0.8, 0.2)}, ValueError, r"lower one first.*got \(0.8, 0.2\)"),
         ({"contrast": 0.5}, ValueError, "two numbers"),
         ({"contrast": (0, 2)}, ValueError, r"in \[0, 1\]"),
     ],

@@ -49,8 +49,8 @@ TRAINS = {
     "images with values of 1e-30": (DIGITS * 1e-30, IMAGE),
 }
 REFUSES = {
-    "values of 1e160": (TABLE * 1e160, {}, r"1\.08e\+161; up to 1e\+37"),
-    "images with values of 1e300": (-DIGITS * 1e300, IMAGE, r"1\.6e\+301; up to 1e\+37"),
+    "values of 1e160": (TABLE * 1e160, {}, r"1\.08e\+161; at most 1e\+37"),
+    "images with values of 1e300": (-DIGITS * 1e300, IMAGE, r"1\.6e\+301; at most 1e\+37"),
     "NaN or infinity": (with_column(np.inf), {}, "infinity"),
 }
 

@@ -28,7 +28,7 @@ def test_lambda_moves_the_clusters():
 
 
 def test_without_lambda_categories_say_nothing_and_a_finding_says_so():
-    with pytest.warns(ConvergenceWarning, match="mi_weight=0 asks for no information"):
+    with pytest.warns(ConvergenceWarning, match="With mi_weight=0 nothing ties codes"):
         none = fitted(0.0)
 
     assert len(none.diagnostics_["findings"]) == 1

@@ -455,6 +455,34 @@ def test_colour_is_the_default_for_three_channels(shape, kind):
     assert isinstance(resolve_augmentation("affine", rows, shape), AffineMove)
 
 
+def shapes_on_black(light):
+    """A square per image (n, 16 * 16), as light as told, at a place of its own."""
+    images = np.zeros((len(light), 16, 16))
+    for i, value in enumerate(light):
+        images[i, i % 5 : i % 5 + 9, i % 7 : i % 7 + 9] = value
+    return images.reshape(len(light), -1)
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_light_that_differs_between_grey_images_is_ignored(negative):
+    even, uneven = shapes_on_black(np.ones(40)), shapes_on_black(np.linspace(0.2, 1, 40))
+    if negative:
+        even, uneven = 1 - even, 1 - uneven
+
+    of_strokes = resolve_augmentation("auto", even, (1, 16, 16))
+    of_things = resolve_augmentation("auto", uneven, (1, 16, 16))
+
+    assert of_strokes == resolve_augmentation("affine", even, (1, 16, 16))
+    assert of_things == resolve_augmentation("light", even, (1, 16, 16))
+    assert of_things.brightness > 0
+    assert of_things.cast == 0
+    assert of_things.move.rotation < of_strokes.rotation
+
+
+def test_images_without_light_have_the_moves_of_strokes():
+    assert isinstance(resolve_augmentation("auto", np.zeros((3, 64)), (1, 8, 8)), AffineMove)
+
+
 def test_reflection_brings_nothing_black_into_an_image():
     x = torch.full((50, 3, 16, 16), 0.6)
     np.testing.assert_allclose(AffineMove(reflect=True)(x, generator()), x, atol=1e-5)
@@ -617,7 +645,7 @@ def test_merged_categories():
     arbitrary = np.where(labels == 3, RNG.integers(2, 4, N), labels)
     arbitrary = np.where(labels == 2, RNG.integers(2, 4, N), arbitrary)
     evidence = sound(augmented_posterior=np.eye(4)[arbitrary])
-    assert "Categories 2 and 3 are not told apart" in one_finding(evidence)
+    assert "Categories 2 and 3 are not distinct" in one_finding(evidence)
 
 
 def test_unheard_category():

@@ -17,9 +17,11 @@ from golden.cases import Cut, CutAfter
 from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
-from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan._architectures import MLPArchitecture, Networks
+from sklearn_binfogan import BInfoGANTransformer, load, save
+from sklearn_binfogan import _container as container
+from sklearn_binfogan._architectures import MLPArchitecture, Networks, halvings
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._networks import (
     AdditiveNoise,
@@ -32,7 +34,8 @@ from sklearn_binfogan._networks import (
     conv_stack,
     dense_stack,
 )
-from sklearn_binfogan._presets import PRESETS, resolve_preset
+from sklearn_binfogan._presets import LARGE, PRESETS, resolve_preset
+from sklearn_binfogan._upgrades import FORMAT_VERSION
 
 WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -444,6 +447,151 @@ def test_categories_may_be_read_from_it(name, side):
     without = replace(preset, networks=replace(preset.networks, local_contrast=False))
     assert without == resolve_preset("auto", shape, 500)  # the same in everything else
     assert LocalContrast not in [type(module) for module in networks.encoder.style_trunk]
+
+
+# -- the depth follows the size -------------------------------------------------------------------
+
+# Stages of E's style branch, G and D for images of each size.
+STAGES = {
+    (16, 16): 2,
+    (17, 17): 2,
+    (24, 24): 2,
+    (28, 28): 2,
+    (32, 32): 2,
+    (16, 64): 2,  # as many pixels as 32 x 32
+    (40, 60): 3,
+    (64, 64): 3,
+    (96, 96): 4,
+    (128, 128): 4,
+    (200, 200): 5,
+    (256, 256): 5,
+}
+of_every_size = pytest.mark.parametrize(("size", "n_stages"), STAGES.items(), ids=str)
+SPEC = CodeSpec((10,), 2, 32)
+
+
+def networks_without_weights(size, n_channels=3, name="conv"):
+    """The preset's networks for images of a size; meta tensors have shapes alone."""
+    shape = (n_channels, *size)
+    with torch.device("meta"):
+        return resolve_preset(name, shape, 500).build(SPEC, shape)
+
+
+def n_weights(networks):
+    return sum(weight.numel() for network in networks for weight in network.parameters())
+
+
+def n_operations(networks, size, n_channels=3):
+    """Operations of one pass of every network over an image."""
+    images, codes = torch.zeros(1, n_channels, *size), torch.zeros(1, SPEC.width)
+    for network in networks:
+        network.eval()
+    with FlopCounterMode(display=False) as counter:
+        networks.encoder.read(images.to("meta"))
+        networks.generator(codes.to("meta"))
+        networks.discriminator(images.to("meta"), codes.to("meta"))
+    return counter.get_total_flops()
+
+
+@of_every_size
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_a_stage_for_every_halving(size, n_stages, n_channels):
+    networks = networks_without_weights(size, n_channels)
+    images = torch.zeros(2, n_channels, *size, device="meta")
+    convolutions = [
+        [type(layer) for layer in trunk if isinstance(layer, WEIGHTED[1:])]
+        for trunk in (
+            networks.encoder.style_trunk,
+            networks.discriminator.data_trunk,
+            networks.generator.layers,
+        )
+    ]
+    assert [len(layers) for layers in convolutions] == [n_stages] * 3
+    codes = networks.encoder.eval()(images)
+    assert codes.shape == (2, SPEC.width)
+    assert networks.generator.eval()(codes).shape == images.shape
+    assert networks.discriminator(images, codes).shape == (2,)
+
+
+@of_every_size
+def test_networks_stay_small(size, n_stages):
+    networks, usual = networks_without_weights(size), networks_without_weights((32, 32))
+    assert n_weights(networks) < 1.1 * n_weights(usual)
+    area = max(size[0] * size[1] / 32**2, 1)
+    cost = n_operations(networks, size) / n_operations(usual, (32, 32))
+    assert cost < 1.05 * area
+
+
+@pytest.mark.parametrize(("size", "area"), [((64, 64), 4), ((128, 128), 16)])
+def test_a_pixel_of_a_larger_image_costs_less(size, area):
+    few, many = networks_without_weights((32, 32)), networks_without_weights(size)
+    assert n_operations(many, size) / n_operations(few, (32, 32)) < 0.6 * area
+
+
+def test_channels_of_further_stages():
+    networks = LARGE["conv"].networks
+    assert networks.deepened(0) == replace(networks, most_pixels=0)
+    four_times = networks.deepened(2)
+    assert four_times.category_channels == (8, 8, 16, 32, 64)
+    assert four_times.category_strides == (2,) * 5
+    assert four_times.style_channels == (8, 8, 16, 32)
+    assert four_times.generator_channels == (64, 32, 16, 8)
+    assert four_times.discriminator_channels == (8, 16, 32, 64)
+    assert four_times.contrast_side == 65
+
+
+def test_few_channels_are_not_halved():
+    networks = replace(LARGE["conv"].networks, style_channels=(4, 32))
+    assert networks.deepened(2).style_channels == (4, 4, 4, 32)
+
+
+@pytest.mark.parametrize(
+    ("n_pixels", "most_pixels", "expected"),
+    [(1023, 1024, 0), (1024, 1024, 0), (1025, 1024, 1), (4096, 1024, 1), (4097, 1024, 2)]
+    + [(4 ** (5 + n), 1024, n) for n in range(12)]
+    + [(10**6, 0, 0)],
+)
+def test_halvings(n_pixels, most_pixels, expected):
+    assert halvings(n_pixels, most_pixels) == expected
+
+
+def transposed_layers(side):
+    generator = LARGE["conv"].build(SPEC, (3, side, side)).generator
+    return [layer for layer in generator.modules() if isinstance(layer, nn.ConvTranspose2d)]
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_no_grid_at_first(side):
+    """An even map becomes an even one, but for its border."""
+    for layer in transposed_layers(side):
+        even = layer(torch.ones(1, layer.in_channels, 6, 6))[:, :, 1:-1, 1:-1]
+        torch.testing.assert_close(even, even.mean(dim=(2, 3), keepdim=True).expand_as(even))
+        assert 0.04 < layer.weight.std() < 0.06
+
+
+def test_smaller_images_begin_as_ever():
+    even = transposed_layers(32)[0](torch.ones(1, 64, 6, 6))[:, :, 1:-1, 1:-1]
+    assert even.std(dim=(2, 3)).min() > 0.01
+
+
+def test_contrast_is_taken_over_the_same_share_of_larger_images():
+    trunk = networks_without_weights((64, 64), name="conv-contrast").encoder.category_trunk
+    assert trunk[0].side == 33
+
+
+def test_a_file_from_before_keeps_its_networks(tmp_path):
+    """Of images of 64 x 64 pixels the networks had the stages of smaller ones."""
+    images, path = bytes_of(30, 64 * 64), tmp_path / "model.safetensors"
+    before = LARGE["conv"].with_networks(most_pixels=0)
+    gan = tiny(n_clusters=2, image_shape=(64, 64), architecture=before).fit(images)
+    save(gan, path)
+    _, document, arrays = container.read(path, [FORMAT_VERSION])
+    given = document["parameters"]["architecture"]["Preset"]["networks"]
+    for networks in (given, document["settings"]["Settings"]["architecture"]):
+        assert networks["ConvArchitecture"].pop("most_pixels") == 0
+        networks["ConvArchitecture"].pop("contrast_side")
+    container.write(path, FORMAT_VERSION, document, arrays)
+    assert_same_model(load(path), gan, images)
 
 
 # -- convolutions ---------------------------------------------------------------------------------

@@ -149,6 +149,20 @@ def test_speed_of_what_was_measured_so_far(file, content, tmp_path, monkeypatch)
     assert page.count("Not measured yet") == 3
 
 
+def test_steps_by_the_size_of_images(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import results_page
+
+    costs = {"consistency_cpu_seconds": 0.25, "game_cpu_seconds": 1.5, "parameters": 2_000_000}
+    rows = [{"side": side, "seed": 5, **costs} for side in (32, 64)]
+    (tmp_path / "colour_sizes.json").write_text(
+        json.dumps({"environment": ENVIRONMENT, "rows": rows})
+    )
+    page = results_page.COLOUR.text(tmp_path)
+    assert "| 64 | CPU seconds of a step of the game | 1.500 |" in page
+    assert "| 32 | parameters of all three networks | 2000000 |" in page
+
+
 def test_what_a_gpu_gave(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(SCRIPT.parent)
     import results_page

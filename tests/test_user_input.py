@@ -222,7 +222,7 @@ def test_missing_labels(kind):
     message = unchanged(
         BInfoGANClassifier(), lambda clf: clf.fit(X[:3], y), ValueError, "y contains .* in row 0"
     )
-    assert "mark rows without a label by -1" in message
+    assert "mark rows without a label with -1" in message
     assert "'-1' if classes are strings" in message
 
 
@@ -653,7 +653,7 @@ def test_so_few_as_scikit_learns_checks_give_are_raised_with_a_warning():
     X, y = make_blobs(60, centers=3, random_state=0)
     clf = BInfoGANClassifier(2, warmup_iter=2, max_iter=2, random_state=0)
 
-    with pytest.warns(UserWarning, match="2 categories for 3 classes.*3 are taken"):
+    with pytest.warns(UserWarning, match="2 categories for 3 classes.*Using 3"):
         clf.fit(X, y)
 
     assert clf.predict_proba(X).shape == (60, 3)

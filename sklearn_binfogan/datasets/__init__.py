@@ -1,4 +1,4 @@
-"""Readers of public data sets, which do not come with the package, and generated data sets."""
+"""Readers of public data sets, which are not part of the package, and generated data sets."""
 
 from ._celeba import load_celeba
 from ._mnist import load_mnist

@@ -41,7 +41,7 @@ def load_celeba(
 ) -> Bunch:
     """Load CelebA's aligned faces [1]_ as small square images, with attributes and split.
 
-    Images are read into one array or file. Nothing is downloaded. Needs Pillow: ``pip install
+    Images are read into one array or file. Nothing is downloaded. This needs Pillow: ``pip install
     sklearn-binfogan[images]``.
 
     Parameters
@@ -73,7 +73,7 @@ def load_celeba(
         attributes, attributes_train, attributes_valid, attributes_test : ndarray of bool, (n, 40)
             Which attributes an image has.
         attribute_names : list of str
-            As in the columns of `attributes`.
+            In the order of the columns of `attributes`.
         image_shape : tuple
             ``(size, size, 3)``
         DESCR : str
@@ -147,7 +147,7 @@ def _read_attributes(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     values = np.array([line[1:] for line in lines[2:]], dtype=str)
     foreign = values[(values != "1") & (values != "-1")]
     if len(foreign):
-        raise ValueError(f"{path}: found the value {foreign[0]}; allowed are only 1 and -1.")
+        raise ValueError(f"{path}: found the value {foreign[0]}; only 1 and -1 are allowed.")
     return [line[0] for line in lines[2:]], attribute_names, values == "1"
 
 
@@ -161,7 +161,7 @@ def _read_split(path: Path, names: list[str]) -> np.ndarray:
     part_of = {name: parts[part] for name, part in lines}
     missing = [name for name in names if name not in part_of]
     if missing:
-        raise ValueError(f"{path}: lacks {missing[0]}, which the list of attributes names.")
+        raise ValueError(f"{path} lacks {missing[0]}, which the list of attributes names.")
     require(path, "the number of images", len(lines), len(names))
     return np.array([part_of[name] for name in names], dtype=np.int64)
 
@@ -174,18 +174,18 @@ def _text(path: Path) -> str:
 
 
 def _require_all(folder: Path, paths: list[Path]) -> None:
-    """Raise FileNotFoundError if an image is missing, before minutes are spent on the others."""
+    """Raise FileNotFoundError if an image is missing, before spending minutes on the others."""
     present = set(os.listdir(folder))
     missing = [path.name for path in paths if path.name not in present]
     if missing:
         raise FileNotFoundError(
-            f"{folder} lacks {len(missing)} of {len(paths)} images, {missing[0]} among them."
+            f"{folder} lacks {len(missing)} of {len(paths)} images, for example {missing[0]}."
         )
 
 
 @contextmanager
 def _rows(memory_map: str | os.PathLike[str] | None, shape: tuple[int, int]) -> Iterator[Any]:
-    """Yield an array to fill; a file gets its name only after that."""
+    """Yield an array to fill; a file gets its final name only when it is full."""
     if memory_map is None:
         yield np.empty(shape, np.uint8)
         return
@@ -207,6 +207,6 @@ def _read_image(path: Path, crop: int, size: int) -> np.ndarray:
         with image_module.open(path, formats=["JPEG"]) as image:
             require(path, "the size", image.size, (_WIDTH, _HEIGHT))
             square = image.convert("RGB").crop((left, top, left + crop, top + crop))
-    except (OSError, SyntaxError) as error:  # Pillow's errors on foreign and damaged files
+    except (OSError, SyntaxError) as error:  # Pillow's errors for other and for damaged files
         raise ValueError(f"{path} is not an intact JPEG: {error}") from error
     return np.asarray(square.resize((size, size), image_module.Resampling.LANCZOS))

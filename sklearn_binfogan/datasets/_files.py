@@ -13,14 +13,14 @@ VARIABLE = "SKLEARN_BINFOGAN_DATA"
 
 
 def candidate_folders(data_dir: str | os.PathLike[str] | None, *names: str) -> list[Path]:
-    """Return the folders that may hold a data set; none if the user gave none.
+    """Return the folders that may hold a data set; none if the user named none.
 
     Parameters
     ----------
     data_dir : str, Path or None
-        The one folder; None: the folder that the environment variable names.
+        The only folder; None: the folder that the environment variable names.
     *names : str
-        Subfolders of that of the variable, in which the data may lie instead.
+        Subfolders of the variable's folder that may hold the data instead.
     """
     if data_dir is not None:
         return [Path(data_dir)]
@@ -29,12 +29,12 @@ def candidate_folders(data_dir: str | os.PathLike[str] | None, *names: str) -> l
 
 
 def find(folders: Sequence[Path], names: Sequence[str]) -> Path:
-    """Return the first file of one of the names.
+    """Return the first file that has one of the names.
 
     Raises
     ------
     FileNotFoundError
-        If no folder has any of them; the message names the folders.
+        If no folder has such a file; the message names the folders.
     """
     for path in (folder / name for folder in folders for name in names):
         if path.exists():
@@ -42,7 +42,7 @@ def find(folders: Sequence[Path], names: Sequence[str]) -> Path:
     # Whoever names a folder does not expect a download.
     raise FileNotFoundError(
         f"Looked for {', '.join(names)} in {' and '.join(map(str, folders)) or 'no folder'}; found "
-        "none. The folder comes from data_dir or, without it, from the environment variable "
+        "none. Name the folder with data_dir or with the environment variable "
         f"{VARIABLE}."
     )
 
@@ -50,20 +50,20 @@ def find(folders: Sequence[Path], names: Sequence[str]) -> Path:
 def require(source: Path | str, what: str, found: Any, allowed: Any) -> None:
     """Raise a ValueError that quotes both values unless the found one is the allowed one."""
     if found != allowed:
-        raise ValueError(f"{source}: {what} is {found}; allowed is only {allowed}.")
+        raise ValueError(f"{source}: {what} is {found}; expected {allowed}.")
 
 
 def require_whole(source: Path | str, values: np.ndarray, largest: int, smallest: int = 0) -> None:
     """Raise a ValueError that quotes the first value that isn't a whole number in the range."""
     if values.dtype.kind not in "buif":  # of text, records, objects and complex numbers
         raise ValueError(
-            f"{source}: found values of type {values.dtype}; allowed are only numbers."
+            f"{source}: found values of type {values.dtype}; only numbers are allowed."
         )
     allowed = (values >= smallest) & (values <= largest) & (values == np.floor(values))
     if not allowed.all():
         raise ValueError(
-            f"{source}: found the value {values[~allowed][0]}; allowed are only the whole "
-            f"numbers {smallest} to {largest}."
+            f"{source}: found the value {values[~allowed][0]}; only whole numbers from {smallest} "
+            f"to {largest} are allowed."
         )
 
 

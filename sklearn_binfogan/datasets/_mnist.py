@@ -81,9 +81,9 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
     Raises
     ------
     FileNotFoundError
-        If a folder is given, by `data_dir` or the variable, and lacks one of the files.
+        If `data_dir` or the variable names a folder that lacks one of the files.
     ValueError
-        If a file isn't the published one or is damaged, or if OpenML sends other data.
+        If a file isn't the published one or is damaged, or if OpenML sends different data.
     OSError
         If the data can't be downloaded.
 

@@ -40,8 +40,8 @@ contrast  how much of the digit is subtracted
 colour    0 white, 1 red, 2 green, 3 blue, 4 yellow, 5 cyan, 6 magenta
 
 Made after MNIST-M: Y. Ganin and V. Lempitsky, "Unsupervised Domain Adaptation by Backpropagation",
-ICML 2015. MNIST is CC BY-SA 3.0; the photographs are CC BY 2.0, their authors are named beside them
-in scikit-learn's datasets/images/README.txt.
+ICML 2015. MNIST is CC BY-SA 3.0; the photographs are CC BY 2.0, and scikit-learn's
+datasets/images/README.txt names their authors.
 """
 
 
@@ -62,13 +62,13 @@ def make_mnist_on_photos(
     Parameters
     ----------
     n_samples : int or None, default=None
-        Number of images, at least 1, each from a different image of MNIST. None: all of the subset.
+        Number of images, at least 1, each from a different MNIST image. None: the whole subset.
     subset : {"train", "test"}, default="train"
         Which digit images to take, 60 000 or 10 000.
     contrast : tuple of two floats, default=(0.6, 1.0)
         Lowest and highest contrast, in [0, 1].
     data_dir : str or Path, default=None
-        Where MNIST lies, as for :func:`load_mnist`.
+        Folder of MNIST, as in :func:`load_mnist`.
     random_state : int, RandomState or None, default=None
         Draws the digits and the factors.
 
@@ -83,7 +83,7 @@ def make_mnist_on_photos(
             In this order: digit, photo (0 or 1), top and left of the patch in pixels, contrast,
             colour (0 white, 1 red, 2 green, 3 blue, 4 yellow, 5 cyan, 6 magenta).
         factor_names : list of str
-            As in the columns of `factors`.
+            In the order of the columns of `factors`.
         image_shape : tuple
             ``(32, 32, 3)``
         DESCR : str
@@ -112,7 +112,7 @@ def make_mnist_on_photos(
     ((100, 3072), (100, 6))
     """
     _check(subset, contrast)
-    pillow()  # its error says what to install, scikit-learn's does not
+    pillow()  # its error says what to install; scikit-learn's does not
     rng = check_random_state(random_state)
     mnist, images = load_mnist(data_dir), load_sample_images().images
     ink, digits = mnist[f"X_{subset}"], mnist[f"y_{subset}"]
@@ -138,7 +138,7 @@ def _check(subset: Any, contrast: Any) -> None:
     numbers = isinstance(contrast, tuple | list) and all(isinstance(c, Real) for c in contrast)
     if not numbers or len(contrast) != 2 or not 0 <= contrast[0] <= contrast[1] <= 1:
         raise ValueError(
-            f"contrast must be two numbers in rising order, in [0, 1]; got {contrast!r}."
+            f"contrast must be two numbers in [0, 1], the lower one first; got {contrast!r}."
         )
 
 

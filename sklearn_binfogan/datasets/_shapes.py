@@ -32,8 +32,8 @@ rotation  40 values in [0, 2 pi), counter-clockwise
 x         32 values from 0 (left) to 1 (right)
 y         32 values from 0 (top) to 1 (bottom)
 
-A square looks the same after a quarter turn and an ellipse after half a turn, so that an image
-doesn't tell all of the rotation.
+A square looks the same after a quarter turn and an ellipse after half a turn, so an image does not
+fully determine the rotation.
 
 Made after dSprites: L. Matthey, I. Higgins, D. Hassabis and A. Lerchner, "dSprites:
 Disentanglement testing Sprites dataset", 2017,
@@ -99,8 +99,8 @@ def make_shapes(n_samples: int = 10_000, *, random_state: Any = None) -> Bunch:
 
     Notes
     -----
-    A square looks the same after a quarter turn and an ellipse after half a turn: no code can hold
-    all of the rotation.
+    A square looks the same after a quarter turn and an ellipse after half a turn, so no code can
+    fully determine the rotation.
 
     References
     ----------

@@ -121,7 +121,7 @@ def _variables(path: Path) -> Iterator[tuple[str, np.ndarray]]:
                 raise ValueError(f"a variable is cut off or has over {_MOST_BYTES} bytes")
         kinds, parts = zip(*islice(_elements(data), 5), strict=True)
         if kinds != _BYTES:
-            raise ValueError(f"a variable has parts of types {kinds}; allowed are only {_BYTES}")
+            raise ValueError(f"a variable has parts of types {kinds}; only {_BYTES} are allowed")
         _, shape, name, values = parts
         array = np.frombuffer(values, np.uint8).reshape(np.frombuffer(shape, "<i4"), order="F")
         yield str(name, "latin-1"), array
@@ -132,7 +132,7 @@ def _elements(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     start = 0
     while start < len(data):
         kind, length = struct.unpack_from("<2I", data, start)
-        small = kind >> 16  # length of an element of up to four bytes, which lies in its tag
+        small = kind >> 16  # length of an element of up to four bytes, stored within its tag
         stop = start + (4 + small if small else 8 + length)
         yield kind % 2**16, data[start + (4 if small else 8) : stop]
         start = stop if kind == _PACKED else stop + (start - stop) % 8

@@ -1,4 +1,4 @@
-"""Displays of a fitted model, in scikit-learn's manner: `from_estimator`, `plot`, `ax_`, `figure_`.
+"""Displays of a fitted model, as in scikit-learn: `from_estimator`, `plot`, `ax_`, `figure_`.
 
 A display imports matplotlib when it draws, not before.
 """

@@ -38,7 +38,7 @@ def continuous_column(spec: CodeSpec, code: Any) -> tuple[int, str]:
 
 
 class Members(NamedTuple):
-    """Rows of X with their codes, and the numbers of the rows of each category, rising."""
+    """Rows of X with their codes, and for each category the ascending numbers of its rows."""
 
     rows: Any
     codes: np.ndarray
@@ -58,7 +58,7 @@ def members(view: View, X: Any, categorical_code: Any) -> Members:
 
 
 def sorted_by(key: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Sort row numbers by the key of their rows, rising."""
+    """Sort row numbers by the key of their rows, in ascending order."""
     return numbers[np.argsort(key[numbers], kind="stable")]
 
 

@@ -17,7 +17,7 @@ from ._view import Estimator, View
 
 @dataclass(eq=False, repr=False)
 class CodeGridDisplay(RowsDisplay):
-    """Rows of each category; the model is surest of the first.
+    """Rows of each category, those that the model is most certain of first.
 
     Use `from_estimator` for rows that you have, `from_samples` for generated ones. Images are
     drawn as a grid with a line per category. Rows of a table are drawn as a heat map, in
@@ -41,7 +41,7 @@ class CodeGridDisplay(RowsDisplay):
 
     See Also
     --------
-    ExtremesDisplay : Rows of lowest and highest value of a continuous code.
+    ExtremesDisplay : Rows with the lowest and highest values of a continuous code.
     CodeUsageDisplay : How many rows each category holds.
 
     References
@@ -89,8 +89,8 @@ class CodeGridDisplay(RowsDisplay):
         n_columns : int, default=10
             Rows to draw per category, at least 1.
         order : {"posterior", "random"}, default="posterior"
-            "posterior" draws the rows of highest posterior, highest first. "random" draws rows
-            at random.
+            "posterior" draws the rows with the highest posterior, the highest first. "random"
+            draws rows at random.
         random_state : int, RandomState instance or None, default=None
             For ``order="random"``.
         ax : matplotlib Axes or None, default=None
@@ -130,7 +130,7 @@ class CodeGridDisplay(RowsDisplay):
         random_state: Any = None,
         ax: Any = None,
     ) -> CodeGridDisplay:
-        """Draw generated rows, a line per category. All other codes are drawn as by `sample`.
+        """Draw generated rows, a line per category. All other codes are drawn as in `sample`.
 
         Parameters
         ----------

@@ -14,11 +14,11 @@ from ._view import Estimator, View
 
 @dataclass(eq=False, repr=False)
 class CodeUsageDisplay(Display):
-    """How many rows each category holds, and how sure the model is of them.
+    """How many rows each category holds, and how certain the model is of them.
 
     The height of a category's bar is its number of rows. The colour of the bar and the number
-    above the axes are the mean posterior of these rows. A black line marks how many rows to
-    expect by `cluster_prior_`.
+    above the axes are the mean posterior of these rows. A black line marks the number of rows
+    expected from `cluster_prior_`.
 
     Parameters
     ----------

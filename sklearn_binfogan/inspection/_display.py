@@ -122,7 +122,7 @@ class ChangeDisplay(RowsDisplay, ABC):
         ImportError
             If matplotlib is missing.
         ValueError
-            If `n_features` is no int >= 1.
+            If `n_features` is not an int >= 1.
         """
         check_count("n_features", n_features)
         if self.row_format.image_shape is None:

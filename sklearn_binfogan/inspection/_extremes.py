@@ -16,20 +16,20 @@ from ._view import Estimator, View
 
 @dataclass(eq=False, repr=False)
 class ExtremesDisplay(ChangeDisplay):
-    """Rows of X of lowest and highest value of a continuous code, by category.
+    """Rows of X with the lowest and highest values of a continuous code, by category.
 
-    Images are drawn as a grid. The mean difference between the high and the low half stands
-    beside it. For tables the features that differ most are drawn as bars, in standard
-    deviations, with a dot per category.
+    Images are drawn as a grid, next to the mean difference between the high and the low half. For
+    tables, the features that differ most are drawn as bars, in standard deviations, with a dot per
+    category.
 
     Parameters
     ----------
     rows : ndarray of shape (n_categories, 2 * n_ends, n_features)
-        In rising order of the code; NaN where a category has too few.
+        In ascending order of the code; NaN where a category has too few.
     indices : ndarray of int, shape (n_categories, 2 * n_ends)
         Their numbers in X, -1 where a category has too few.
     values : ndarray of shape (n_categories, 2 * n_ends)
-        Their values of the code, NaN where there is none.
+        Their values of the code, NaN where a category has too few.
     row_format : RowFormat
         Format of the rows.
     code_name : str
@@ -42,7 +42,7 @@ class ExtremesDisplay(ChangeDisplay):
     difference : ndarray of shape (n_features,)
         Mean of `differences` over the categories that have one; 0 if none has.
     feature_changes : list of FeatureChange
-        The same with names, the feature that differs most (in scaled units) first.
+        The entries of `difference` with names; the largest, in scaled units, come first.
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -95,7 +95,7 @@ class ExtremesDisplay(ChangeDisplay):
         n_features: int = 5,
         ax: Any = None,
     ) -> ExtremesDisplay:
-        """Draw rows of X of lowest and highest value of a code.
+        """Draw the rows of X with the lowest and highest values of a code.
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ class ExtremesDisplay(ChangeDisplay):
         code : int or str, default=0
             Number of a continuous code, or a name such as "continuous0" or "noise3".
         categorical_code : int, default=0
-            Which of several categorical codes has a line per category.
+            Which of several categorical codes gives the categories, one line for each.
         n_ends : int, default=5
             Rows at each end, at least 1. No row is shown at both ends.
         n_features : int, default=5

@@ -39,7 +39,7 @@ class NearestRowsDisplay(RowsDisplay):
     distances : ndarray of shape (n_rows,)
         Euclidean distance of each pair, in scaled units.
     real_distance : float
-        Median distance of real rows from the nearest other one, in scaled units.
+        Median distance from a real row to the nearest other one, in scaled units.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class NearestRowsDisplay(RowsDisplay):
 
     @property
     def relative_distance(self) -> float:
-        """Median of `distances`, relative to `real_distance`; near 0: copies."""
+        """Median of `distances`, relative to `real_distance`; near 0 for copies."""
         return float(np.median(self.distances) / max(self.real_distance, LEAST_DISTANCE))
 
     @classmethod
@@ -88,12 +88,12 @@ class NearestRowsDisplay(RowsDisplay):
         estimator : BInfoGANTransformer or BInfoGANClassifier
             Fitted.
         X : array-like of shape (n_samples, n_features)
-            The training rows, at least two. Of more than 10 000, every second, every third and so
-            on is searched.
+            The training rows, at least two. Of more than 10 000 rows, an evenly spaced part is
+            searched.
         n_rows : int, default=20
-            Rows to generate, sorted by category.
+            Rows to generate, at least 1; they are sorted by category.
         n_columns : int, default=10
-            Pairs side by side, for images.
+            Pairs side by side, for images; at least 1.
         random_state : int, RandomState instance or None, default=None
             For the generated rows.
         ax : matplotlib Axes or None, default=None
@@ -148,7 +148,7 @@ class NearestRowsDisplay(RowsDisplay):
         ImportError
             If matplotlib is missing.
         ValueError
-            If `n_columns` is no int >= 1.
+            If `n_columns` is not an int >= 1.
         """
         pairs = np.stack([self.rows, self.neighbors], axis=1)
         names = [("generated", f"row {i}") for i in self.indices]

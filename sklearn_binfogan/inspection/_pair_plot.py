@@ -36,7 +36,7 @@ class PairPlotDisplay(Display):
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes whose place the panels take.
+        The axes that the panels replace.
     axes_ : ndarray of matplotlib Axes, shape (n_drawn_features, n_drawn_features)
     figure_ : matplotlib Figure
 
@@ -79,11 +79,11 @@ class PairPlotDisplay(Display):
             Numbers or names of the features to draw. None: the four that differ most between the
             categories of X, by their F statistic.
         n_rows : int, default=300
-            Rows to generate, and the most rows of X to draw.
+            Rows to generate, at least 1, and largest number of rows of X to draw.
         random_state : int, RandomState instance or None, default=None
             For the generated rows.
         ax : matplotlib Axes or None, default=None
-            The panels take its place; None opens a figure.
+            Axes that the panels replace; None opens a figure.
 
         Returns
         -------
@@ -92,14 +92,14 @@ class PairPlotDisplay(Display):
         Raises
         ------
         ValueError
-            If the model is one of images, or an argument is not as documented.
+            If the model was fitted on images, or an argument is not as documented.
         """
         check_count("n_rows", n_rows)
         view = View(estimator)
         row_format = view.row_format
         if row_format.image_shape is not None:
             raise ValueError(
-                f"PairPlotDisplay draws tables, and this model has image_shape="
+                f"PairPlotDisplay draws tables, but this model has image_shape="
                 f"{row_format.image_shape}: use CodeGridDisplay.from_samples."
             )
         names = list(row_format.feature_names)
@@ -115,7 +115,7 @@ class PairPlotDisplay(Display):
         Parameters
         ----------
         ax : matplotlib Axes or None, default=None
-            The panels take its place; None opens a figure.
+            Axes that the panels replace; None opens a figure.
 
         Returns
         -------

@@ -34,7 +34,7 @@ class ReconstructionDisplay(RowsDisplay):
         Their numbers in X.
     r2 : float
         R2 of the reconstructions of all rows of X, over all features, in scaled units. 1 is
-        perfect; the mean row in place of each row has 0.
+        perfect; predicting the mean row for every row gives 0.
     feature_r2 : ndarray of shape (n_features,)
         R2 of each feature.
 
@@ -82,15 +82,15 @@ class ReconstructionDisplay(RowsDisplay):
         estimator : BInfoGANTransformer or BInfoGANClassifier
             Fitted.
         X : array-like of shape (n_samples, n_features)
-            Of more than 10 000 rows, `r2` uses every second, every third and so on.
+            Of more than 10 000 rows, `r2` uses an evenly spaced part.
         n_rows : int, default=20
-            Rows to draw. They are taken at random and sorted by category.
+            Rows to draw, at least 1. They are chosen at random and sorted by category.
         indices : array-like of int or None, default=None
             Numbers of the rows to draw instead, in this order.
         use_noise : bool, default=True
-            Whether the generator gets the noise z that the encoder found, or 0 in its place.
+            Whether the generator gets the noise z that the encoder found; otherwise it gets 0.
         n_columns : int, default=10
-            Pairs side by side, for images.
+            Pairs side by side, for images; at least 1.
         random_state : int, RandomState instance or None, default=None
             For the choice of rows.
         ax : matplotlib Axes or None, default=None
@@ -147,7 +147,7 @@ class ReconstructionDisplay(RowsDisplay):
         ImportError
             If matplotlib is missing.
         ValueError
-            If `n_columns` is no int >= 1.
+            If `n_columns` is not an int >= 1.
         """
         pairs = np.stack([self.rows, self.reconstructions], axis=1)
         names = [(f"row {i}", "rebuilt") for i in self.indices]

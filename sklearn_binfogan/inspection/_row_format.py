@@ -1,4 +1,4 @@
-"""What a row of X is: an image or a line of a table, its units, the names of its features."""
+"""What a row of X is: an image or a row of a table, its units, and the names of its features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class FeatureChange(NamedTuple):
-    """How far a code moves one feature: in the units of X, and in the model's scaled units.
+    """How much a code changes one feature: in the units of X, and in the model's scaled units.
 
     A named tuple of `name`, `change` and `scaled_change`.
 
@@ -67,7 +67,7 @@ class RowFormat:
         return (np.asarray(rows, dtype=np.float64) - self.center) / self.scale
 
     def changes(self, difference: np.ndarray) -> list[FeatureChange]:
-        """Sort features by how much they differ, in scaled units.
+        """Sort features by how much they change, in scaled units.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class RowFormat:
         Returns
         -------
         changes : list of FeatureChange
-            The largest first.
+            The largest change first.
         """
         scaled = difference / self.scale
         order = np.argsort(-np.abs(scaled), kind="stable")

@@ -17,9 +17,9 @@ CURVES = ("train_loss", "discriminator_loss", "adversarial_loss")
 
 @dataclass(eq=False, repr=False)
 class TrainingCurveDisplay(Display):
-    """Losses and label-free score by epoch, with the phases marked.
+    """Losses and label-free score per epoch, with the phases marked.
 
-    The two phases add up different losses, so no line goes from one phase into the other.
+    The two phases sum different losses, so no line connects one phase to the other.
 
     Parameters
     ----------

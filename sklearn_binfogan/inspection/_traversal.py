@@ -17,9 +17,9 @@ from ._view import Estimator, View
 class TraversalDisplay(ChangeDisplay):
     """Generated rows along one code, a line per category; all other codes are 0.
 
-    Images are drawn as a grid. The mean difference between its right and its left end stands
-    beside it. For tables the features that the code moves most are drawn as curves, in standard
-    deviations: their mean over the categories, and each category as a faint line.
+    Images are drawn as a grid, next to the mean difference between its right and its left end. For
+    tables, the features that the code changes most are drawn as curves, in standard deviations:
+    their mean over the categories, and each category as a faint line.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ class TraversalDisplay(ChangeDisplay):
     Attributes
     ----------
     difference : ndarray of shape (n_features,)
-        Row at the last value minus row at the first, mean over the categories.
+        Row at the last value minus row at the first, averaged over the categories.
     feature_changes : list of FeatureChange
-        The same with names, the feature moved most (in scaled units) first.
+        The entries of `difference` with names; the largest, in scaled units, come first.
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
 
@@ -93,8 +93,8 @@ class TraversalDisplay(ChangeDisplay):
         code : int or str, default=0
             Number of a continuous code, or a name such as "continuous0" or "noise3".
         categorical_code : int, default=0
-            Which of several categorical codes has a line per category. The others are undecided:
-            each of their categories has the same weight.
+            Which of several categorical codes gives the categories, one line for each. In the
+            other codes, each category has the same weight.
         values : array-like of shape (n_values,) or None, default=None
             Values of the code, at least 2; None means 9 values from -1 to 1, the range of training.
         n_features : int, default=5

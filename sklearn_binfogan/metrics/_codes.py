@@ -111,7 +111,7 @@ def code_information(labels: Any) -> np.ndarray:
     Raises
     ------
     ValueError
-        If `labels` isn't 2-D, not empty and finite.
+        If `labels` isn't 2-D, is empty, or isn't finite.
 
     Notes
     -----
@@ -185,12 +185,12 @@ def mutual_information_gap(factors: Any, codes: Any, *, n_bins: int = 20) -> flo
     Parameters
     ----------
     factors : array-like of shape (n, n_factors)
-        Numbers; each distinct one is a value of its own. Bin a continuous factor first, for
+        Numbers; each distinct number is a value of its own. Bin a continuous factor first, for
         instance with :class:`sklearn.preprocessing.KBinsDiscretizer`.
     codes : array-like of shape (n, n_codes)
         Numbers. A column of at most `n_bins` distinct values, such as the numbers of categories,
-        is used as it is; any other is cut into bins of equal width, as in [2]_. Values are rounded
-        to a millionth of the column's range before.
+        is used as it is; any other is cut into bins of equal width, as in [2]_. Before that, values
+        are rounded to a millionth of the column's range.
     n_bins : int, default=20
         Bins of a continuous code, at least 2.
 
@@ -571,14 +571,14 @@ def _check_pair(factors: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
     factors, codes = check_matrix(factors, "factors"), check_matrix(codes, "codes")
     if len(factors) != len(codes):
         raise ValueError(
-            f"factors and codes must have one row each for every sample; got shapes "
+            f"factors and codes must have the same number of rows; got shapes "
             f"{factors.shape} and {codes.shape}."
         )
     constant = np.flatnonzero((factors == factors[0]).all(axis=0))
     if len(constant):
         raise ValueError(
-            f"Column {constant[0]} of factors has the one value {factors[0, constant[0]]}; a "
-            f"factor must have at least two."
+            f"Column {constant[0]} of factors has only the value {factors[0, constant[0]]}; a "
+            f"factor must have at least two values."
         )
     return factors, codes
 
@@ -588,7 +588,7 @@ def check_matrix(values: Any, name: str) -> np.ndarray:
     shape = np.shape(values)
     if len(shape) != 2 or 0 in shape:
         raise ValueError(
-            f"{name} must be 2-D, a row for each sample, not empty; got shape {shape}."
+            f"{name} must be 2-D and not empty, with a row for each sample; got shape {shape}."
         )
     return check_array(values, input_name=name)
 

@@ -26,7 +26,7 @@ def make_sample_scorer(
 ) -> Callable[..., float]:
     """Make a scorer of an estimator's samples, for ``scoring=`` of a search.
 
-    The scorer draws as many samples as it gets real rows, by
+    The scorer draws as many samples as it gets real rows, with
     ``estimator.sample(len(X), random_state=...)``, and compares the two. Higher is better.
 
     Parameters
@@ -45,8 +45,8 @@ def make_sample_scorer(
         "frechet"
             Minus :func:`frechet_distance`, at most 0.
     random_state : int, RandomState or None, default=0
-        Draws the samples, and whatever the measure draws. With an int every call draws alike, so
-        that candidates of a search are compared under the same conditions.
+        Seed for the samples and for the measure. With an int every call uses the same seed, so that
+        candidates of a search are compared under the same conditions.
     **params : dict
         Parameters of the measure: `classifier` and `cv` for "two_sample", `classifier` and
         `scoring` for "train_on_generated", `k` and `features` for the fields of `prdc`, `features`
@@ -57,14 +57,14 @@ def make_sample_scorer(
     scorer : callable
         ``scorer(estimator, X, y=None)`` returns a float. It can be copied and pickled. It raises
         TypeError if the estimator has no ``sample``, ValueError if "train_on_generated" gets no
-        classes, and what the measure raises.
+        classes, and whatever the measure raises.
 
     Raises
     ------
     TypeError
-        If a measure has no such parameter.
+        If the measure does not take one of `params`.
     ValueError
-        If there is no such measure.
+        If `measure` is unknown.
 
     Examples
     --------
@@ -120,7 +120,7 @@ class _SampleScorer:
 
 
 def _check_classified(estimator: Any, y: Any) -> None:
-    """Refuse labels that stand for clusters; they would be taken for classes."""
+    """Refuse labels that stand for clusters, which would be mistaken for classes."""
     if not is_classifier(estimator):
         raise ValueError(
             f"'train_on_generated' needs a classifier, whose sample returns classes; got "

@@ -30,20 +30,20 @@ def two_sample_score(
     """Measure how often a classifier tells generated rows from real ones.
 
     The classifier two-sample test of [1]_: the classifier learns on a part of the rows which ones
-    are generated, and is tested on the rest. Of the larger set only as many rows are used as the
-    smaller one has, drawn at random.
+    are generated, and is tested on the rest. The larger set is reduced at random to the size of the
+    smaller one.
 
     Parameters
     ----------
     X_real : array-like of shape (n_real, n_features)
-        Best rows that the generator was not trained on.
+        Preferably rows that the generator was not trained on.
     X_generated : array-like of shape (n_generated, n_features)
     classifier : object, default=None
         A scikit-learn classifier; it is cloned, not changed. None: a random forest.
     cv : int or splitter, default=5
         Number of shuffled, stratified folds, at least 2, or a splitter of scikit-learn.
     random_state : int, RandomState or None, default=None
-        Draws rows and folds, and grows the default forest.
+        Seed for drawing rows and folds, and for the default forest.
 
     Returns
     -------
@@ -59,12 +59,12 @@ def two_sample_score(
         If `classifier` has no ``fit`` or ``predict``.
     ValueError
         If the two aren't 2-D, not empty, finite and of one width; if one has fewer rows than
-        there are folds; or if `cv` is no splitter and less than 2.
+        there are folds; or if `cv` is an int below 2.
 
     Notes
     -----
-    If one of the two is float32, both are compared in float32. Otherwise rounding alone could give
-    generated rows away.
+    If one of the two is float32, both are compared in float32. Otherwise rounding alone could
+    reveal which rows are generated.
 
     References
     ----------
@@ -114,7 +114,7 @@ def train_on_generated_score(
     Parameters
     ----------
     X_real : array-like of shape (n_real, n_features)
-        Best rows that the generator was not trained on.
+        Preferably rows that the generator was not trained on.
     y_real : array-like of shape (n_real,)
         Their classes.
     X_generated : array-like of shape (n_generated, n_features)
@@ -125,7 +125,7 @@ def train_on_generated_score(
     scoring : str or callable, default="accuracy"
         What the test measures: the name of a scorer of scikit-learn, or a scorer.
     random_state : int, RandomState or None, default=None
-        Grows the default forest.
+        Seed for the default forest.
 
     Returns
     -------
@@ -205,15 +205,15 @@ def prdc(
     Parameters
     ----------
     X_real : array-like of shape (n_real, n_features)
-        Rows, or features of rows computed before.
+        Rows, or features computed from them.
     X_generated : array-like of shape (n_generated, n_features)
-        Take as many as there are real ones: coverage grows with their number.
+        Use as many as there are real ones: coverage grows with their number.
     k : int, default=5
-        Neighbours, at least 1.
+        Number of neighbours, at least 1.
     features : callable, default=None
         Turns rows, (n, n_features), into features, (n, n_out), between which distances are
         Euclidean, for instance the ``transform`` of a fitted transformer. None: the rows
-        themselves; columns of a table should then be of one scale.
+        themselves; columns of a table should then have the same scale.
 
     Returns
     -------
@@ -226,8 +226,8 @@ def prdc(
             Share of real rows in the ball of at least one generated row, in [0, 1] [1]_.
         density : float
             Number of balls of real rows that a generated row lies in, on average, divided by `k`;
-            at least 0 [2]_. About 1 for rows of the same distribution; more where generated rows
-            crowd in dense regions.
+            at least 0 [2]_. About 1 for rows of the same distribution; higher if generated rows
+            crowd into dense regions.
         coverage : float
             Share of real rows whose ball holds at least one generated row, in [0, 1] [2]_.
 
@@ -358,7 +358,7 @@ def _radii(features: np.ndarray, k: int) -> np.ndarray:
 
 
 def check_rows(X_real: Any, X_generated: Any, prefix: str = "X_") -> tuple[np.ndarray, np.ndarray]:
-    """Return two matrices of one width; float32 if one is, or rounding would tell them apart."""
+    """Return two matrices of one width; both float32 if one is, since rounding would reveal it."""
     real = check_matrix(X_real, f"{prefix}real")
     generated = check_matrix(X_generated, f"{prefix}generated")
     if real.shape[1] != generated.shape[1]:
@@ -389,7 +389,7 @@ def _check_classifier(classifier: Any, rng: np.random.RandomState) -> Any:
         return RandomForestClassifier(random_state=rng)
     if not (hasattr(classifier, "fit") and hasattr(classifier, "predict")):
         raise TypeError(
-            f"classifier must have fit and predict, as those of scikit-learn; got {classifier!r}."
+            f"classifier must have fit and predict, like those of scikit-learn; got {classifier!r}."
         )
     return clone(classifier)
 
@@ -400,7 +400,7 @@ def featured(
     """Return the features of both in float64."""
     if features is not None:
         if not callable(features):
-            raise TypeError(f"features must be None or a callable of rows; got {features!r}.")
+            raise TypeError(f"features must be None or a function of rows; got {features!r}.")
         n_rows = len(real), len(generated)
         real, generated = check_rows(features(real), features(generated), "features of X_")
         if (len(real), len(generated)) != n_rows:
