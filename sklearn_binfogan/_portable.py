@@ -25,9 +25,10 @@ from ._losses import ADVERSARIAL_LOSSES
 from ._networks import elu, leaky_relu, relu
 from ._phases import PHASES
 from ._players import Players
-from ._presets import MOST_THREADS, PRECISIONS, Budget, Preset, Recipe
+from ._presets import PRECISIONS, Budget, Preset, Recipe
 from ._settings import Settings
 from ._state import Progress, TrainingState
+from ._threads import MOST_THREADS
 
 Arrays = dict[str, np.ndarray]
 

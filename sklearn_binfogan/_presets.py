@@ -20,9 +20,9 @@ from ._architectures import (
 from ._codes import CodeSpec, Prior
 from ._layout import is_colour_image, is_large_image
 from ._networks import relu
+from ._threads import MOST_THREADS
 
 PRECISIONS = ("float32", "bf16")
-MOST_THREADS = 1024  # a system that can't start so many threads ends the process
 MOST_PIXELS = 32 * 32  # of images without further stages in their networks
 
 

@@ -6,9 +6,27 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from numbers import Integral
 from typing import Any
 
 import torch
+
+MOST_THREADS = 1024  # a system that can't start so many threads ends the process
+
+
+def check_n_threads(n_threads: Any) -> None:
+    """Raise ValueError unless it is an int from 1 to `MOST_THREADS`, "auto" or None.
+
+    A fit checks all parameters before; the methods of a fitted model check this one alone.
+    """
+    if n_threads in ("auto", None):
+        return
+    is_int = isinstance(n_threads, Integral) and not isinstance(n_threads, bool)
+    if not is_int or not 1 <= n_threads <= MOST_THREADS:
+        raise ValueError(
+            f"The 'n_threads' parameter of an estimator must be an int from 1 to {MOST_THREADS} "
+            f"or 'auto'. Got {n_threads!r} instead."
+        )
 
 
 class _Lock:
@@ -42,6 +60,7 @@ class _SharedModes:
         self.own, self.lock = threading.local(), _Lock()
 
     def enter(self, n_threads: int | str | None) -> None:
+        check_n_threads(n_threads)  # before anything is changed
         with self.lock:
             # Asked for in every thread: a new one that first sets its number would still take the
             # number that another thread sets later, at its first parallel operation.
@@ -186,7 +205,7 @@ def training_on(device: str) -> Iterator[None]:
 
 def has_bfloat16() -> bool:
     """Whether the CPU has instructions for products of bfloat16; torch before 2.9 can't say."""
-    known = getattr(torch.cpu, "get_capabilities", dict)()
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 

@@ -131,6 +131,20 @@ def test_a_bad_number_of_threads_is_refused_before_training(n_threads):
     assert found == []
 
 
+@pytest.mark.parametrize("n_threads", [0, True, 1.5, 100_000, "all"])
+def test_a_fitted_model_quotes_a_bad_number_of_threads(n_threads):
+    model = threaded(1).fit(IMAGES)
+    before = torch.get_num_threads(), model.transform(IMAGES)
+
+    model.set_params(n_threads=n_threads)
+    for use in (model.transform, model.predict, model.score):
+        with pytest.raises(ValueError, match=f"from 1 to 1024 or 'auto'. Got {n_threads!r}"):
+            use(IMAGES)
+
+    assert torch.get_num_threads() == before[0]
+    np.testing.assert_array_equal(model.set_params(n_threads=1).transform(IMAGES), before[1])
+
+
 def test_an_unfinished_fit_is_not_gone_on_with_by_other_threads(tmp_path):
     class Cut(Callback):
         def on_epoch_begin(self, net, **kwargs):
