@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ._codes import CodeSpec
 
-FEW_CHANNELS = 1  # of an image
+FEW_CHANNELS = 3  # of an image
 OVERCLUSTERING_RATIO = 4  # categories of an over-clustering head, per category
 IN_COLOUR = 3  # channels
 TINY = 1e-6
