@@ -42,7 +42,7 @@ from sklearn_binfogan.datasets import load_mnist
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PACKAGES = ["torch", "scikit-learn", "skorch", "numpy", "scipy", "joblib"]
-# For peers alone; named where installed.
+# Only for peers; named if installed.
 PACKAGES += ["torchvision", "umap-learn", "clustpy", "genieclust", "lumbermark"]
 SEEDS, FEW_SEEDS = range(100, 110), range(100, 103)
 QUICK = {"warmup_iter": 20, "max_iter": 20}
@@ -79,7 +79,7 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def output_path(options: argparse.Namespace, name: str) -> Path:
-    """Where a run writes; a quick one never into the results."""
+    """Path that a run writes to; a quick run never writes into the results."""
     if options.output:
         return options.output
     folder = Path(tempfile.gettempdir()) if options.quick else RESULTS
@@ -132,7 +132,7 @@ def run(
 ) -> list[Row]:
     """Measure every case that the result file does not hold yet; write after each.
 
-    A file of another commit, machine or other settings is not gone on with.
+    A file of another commit or machine, or with other settings, is not continued.
     """
     path = output_path(options, name)
     head = {"environment": environment(), "quick": options.quick, "jobs": options.jobs}
@@ -171,7 +171,7 @@ def _resumable(path: Path, head: Row) -> list[Row]:
 
 
 def write(path: Path, content: Row) -> None:
-    """Write JSON in one go: a run that is cut off leaves the last whole file."""
+    """Write JSON atomically: an interrupted run leaves the last complete file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(content, indent=1) + "\n")
@@ -202,7 +202,7 @@ def summary(rows: list[Row], by: str) -> list[Row]:
 
 
 def numbers_only(rows: list[Row]) -> list[Row]:
-    """Rows without lists and dicts, which no table has room for."""
+    """Rows without lists and dicts, which do not fit into a table."""
     return [{k: v for k, v in row.items() if not isinstance(v, list | dict)} for row in rows]
 
 
@@ -264,7 +264,7 @@ class Measure(NamedTuple):
 
 
 def folded(summary: str, text: str) -> str:
-    """Markdown that a reader unfolds by a click."""
+    """Markdown that a reader unfolds with a click."""
     return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
 
 
@@ -357,7 +357,7 @@ class Section(NamedTuple):
     text: Callable[[Row], str]
 
     def markdown(self, folder: Path) -> str:
-        """The heading and what its file in a folder says; a missing file gives a line about it."""
+        """The heading and the text from its file in a folder; a note if the file is missing."""
         path = folder / f"{self.file}.json"
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if not content or [] in (content.get("rows"), content.get("curve")):
@@ -379,14 +379,14 @@ def reported(
 
 
 def parameters_of_a_run(quick: bool, parameters: Row) -> Row:
-    """Parameters, of which a quick run overrules the budget; a phase left out stays left out."""
+    """Parameters; a quick run overrides the numbers of steps, but a phase of 0 steps keeps 0."""
     return parameters | {k: v for k, v in QUICK.items() if quick and parameters.get(k) != 0}
 
 
 def image_model(
     image_shape: tuple[int, ...], seed: int, quick: bool, **parameters: Any
 ) -> BInfoGANTransformer:
-    """An estimator whose codes hold the noise too."""
+    """An estimator whose codes include the noise."""
     return BInfoGANTransformer(
         image_shape=image_shape,
         include_noise=True,
@@ -396,7 +396,7 @@ def image_model(
 
 
 def mnist(quick: bool) -> Bunch:
-    """MNIST, or a little of it to try a script."""
+    """MNIST, or a small part of it to try a script."""
     data = load_mnist()
     n_rows = {"train": 2000, "test": 500} if quick else {"train": None, "test": None}
     for part, n in n_rows.items():
@@ -406,7 +406,7 @@ def mnist(quick: bool) -> Bunch:
 
 
 def mnist_model(seed: int, quick: bool, **parameters: Any) -> BInfoGANTransformer:
-    """The model of MNIST that every study looks at."""
+    """The model of MNIST that every study uses."""
     return image_model(MNIST_SHAPE, seed, quick, **CODES, **parameters)
 
 
@@ -489,7 +489,7 @@ def agreement(gan: BInfoGANTransformer, seed: int) -> float:
 
 
 def recovery(gan: BInfoGANTransformer, seed: int) -> Row:
-    """How well E(G(Z)) gives the codes back, for codes from the prior."""
+    """How well E(G(Z)) recovers the codes, for codes from the prior."""
     n_clusters, n_continuous = gan.n_clusters, gan.n_continuous
     rng = np.random.default_rng(seed)
     codes = rng.uniform(-1, 1, (N_GENERATED, len(gan.get_feature_names_out())))
@@ -514,7 +514,7 @@ def drawn_rows(
 
 
 def logistic(scale: bool = True, max_iter: int = 1000) -> Any:
-    """Multinomial logistic regression, if asked on standardised columns."""
+    """Multinomial logistic regression, optionally on standardised columns."""
     classifier = LogisticRegression(max_iter=max_iter)
     return make_pipeline(StandardScaler(), classifier) if scale else classifier
 
@@ -563,7 +563,7 @@ def begun(
     phase: str,
     change: Callable[[Any], Any] = lambda trainer: None,
 ) -> tuple[Any, Iterator[torch.Tensor]]:
-    """A training that stands at the start of a phase, and batches without end.
+    """A training at the start of a phase, and endless batches.
 
     `change` may replace parts of the training before.
     """

@@ -1,11 +1,11 @@
-"""What each part of the code that is there for speed alone saves of a step on the CPU.
+"""How much of a step on the CPU is saved by each part of the code that exists only for speed.
 
     python benchmarks/cleverness.py    # -> results/cleverness.json
 
-Each variant replaces one such part by plain torch, in a training of its own. All take turns, step
-by step and each time in another order, so that a machine that slows down slows down all of them.
-CPU seconds of one thread are compared. A part that saves less than a tenth of a step is not worth
-its code; docs/cpu.md keeps the table.
+Each variant replaces one such part by plain torch, in a training of its own. The variants take
+turns, step by step and each time in another order, so that a machine that slows down slows down all
+of them. CPU seconds of one thread are compared. A part that saves less than a tenth of a step is
+not worth its code; benchmarks/README.md keeps the table.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Around = Callable[[], AbstractContextManager[Any]]
 
 @dataclass(frozen=True)
 class Variant:
-    """A training, changed after it was built; `stepping` lies around each step."""
+    """A training, changed after it was built; `stepping` is entered around each step."""
 
     name: str
     change: Callable[[Any], None] = lambda trainer: None
@@ -75,7 +75,7 @@ def transpose(trainer: Any) -> None:
 
 
 def plain_generate(generator: ConvGenerator, codes: Tensor) -> Tensor:
-    """Leave G's first maps as they lie."""
+    """Leave G's first maps in their memory format."""
     images = generator.layers(generator.project(codes))
     return images[:, :, : generator.height, : generator.width]
 

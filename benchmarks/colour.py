@@ -6,11 +6,10 @@
     python benchmarks/colour.py --sizes    # a step by the size of the images -> colour_sizes.json
     python benchmarks/colour.py --paper    # the paper's preset on faces -> colour_paper.json
 
-All in `benchmarks/results/`. A run that was cut off goes on where it stopped. `--paper` takes
-20 000 steps in bfloat16, which ask for a GPU. `--sizes` takes up to 3 GB of memory. Every fit uses
-one thread. No labels are used to fit.
-The code that tells a property is chosen, and its categories are given their values, on the training
-split; every measure is of the test split.
+All in `benchmarks/results/`. An interrupted run resumes where it stopped. `--paper` takes
+20 000 steps in bfloat16, which need a GPU. `--sizes` takes up to 3 GB of memory. Every fit uses one
+thread. No labels are used to fit. The training split decides which code describes a property, and
+which value of it each category has; every measure is on the test split.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ N_STEP_ROWS = 256  # few: a fit ends by encoding them all
 SIDES, N_SIZE_ROWS, N_SIZE_STEPS = (32, 64, 128, 256), 128, 3  # the first step is not counted
 
 
-# Faces look alike from both sides, lie in the middle of their images, and their colours tell a lot.
+# Faces are symmetric and centred, and their colours are informative.
 FACES: dict[str, Any] = {
     "augmentation": ColourMove(
         AffineMove(0.1, 0.08, 0.08, 0.06, 0.03, reflect=True), 0.15, 0.1, 0.03, mirror=True
@@ -84,7 +83,7 @@ FACES: dict[str, Any] = {
     "warmup_iter": 2500,
     "max_iter": 1000,
 }
-# Of digits the form alone counts, whatever they lie on.
+# Only the shape of digits counts, whatever the background.
 PHOTOS: dict[str, Any] = {
     "architecture": "conv-contrast",
     "augmentation": ColourMove(AffineMove(warp=0.12, reflect=True), clutter=1.0),
@@ -168,7 +167,7 @@ def as_numbers(
 
 
 def auc(target: np.ndarray, number: np.ndarray) -> float:
-    """Area under the ROC curve, whichever way round the number runs."""
+    """Area under the ROC curve, whether the number rises or falls with the class."""
     area = float(roc_auc_score(target, number))
     return max(area, 1 - area)
 
@@ -182,7 +181,7 @@ PROPERTIES = {"male": auc, "child": auc, "skin": correlation, "background": corr
 
 
 def told_by_one_code(train: np.ndarray, test: np.ndarray, data: Bunch) -> Row:
-    """For each property the code that tells most of it, and how much."""
+    """For each property, the code that says most about it, and how much."""
     found: Row = {}
     for name, measure in PROPERTIES.items():
         target, test_target = data[f"{name}_train"], data[f"{name}_test"]
@@ -233,7 +232,7 @@ def measure_faces(seed: int, quick: bool) -> Row:
 
 
 def measures_of_faces(gan: BInfoGANTransformer, data: Bunch, seed: int) -> Row:
-    """Every measure of a fitted model but the seconds."""
+    """Every measure of a fitted model except the seconds."""
     train, test = gan.transform(data.X_train), gan.transform(data.X_test)
     return {
         **told_by_one_code(single_codes(gan, data.X_train), single_codes(gan, data.X_test), data),
@@ -258,7 +257,7 @@ def photos(quick: bool) -> tuple[Bunch, Bunch]:
 
 
 def measure_photos(seed: int, quick: bool) -> Row:
-    """Accuracy of the categorical code that tells most of the digit, and of k-means."""
+    """Accuracy of the categorical code that says most about the digit, and of k-means."""
     train, test = photos(quick)
     gan = new_model(seed, quick, **PHOTOS)
     seconds = timed(gan.fit, train.X)
@@ -404,7 +403,7 @@ FACES_MEASURES = [
     Measure("largest_overlap", "information that two categorical codes share", "", decimals, max),
     Measure("agreement", "predict(sample(c)) gives c"),
     Measure("score", "score", "", decimals),
-    Measure("seconds", "seconds for one fit, beside other work", "", whole, max),
+    Measure("seconds", "seconds for one fit, on a busy machine", "", whole, max),
 ]
 PHOTOS_MEASURES = [
     Measure("test_accuracy", "one-to-one digit accuracy of the best categorical code"),
@@ -413,7 +412,7 @@ PHOTOS_MEASURES = [
     Measure("real_named", "the same network, of real test images"),
     Measure("r2", "R2 of reconstructions with noise", "", decimals),
     Measure("largest_overlap", "information that two categorical codes share", "", decimals, max),
-    Measure("seconds", "seconds for one fit, beside other work", "", whole, max),
+    Measure("seconds", "seconds for one fit, on a busy machine", "", whole, max),
 ]
 STEPS_MEASURES = [
     Measure(f"{preset}_{what}", f'"{preset}", {name}', "", decimals, max)

@@ -3,8 +3,8 @@
     python benchmarks/cpu_choices.py    # -> results/cpu_choices.json
 
 Choices take turns, step by step, so that a machine that slows down slows down all of them. With one
-thread CPU seconds are compared, which other processes disturb less than the clock; with more
-threads, whose point is the clock, both are given. docs/cpu.md says what follows.
+thread CPU seconds are compared, which other processes disturb less than wall-clock time. With more
+threads, which are meant to save wall-clock time, both are given. docs/cpu.md draws the conclusions.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def measure(phase: str, choices: list[Choice], n_steps: int) -> list[Row]:
     "Choices on a CPU",
     "cpu_choices",
     "benchmarks/cpu_choices.py",
-    "What a step costs with other settings, over the default's.",
+    "The time of a step with other settings, relative to the default's.",
 )
 def section(content: Row) -> str:
     phases = list(dict.fromkeys(row["phase"] for row in content["rows"]))

@@ -3,7 +3,7 @@
     python benchmarks/digits.py                  # seeds 100 to 109 -> results/digits.json
     python benchmarks/digits.py --lambda-curve   # mi_weight 0, 0.1, 1, 10 -> results/lambda.json
 
-A run that was cut off goes on where it stopped. Every fit uses one thread.
+An interrupted run resumes where it stopped. Every fit uses one thread.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CURVE_SEEDS = range(100, 105)
 
 
 def fitted(X: np.ndarray, seed: int, quick: bool, **parameters: Any) -> BInfoGANTransformer:
-    """The model that every measure looks at."""
+    """The model that every measure uses."""
     return image_model((8, 8), seed, quick, **CODES, **parameters).fit(X)
 
 
@@ -173,9 +173,9 @@ CODE_MEASURES = [
 DIGITS = [
     *CODE_MEASURES,
     Measure("generated_to_real", "logistic regression trained on 2 000 generated digits"),
-    Measure("five_labels_codes", "5 labels a class, logistic regression on codes"),
-    Measure("five_labels_pixels", "5 labels a class, logistic regression on pixels"),
-    Measure("five_labels_pca", "5 labels a class, logistic regression on principal components"),
+    Measure("five_labels_codes", "5 labels per class, logistic regression on codes"),
+    Measure("five_labels_pixels", "5 labels per class, logistic regression on pixels"),
+    Measure("five_labels_pca", "5 labels per class, logistic regression on principal components"),
     Measure("fit_seconds", "seconds for one fit", "", whole, max),
 ]
 
@@ -194,9 +194,9 @@ def section(content: Row) -> str:
     "lambda and generated rows",
     "lambda",
     "benchmarks/digits.py --lambda-curve",
-    "What lambda does to codes of generated rows. Measured when lambda weighed the "
-    "information of generated rows alone, so that clusters could not change; since then "
-    "it weighs that of real rows, too.",
+    "What lambda does to codes of generated rows. This was measured when lambda only weighed the "
+    "information of generated rows, so that clusters could not change; now it weighs that of "
+    "real rows, too.",
 )
 def lambda_section(content: Row) -> str:
     return groups_table("mi_weight", content["rows"], CODE_MEASURES)

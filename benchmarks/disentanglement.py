@@ -1,13 +1,13 @@
-"""Rendered shapes with known factors: our codes beside those of a beta-VAE of equal size.
+"""Rendered shapes with known factors: our codes compared with those of a beta-VAE of equal size.
 
     python benchmarks/disentanglement.py   # seeds 100 to 102 -> results/disentanglement.json
 
 The beta-VAE (Higgins et al. 2017) has as many parameters as our encoder and generator, within a few
-percent, and trains on the same rows for the CPU seconds that our fit took, one thread each. Of its
-latent dimensions those count that it uses. Neither sees a factor; metrics are of other shapes.
-Ours has three continuous codes and no others, for where a shape lies and its size, and is told by T
-what the last of them should not depend on: it turns and shifts shapes. The beta-VAE is not told. A
-run that was cut off goes on where it stopped.
+percent, and trains on the same rows for as many CPU seconds as our fit, with one thread each. Only
+the latent dimensions that it uses count. Neither model sees a factor; metrics are computed on other
+shapes. Our model has only three continuous codes, for position and size of a shape. T, which turns
+and shifts shapes, says what the last of them should not depend on; the beta-VAE lacks this
+information. An interrupted run resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -212,9 +212,9 @@ SHAPES = [
     "Shapes with known factors",
     "disentanglement",
     "benchmarks/disentanglement.py",
-    "Whether single codes hold single factors, beside a beta-VAE of the same size and training "
-    "time. T turns and shifts shapes, and so tells ours what half of the codes should not depend "
-    "on; the beta-VAE is not told. It reconstructs better.",
+    "Whether single codes hold single factors, compared with a beta-VAE of the same size and "
+    "training time. T turns and shifts shapes, and so tells our model what half of the codes "
+    "should not depend on. The beta-VAE lacks this information. It reconstructs better.",
 )
 def section(content: Row) -> str:
     return measures_table(SHAPES, content["rows"])

@@ -1,11 +1,11 @@
-"""A few labels: accuracy of BInfoGANClassifier on digits, beside rivals, and on MNIST.
+"""A few labels: accuracy of BInfoGANClassifier on digits, with other methods, and on MNIST.
 
     python benchmarks/few_labels.py            # digits, ten draws -> results/few_labels_digits.json
     python benchmarks/few_labels.py --mnist    # three draws -> results/few_labels_mnist.json
     python benchmarks/few_labels.py --mnist --validate    # judged on training images held out
 
-A run that was cut off goes on where it stopped. Every fit uses one thread. A draw takes equally
-many rows of each class; its seed is that of its fits. Whoever tunes anything uses --validate,
+An interrupted run resumes where it stopped. Every fit uses one thread. A draw takes equally
+many rows of each class; its seed is that of its fits. To tune anything, use --validate,
 which fits the first 50 000 training images of MNIST and judges on the other 10 000.
 """
 
@@ -52,7 +52,7 @@ DIGITS_LABELS = (10, 20, 50, 100)
 N_COMPONENTS = 12  # as many as there are codes
 N_VALIDATED = 50_000
 QUICK_ROWS = {"train": 2000, "test": 500}
-# The game leaves the categories as the first phase has made them, so that accuracy needs no game.
+# The game does not change the categories of the first phase, so accuracy needs no game.
 FIRST_PHASE = {"max_iter": 0}
 
 
@@ -77,7 +77,7 @@ def with_wrong_ones(y: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 
 def new_classifier(seed: int, quick: bool, image_shape: tuple[int, int], **parameters: Any) -> Any:
-    """The model that every study looks at; a quick run overrules its budget."""
+    """The model that every study uses; a quick run overrides its numbers of steps."""
     return BInfoGANClassifier(
         image_shape=image_shape, random_state=seed, **parameters_of_a_run(quick, parameters)
     )
@@ -93,7 +93,7 @@ def warm_up() -> None:
 
 
 def rival_predictions(X: np.ndarray, y: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
-    """What other ways make of all rows X from the labels y, -1 where there is none.
+    """Predictions of other methods for all rows X from the labels y, -1 where there is none.
 
     `codes` are those of the unsupervised transformer.
     """
@@ -249,7 +249,7 @@ FEW_LABELS_MNIST = [
     "Few labels: digits",
     "few_labels_digits",
     "benchmarks/few_labels.py",
-    "Accuracy on the rows without a label, as many labels of each class, ten draws of labels.",
+    "Accuracy on the rows without a label; equally many labels per class, ten draws of labels.",
 )
 def digits_section(content: Row) -> str:
     return measures_table(FEW_LABELS, content["rows"])
@@ -259,7 +259,7 @@ def digits_section(content: Row) -> str:
     "Few labels: MNIST",
     "few_labels_mnist",
     "benchmarks/few_labels.py --mnist",
-    "`BInfoGANClassifier` on the 60 000 training images, clusters alone but for the last study.",
+    "`BInfoGANClassifier` on the 60 000 training images, without the game except the last study.",
 )
 def mnist_section(content: Row) -> str:
     return groups_table("study", content["rows"], FEW_LABELS_MNIST)

@@ -1,4 +1,4 @@
-"""Training on one GPU: the time of a step by every way, fits of MNIST, the largest batch.
+"""Training on one GPU: the time of a step with each setting, fits of MNIST, the largest batch.
 
     python benchmarks/gpu.py    # -> results/gpu.json
 
@@ -42,7 +42,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "graph, bf16": {"precision": "bf16"},
     "eager": {"cuda_graph": False},
 }
-# Part of a fit: the parameters that train it alone.
+# For each part of a fit, the parameters that train only this part.
 PARTS: dict[str, dict[str, Any]] = {"clusters": {"max_iter": 0}, "whole fit": {}}
 
 
@@ -77,7 +77,7 @@ def milliseconds(step: Callable[[], Any], n_steps: int) -> float:
 
 
 def steps(X: np.ndarray, n_steps: int) -> Row:
-    """Milliseconds of a step by every way, for the default networks and the paper's."""
+    """Milliseconds of a step with each setting, for the default networks and the paper's."""
     rows: Row = {}
     for way, parameters in WAYS.items():
         paper = {"architecture": "paper-mnist", **parameters}

@@ -3,8 +3,8 @@
     python benchmarks/lambda_clusters.py          # seeds 100 to 104 -> results/lambda_clusters.json
     python benchmarks/lambda_clusters.py --chart  # docs/images/lambda_clusters.png from that file
 
-Clusters alone (max_iter=0): lambda weighs I(c; x) of real rows there. A run that was cut off goes
-on where it stopped. Every fit uses one thread.
+Only clusters are trained (max_iter=0): there lambda weighs I(c; x) of real rows. An interrupted run
+resumes where it stopped. Every fit uses one thread.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ MEASURES = [
     "lambda and clusters",
     "lambda_clusters",
     "benchmarks/lambda_clusters.py",
-    "What lambda does to clusters, which the consistency phase alone makes: `max_iter=0`. "
+    "What lambda does to clusters, trained by the consistency phase alone: `max_iter=0`. "
     "Scores of such fits lack the parts that need G, and so are lower than those of whole "
     "fits.",
 )

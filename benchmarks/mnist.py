@@ -2,9 +2,9 @@
 
     python benchmarks/mnist.py    # seeds 100 to 109 -> results/mnist.json
 
-A run that was cut off goes on where it stopped. Every fit uses one thread. No labels are used to
-fit or to choose. What the first phase, the prior, the score and each part do by themselves is in
-mnist_prior.py, mnist_score.py and mnist_ablation.py.
+An interrupted run resumes where it stopped. Every fit uses one thread. No labels are used to
+fit or to choose. mnist_prior.py, mnist_score.py and mnist_ablation.py measure the prior, the score
+and each part of the training separately.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def clusters_and_seconds(data: Bunch, seed: int, quick: bool) -> tuple[BInfoGANT
 def generated(
     gan: BInfoGANTransformer, data: Bunch, n_images: int, seed: int, **how: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Samples and the digits that they are to be."""
+    """Samples and the digits that they should show."""
     digit_of, _ = match_clusters(data.y_train, gan.labels_)
     images, drawn = gan.sample(n_images, random_state=seed, **how)
     # A cluster that holds no training image has no digit: its samples are left out.
@@ -124,7 +124,7 @@ def generated(
 
 
 def trained_on_generated(gan: BInfoGANTransformer, data: Bunch, seed: int) -> Row:
-    """Test accuracy of classifiers that saw generated images alone; real ones for comparison."""
+    """Test accuracy of classifiers trained only on generated images; on real ones to compare."""
     n_images = min(N_GENERATED, len(data.X_train))
     chosen = np.random.default_rng(seed).choice(len(data.X_train), n_images, replace=False)
     test = (pixels(data.X_test), data.y_test)

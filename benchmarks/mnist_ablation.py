@@ -2,7 +2,7 @@
 
     python benchmarks/mnist_ablation.py    # seeds 100 to 102 -> results/mnist_ablation.json
 
-Each system changes one thing of "both". A run that was cut off goes on where it stopped. Every fit
+Each system changes one thing of "both". An interrupted run resumes where it stopped. Every fit
 uses one thread.
 """
 

@@ -1,8 +1,8 @@
-"""MNIST with classes of unequal size: a learned cluster prior beside a uniform one.
+"""MNIST with classes of unequal size: a learned cluster prior compared with a uniform one.
 
     python benchmarks/mnist_prior.py    # seeds 100 to 102 -> results/mnist_prior.json
 
-A run that was cut off goes on where it stopped. Every fit uses one thread.
+An interrupted run resumes where it stopped. Every fit uses one thread.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CLASS_SIZES = np.linspace(6000, 600, 10).astype(int)
 def thinned(data: Bunch, seed: int) -> tuple[np.ndarray, list[int]]:
     """Training rows of which class sizes fall evenly, and those sizes; the seed ranks the classes.
 
-    A class that has fewer images than its rank asks for gives all it has.
+    A class that has fewer images than its rank requires contributes all of them.
     """
     rng = np.random.default_rng(seed)
     wanted_sizes = CLASS_SIZES * len(data.y_train) // N_TRAIN  # a quick run has fewer
@@ -62,7 +62,7 @@ def measure(cluster_prior: str, seed: int, quick: bool) -> Row:
     """One fit on classes of unequal size; the test set keeps its own."""
     data = mnist(quick)
     rows, sizes = thinned(data, seed)
-    # The game leaves the clusters as the first phase has made them: it may be short.
+    # The game does not change the clusters of the first phase, so it may be short.
     gan = mnist_model(seed, quick, cluster_prior=cluster_prior, max_iter=100)
     seconds = timed(gan.fit, data.X_train[rows])
     labels = gan.predict(data.X_test)
@@ -81,7 +81,7 @@ def measure(cluster_prior: str, seed: int, quick: bool) -> Row:
     "mnist_prior",
     "benchmarks/mnist_prior.py",
     "MNIST with digits removed, so that the largest class is ten times the smallest: "
-    '`cluster_prior="learned"` beside the default.',
+    '`cluster_prior="learned"` compared with the default.',
 )
 def section(content: Row) -> str:
     rows = content["rows"]
@@ -106,7 +106,7 @@ def section(content: Row) -> str:
             if row["cluster_prior"] == "learned" and row["cluster_prior_"]
         ),
     )
-    return "\n\n".join([*parts, "What was learned, in percent, by falling size:", sizes])
+    return "\n\n".join([*parts, "What was learned, in percent, largest first:", sizes])
 
 
 def shares(values: list[float]) -> str:

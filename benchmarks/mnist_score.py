@@ -2,8 +2,8 @@
 
     python benchmarks/mnist_score.py    # seeds 300 to 323 -> results/mnist_score.json
 
-Many seeds of one configuration, and two seeds for each of a dozen. A run that was cut off goes on
-where it stopped. Every fit uses one thread.
+Many seeds of one configuration, and two seeds for each of a dozen. An interrupted run resumes where
+it stopped. Every fit uses one thread.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def score_cases(seeds: Iterable[int], quick: bool) -> list[Row]:
 
 
 def measure(configurations: str, seed: int, quick: bool, **parameters: Any) -> Row:
-    """The label-free score of a short fit beside its accuracy."""
+    """The label-free score of a short fit and its accuracy."""
     data = mnist(quick)
     gan = mnist_model(seed, quick, **parameters)
     X, y = data.X_train[:N_SCORE_FIT], data.y_train[:N_SCORE_FIT]
@@ -74,8 +74,8 @@ def measure(configurations: str, seed: int, quick: bool, **parameters: Any) -> R
     "Does `score` rank models?",
     "mnist_score",
     "benchmarks/mnist_score.py",
-    "Whether the label-free score orders fits as accuracy does. Measured with an earlier "
-    "score; its order is much the same.",
+    "Whether the label-free score ranks fits as accuracy does. This was measured with an earlier "
+    "score, which ranks fits almost in the same way.",
 )
 def section(content: Row) -> str:
     kinds = {"one": "seeds of one configuration", "mixed": "mixed configurations"}

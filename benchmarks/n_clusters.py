@@ -7,8 +7,8 @@ end compares where the measures peak, and says how many clusters HDBSCAN finds. 
 on the sets marked "tuned", and nothing was changed after the others had been looked at. Silhouette
 is not defined for one cluster.
 Tables of the OpenML suites lie in the folder `tables` of SKLEARN_BINFOGAN_DATA; without it those
-sets are left out. The game is short, since it leaves the clusters as they are. A run that was cut
-off goes on where it stopped. Every fit uses one thread.
+sets are left out. The game is short, since it does not change the clusters. An interrupted run
+resumes where it stopped. Every fit uses one thread.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Labelled = tuple[np.ndarray, np.ndarray]
 
 
 class Data(NamedTuple):
-    """A set of a known number of kinds."""
+    """A set with a known number of kinds."""
 
     load: Callable[[], Labelled]
     kinds: Sequence[int]  # any of which is right
@@ -112,7 +112,7 @@ DATA = {
 
 
 def available() -> list[str]:
-    """Names of the sets that are at hand."""
+    """Names of the sets that are available."""
     has_tables = "SKLEARN_BINFOGAN_DATA" in os.environ
     return [
         name
@@ -209,8 +209,8 @@ def _or_none(numbers: list[int | None]) -> str:
     "n_clusters",
     "benchmarks/n_clusters.py",
     "For which number of clusters the score, the silhouette of k-means and the BIC of a "
-    "Gaussian mixture are best, and how many HDBSCAN finds. Some of the sets served to choose how "
-    "the score is made.",
+    "Gaussian mixture are best, and how many HDBSCAN finds. Some of the sets were used to design "
+    "the score.",
 )
 def section(content: Row) -> str:
     """Where each measure peaks: one number for all seeds, or several."""

@@ -1,16 +1,16 @@
-"""The paper's algorithm beside a BiGAN and an InfoGAN at one budget on MNIST, seeds 100 to 102.
+"""The paper's algorithm, a BiGAN and an InfoGAN with the same budget on MNIST, seeds 100 to 102.
 
     python benchmarks/neighbours.py                # 3 000 steps -> results/neighbours.json
     python benchmarks/neighbours.py --steps 30000  # as many as the paper trains
 
 - bidirectional: the paper's own algorithm.
-- bigan: the same estimator with lambda 0 and a Z of noise alone, and k-means on E(x).
-- infogan: a discriminator of images alone; the head Q shares all but its last layer, as in Chen
-  et al. 2016, and the category of an image is Q's. It is no part of the library.
+- bigan: the same estimator with lambda 0 and a Z that is only noise, and k-means on E(x).
+- infogan: a discriminator of images only; the head Q shares all but its last layer, as in Chen
+  et al. 2016, and the category of an image is Q's. It is not part of the library.
 
 All have the paper's networks at half width, the paper's batches, rates and losses, and
 predict with running averages of their weights. Test images take the assignment of clusters to
-digits found on training images. A run that was cut off goes on after its last finished case.
+digits found on training images. An interrupted run resumes after its last finished case.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def bidirectional(data: Bunch, seed: int, steps: int) -> Labels:
 
 
 def bigan(data: Bunch, seed: int, steps: int) -> Labels:
-    """A BiGAN whose Z is as wide, all noise; categories are k-means' on E(x)."""
+    """A BiGAN whose Z has the same width but is all noise; categories are k-means' on E(x)."""
     gan = fitted(
         data,
         seed,
@@ -275,7 +275,7 @@ def by_system(rows: list[Row]) -> list[Row]:
     "Its neighbours: InfoGAN and BiGAN",
     "neighbours",
     "benchmarks/neighbours.py",
-    "The paper's game beside the two models that it joins, half-width networks, few steps.",
+    "The paper's game and the two models that it combines, half-width networks, few steps.",
 )
 def section(content: Row) -> str:
     measures = [

@@ -1,11 +1,11 @@
-"""What a fit costs over a bare torch loop of the same networks, losses, batches and steps.
+"""The time of a fit relative to a bare torch loop of the same networks, losses, batches and steps.
 
     python benchmarks/overhead.py    # -> results/overhead.json
 
 Whole fits at the default budget. After each epoch of a fit the bare loop takes as many steps in the
-same process, so that both meet the same machine; each number is the median of the rounds' ratios of
-CPU time. A fit also checks X, judges itself every 50 steps, records every loss, chooses among
-sub-heads, labels its rows and looks for signs of collapse: the bare loop does none of it.
+same process, so that both run under the same load; each number is the median of the rounds' ratios
+of CPU time. A fit also checks X, validates every 50 steps, records every loss, chooses among
+sub-heads, labels its rows and looks for signs of collapse. The bare loop does none of this.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ FITS = {
 
 
 @reported(
-    "A whole fit over a bare loop",
+    "A whole fit relative to a bare loop",
     "overhead",
     "benchmarks/overhead.py",
     "How many times as long a fit takes as a plain PyTorch loop of the same steps. The rest is "

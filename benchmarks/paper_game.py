@@ -4,8 +4,8 @@
 
 On MNIST, seed by seed: the paper's preset alone, the same after our consistency phase with nothing
 frozen, and our default. Hours of one core for a seed, minutes on a GPU. Clusters are judged on test
-images. Samples, and reconstructions of real images, train a small network, which is then tested on
-real images; samples have the digit that most training images of their category have.
+images. A small network is trained on samples, or on reconstructions of real images, and tested on
+real images; the label of a sample is its category's most frequent digit in the training images.
 """
 
 from __future__ import annotations

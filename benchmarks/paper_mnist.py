@@ -1,13 +1,13 @@
-"""The paper's algorithm by itself on MNIST: its objective, losses and training, no term of ours.
+"""The paper's algorithm alone on MNIST: its objective, losses and training, no term of ours.
 
     python benchmarks/paper_mnist.py          # half-width networks -> results/paper_half.json
     python benchmarks/paper_mnist.py --full   # the paper's networks -> results/paper_full.json
 
 30 000 steps on 55 000 of the training images, as in the paper: hours of one core for a seed,
-minutes on a GPU, which trains several seeds at once. A run that was cut off goes on from its last
+minutes on a GPU, which trains several seeds at once. An interrupted run resumes from its last
 checkpoint, at most 2 000 steps back, and its curve begins there. The curve uses training labels;
-test images and labels are looked at once, at the end. Accuracy is one-to-one, by the encoder's
-weights as they are, which the paper reports, and by their running averages, which `predict` uses.
+test images and labels are used once, at the end. Accuracy is one-to-one, with the encoder's
+current weights, which the paper reports, and with their running averages, which `predict` uses.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ DIAGNOSTICS = ("score", "consistency", "recovery", "reconstruction", "agreement"
 
 
 def images_of_the_paper(quick: bool) -> Bunch:
-    """MNIST without the rows that the reference holds out, or a little of it."""
+    """MNIST without the rows that the reference holds out, or a small part of it."""
     data = mnist(quick)
     if not quick:
         data.X_train, data.y_train = data.X_train[N_HELD_OUT:], data.y_train[N_HELD_OUT:]
@@ -78,7 +78,7 @@ def categories(trainer: Any, X: np.ndarray, averaged: bool) -> np.ndarray:
 
 
 class Looks(Callback):
-    """Notes where a training stands, every 1 000 steps; `wants_to_stop` may cut it off."""
+    """Records the progress of a training every 1 000 steps; `wants_to_stop` may end it."""
 
     def __init__(
         self, X: np.ndarray, y: np.ndarray, wants_to_stop: Callable[[], bool] = lambda: False

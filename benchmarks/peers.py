@@ -1,4 +1,4 @@
-"""Clusters of MNIST by what a user would pick instead, same rows, same machine, same measure.
+"""Clusters of MNIST by alternatives to this library, on the same rows, machine and measure.
 
     python -m pip install -c constraints.txt -e '.[peers]'
     python benchmarks/peers.py                   # -> results/peers.json; resumable
@@ -6,11 +6,11 @@
     python benchmarks/peers.py --chart           # docs/images/peers.png from the results
 
 Each fit runs in a process of its own, on one thread, on the 60 000 training images. Seconds are of
-CPU time, which other processes disturb less than the clock; UMAP is fitted anew for each that
-clusters by it. Methods "at our time" come last: they get at least the mean seconds of our own
+CPU time, which other processes disturb less than wall-clock time; UMAP is fitted again for each
+method that uses it. Methods "at our time" come last: they get at least the mean seconds of our own
 fits. Accuracy is one-to-one, by the best match of clusters and classes; HDBSCAN's outliers count as
-one more cluster. Test accuracy is given where a method can label new rows. ClustPy imports
-torchvision, which has to be a CPU build where torch is one.
+one more cluster. Test accuracy is given if a method can label new rows. ClustPy imports
+torchvision, which has to be a CPU build if torch is one.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def measure(**case: Any) -> Row:
 
 
 def run_all(options: argparse.Namespace) -> list[Row]:
-    """Measure what was chosen; what is to take our time, once that is known."""
+    """Measure the chosen methods; those "at our time" last, when our time is known."""
     chosen = cases(options)
     own = [case for case in chosen if not case["method"].endswith(AT_OUR_TIME)]
     rows = run("peers", measure, own, options)

@@ -5,8 +5,8 @@
 
 The tables of the home page and of the README are written, too.
 
-The benchmark or check that writes a file also writes its section. No number is typed in by hand, so
-that a page can't drift from the runs.
+The benchmark or check that writes a file also writes its section. No number is typed by hand, so
+that a page always agrees with the runs.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ COLOUR = Page(
 No labels are used to fit. The faces are 15 000 real photographs of 32 x 32 pixels; the digits on
 photographs stand in for SVHN. For both, codes are the paper's: four of ten categories and four
 continuous. For shapes they are three continuous ones, and T, which turns and shifts shapes, tells
-ours what the third should not depend on; the beta-VAE is not told.
+our model what the third should not depend on; the beta-VAE lacks this information.
 """,
     [
         colour.faces_section,
@@ -104,9 +104,8 @@ SPEED = Page(
     """\
 # Speed and scale
 
-How long a fit takes, and what that depends on. What follows from the choices on a CPU is on the
-page [](cpu.md); other ways to cluster are compared
-on [](results_peers.md).
+How long a fit takes, and what that depends on. The page [](cpu.md) says which choices are best on a
+CPU; [](results_peers.md) compares other clustering methods.
 """,
     [overhead.section, scale.section, cpu_choices.section, gpu.section],
 )
@@ -115,12 +114,13 @@ PEERS = Page(
     """\
 # Comparison with other ways to cluster
 
-MNIST, the same 60 000 training images for all, one thread each. Seconds are of CPU time. Accuracy
-is one-to-one; on the test images it is that of `predict`, where a method has it. "Our time":
-both phases of a deep method get at least the seconds of a whole fit of ours, shared as its defaults
-share epochs. How many epochs that is follows from short runs before, so that it may be more.
+MNIST, the same 60 000 training images for all, one thread each. Seconds are CPU time. Accuracy
+is one-to-one; on the test images it is that of `predict`, if a method has it. "Our time":
+both phases of a deep method together get at least the seconds of a whole fit of ours, divided in
+the proportion of its default epochs. The numbers of epochs are estimated from short runs, so the
+time may be longer.
 
-On small tables and curved clusters the order is another one: see
+On small tables and curved clusters the ranking is different: see
 [when to use it](index.md#when-to-use-it) and [known limits](guide/limits.md).
 
 ![Accuracy against CPU seconds, a point per seed](images/peers.png)
@@ -132,7 +132,7 @@ OTHER = Page(
     """\
 # Other results
 
-No labels are used to fit or to choose a model, but for the sections on labels.
+No labels are used to fit or to choose a model, except in the sections on labels.
 """,
     [
         digits.section,

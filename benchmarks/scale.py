@@ -1,9 +1,9 @@
-"""Costs beside those of the loop itself: `transform`, checks, many rows, processes, arithmetic.
+"""Costs other than the training loop: `transform`, checks, many rows, processes, arithmetic.
 
     SCIPY_ARRAY_API=1 python benchmarks/scale.py    # -> results/scale.json
 
-benchmarks/overhead.py compares a fit with a bare loop. Run this on a machine that has nothing else
-to do: all but the arithmetic's floor is by the clock.
+benchmarks/overhead.py compares a fit with a bare loop. Run this on an idle machine: everything
+except the floor of the arithmetic is wall-clock time.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ ROW_COUNTS, N_COLUMNS, BATCH_SIZE = (1_000, 10_000, 100_000, 1_000_000), 64, 256
 
 
 def transform_ratio(quick: bool) -> Row:
-    """`transform` of 60 000 images over the encoder alone on tensors that are ready."""
+    """Time of `transform` of 60 000 images relative to the encoder alone on prepared tensors."""
     X = mnist(quick).X_train
     gan = BInfoGANTransformer(image_shape=MNIST_SHAPE, warmup_iter=5, max_iter=5, random_state=0)
     gan.fit(X[:1000])
@@ -110,7 +110,7 @@ def _on_a_map(n_rows: int, folder: Path) -> Callable[[], Any]:
 
 
 def restarts_ratio(quick: bool) -> Row:
-    """Two and four restarts side by side over as many in a row; two of them over two whole fits.
+    """Time of two and four parallel restarts over as many in a row; of two over two whole fits.
 
     The game is played by the better half of the starts: of two by one, so that one fit is as fast
     as both can be.
@@ -139,7 +139,7 @@ def restarts_ratio(quick: bool) -> Row:
 
 
 def arithmetic_floor(quick: bool) -> Row:
-    """CPU seconds of a step over its operations at the rate of a large matrix product."""
+    """CPU seconds of a step over those of its operations at the rate of a large matrix product."""
     X = mnist(quick=True).X_train
     a = torch.rand(2048, 2048)
     rates, steps = [], {phase: Steps(Choice("default"), phase, X) for phase in (CONSISTENCY, GAME)}
@@ -185,7 +185,12 @@ LINES = {
 }
 
 
-@reported("Scale", "scale", "benchmarks/scale.py", "Ratios; 1 means that nothing is added.")
+@reported(
+    "Scale",
+    "scale",
+    "benchmarks/scale.py",
+    "Ratios, but for the seconds; 1 means that nothing is added.",
+)
 def section(content: Row) -> str:
     measured = (
         [name, decimals(content[part][key])]

@@ -2,7 +2,7 @@
 
     python benchmarks/tabular.py    # seeds 100 to 109 -> results/tabular.json
 
-A run that was cut off goes on where it stopped. Every fit uses one thread.
+An interrupted run resumes where it stopped. Every fit uses one thread.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ TABULAR = [
     "Tables",
     "tabular",
     "benchmarks/tabular.py",
-    "Four standardised tables of scikit-learn, beside k-means. On such round clusters "
-    "k-means is as good, and far quicker.",
+    "Four standardised tables of scikit-learn, compared with k-means. On such round clusters "
+    "k-means is as good, and far faster.",
 )
 def section(content: Row) -> str:
     return groups_table("table", content["rows"], TABULAR)

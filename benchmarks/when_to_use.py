@@ -1,4 +1,4 @@
-"""The tables of the home page and of the README: this library beside what else a user might take.
+"""The tables of the home page and of the README: this library compared with alternatives.
 
 `results_page.py` puts them between `<!-- NAME -->` and `<!-- end of NAME -->` of these pages.
 """
@@ -34,7 +34,7 @@ class Block(NamedTuple):
 
 
 def choices(folder: Path) -> str:
-    """What to take for what, in six rows, for the home page."""
+    """Which method to use for which data, in six rows, for the home page."""
     mnist, digits, wine = peers(folder), few_labels(folder), tables(folder)
     rows = [
         [
@@ -46,7 +46,8 @@ def choices(folder: Path) -> str:
         [
             "the same, and features, style codes or new images are wanted",
             "**this library**",
-            f"clusters and all of these: {mnist('ours')}; the others give clusters alone",
+            f"clusters and all of these: {mnist('ours')}; of the others clusters alone were "
+            "measured",
         ],
         [
             "some labels, many rows",
@@ -130,7 +131,7 @@ def peers(folder: Path) -> Callable[[str], str]:
 
 
 def few_labels(folder: Path) -> Callable[[str], str]:
-    """Accuracy of a way to use twenty labels of digits."""
+    """Accuracy of a method that uses twenty labels of digits."""
     rows = load(folder, "few_labels_digits")
     return lambda way: percent(row[f"{way}_20"] for row in rows)
 
@@ -147,7 +148,10 @@ def suite(folder: Path) -> str:
     methods = {"ours": "ours", "lumbermark": "Lumbermark", "genie": "Genie"}
     methods |= {"mixture": "a mixture", "kmeans": "k-means", "hdbscan": "HDBSCAN"}
     shown = ", ".join(f"{name} {line[key]:.2f}" for key, name in methods.items())
-    return f"adjusted Rand index on {line['sets']} sets of a public suite, one seed: {shown}"
+    return (
+        f"adjusted Rand index on {line['sets']} sets of a public suite: {shown}; our rules were "
+        "tuned on these sets with their labels"
+    )
 
 
 def samples(folder: Path) -> str:

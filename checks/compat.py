@@ -1,4 +1,4 @@
-"""What the tests gave with other versions of what the package stands on.
+"""Test results with other versions of the package's dependencies.
 
     .ci/compat lowest                            # runs the tests, and then this:
     python checks/compat.py REPORT.xml lowest    # -> benchmarks/results/compat.json
@@ -31,11 +31,11 @@ FAULTS = {"failure", "error"}
 HEAD = """\
 # Compatibility
 
-What `.ci/compat` found, which runs the tests in a fresh virtual environment. "lowest"
-is what the lower bounds in `pyproject.toml` say, "newest" is what was out on that day. A run may
-have kept the torch of `constraints.txt`, since another is a large download: the second table says
-what torch each run had. The test that asks whether the recorded run had the lowest versions could
-only fail in the run that brought others; since then `.ci/compat` leaves it out.
+`.ci/compat` runs the tests in a fresh virtual environment; this page lists the outcomes. "lowest"
+means the lower bounds in `pyproject.toml`, "newest" the newest versions on the day of the run. A
+run may have kept the torch of `constraints.txt`, since another torch is a large download: the
+second table says which torch each run had. The test that compares the recorded run with the lowest
+versions could only fail in the run that changed them; `.ci/compat` now leaves it out.
 """
 
 
@@ -79,7 +79,7 @@ def record(report: Path, versions: str) -> Row:
 
 
 def kind(row: Row) -> tuple[Any, ...]:
-    """What a new run replaces an old one by: the choice of versions, and Python's minor version."""
+    """Key by which a new run replaces an old one: choice of versions, Python's minor version."""
     return row["versions"], *(int(part) for part in row["python"].split(".")[:2])
 
 

@@ -1,4 +1,4 @@
-"""What holds when things go wrong, counted: kills, damaged files, random inputs, memory.
+"""How often the promises hold when things go wrong: kills, damaged files, random inputs, memory.
 
     python checks/faults.py    # -> benchmarks/results/faults.json
 
@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 
 def kills(folder: Path, n: int) -> Row:
-    """Fits killed by SIGKILL at random moments, and those that went on to equal files."""
+    """Fits killed by SIGKILL at random moments, and those that resumed to equal files."""
     import test_checkpoints
 
     n_checkpoints, n_equal = test_checkpoints.killed_and_resumed(folder, n, seed=n)
@@ -76,7 +76,7 @@ def growth(folder: Path, n: int) -> Row:
     return {"fits": n, "megabytes": memory / 2**20, "files": files, "processes": processes}
 
 
-# Memory that others have freed would hide the growth: it comes first.
+# Measured first: memory that other measures have freed would hide the growth.
 MEASURES = {"growth": growth, "mutations": mutations, "kills": kills, "examples": examples}
 DEFAULTS = {"growth": 50, "kills": 10, "mutations": 100_000, "examples": 500}
 QUICK = {"growth": 3, "kills": 1, "mutations": 50, "examples": 2}

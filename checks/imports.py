@@ -1,9 +1,9 @@
-"""Measure the import of the package beside that of what it needs, torch and scikit-learn.
+"""Compare the import time of the package with that of torch and scikit-learn, which it needs.
 
     python checks/imports.py   # -> benchmarks/results/imports.json
 
 Each import runs in a fresh interpreter, in turn; the first of each, which fills the disk's cache,
-does not count. The medians of CPU seconds are reported: wall time tells of the machine's load.
+does not count. The medians of CPU seconds are reported: wall time depends on the machine's load.
 """
 
 import argparse

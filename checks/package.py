@@ -1,11 +1,11 @@
-"""Build, check and install the package; time the README's way from a clone to the first picture.
+"""Build, check and install the package; time the README's steps from a clone to the first picture.
 
     python checks/package.py   # -> benchmarks/results/package.json
 
 The sdist and the wheel are built and checked, and the quick start runs from the wheel in an empty
-environment, which takes what pip downloads: the dependencies at the versions of constraints.txt.
-Then a fresh clone of the last commit runs the README's first command, install and example apart,
-in another one. Seconds are by the clock: the machine's other work and the network count.
+environment. pip downloads the dependencies, in the versions of constraints.txt. Then a fresh clone
+of the last commit runs the README's first command in another environment, with install and example
+timed separately. Seconds are wall-clock time, which includes the machine's load and the network.
 """
 
 import argparse

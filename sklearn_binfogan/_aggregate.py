@@ -5,7 +5,7 @@ about the gaps. Samples are better when codes are drawn where real data lies. Th
 estimation after training, as in Ghosh et al. 2020 (https://arxiv.org/abs/1903.12436).
 
 G also leaves out what the few numbers of a code can't say. In tables this residual x - G(E(x)) is
-part of the density: columns that G shows too smooth get their spread back.
+part of the density: this restores the spread of columns that G smooths too much.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 PRIOR_VARIANCE = 1 / 3  # of U[-1, 1]
 ROWS_PER_COMPONENT = 4
-# Of a mixture the covariance within all its Gaussians counts for this many rows of each, relative
-# to the columns. Else one of few rows would give copies of these.
+# Each Gaussian's covariance is shrunk towards their mean covariance, which counts as this many rows
+# per column. Otherwise Gaussians of few rows would reproduce these rows.
 SHRINKAGE = 1 / 8
 LEAST_VARIANCE = 1e-5  # added to each component's; columns have a variance of 1
 MOST_NUMBERS = 1_000_000  # of all covariances

@@ -52,7 +52,7 @@ class Architecture(Protocol):
 
 @dataclass(frozen=True)
 class MLPArchitecture:
-    """Fully connected networks for tables; they take flattened images, too."""
+    """Fully connected networks for tables; they also accept flattened images."""
 
     category_hidden: tuple[int, ...] = (64, 64)
     style_hidden: tuple[int, ...] = (64,)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ._codes import CodeSpec
 
-FEW_CHANNELS = 3  # of an image
+FEW_CHANNELS = 1  # of an image
 OVERCLUSTERING_RATIO = 4  # categories of an over-clustering head, per category
 IN_COLOUR = 3  # channels
 TINY = 1e-6
@@ -316,7 +316,7 @@ class Encoder(nn.Module):
         return logits.unflatten(1, (self.n_overclustering_heads, -1)).transpose(0, 1)
 
     def _head_output(self, head: nn.Module, features: Tensor) -> Tensor:
-        """Output of a head, in the dtype of its weights under autocast, too."""
+        """Output of a head, in the dtype of its weights, also under autocast."""
         return head(features).to(self.category_head.weight.dtype)
 
     def logits(self, x: Tensor) -> Tensor:
@@ -393,7 +393,7 @@ class ConvGenerator(nn.Module):
     ----------
     spec : CodeSpec
     shape : tuple of int
-        (C, H, W) of the images; a size that is no multiple of the strides' product is cropped.
+        (C, H, W) of the images, which are cropped if a side is no multiple of the strides' product.
     channels : sequence of int
         Channels of each layer's input.
     norm : {"none", "batch", "group"}
@@ -460,7 +460,7 @@ def _transposed(n_in: int, n_out: int, stride: int, kernel: int, bias: bool) -> 
         padding = nn.ZeroPad2d((more, less, more, less))
         return nn.Sequential(padding, nn.Conv2d(n_in, n_out, kernel, bias=bias))
     layer = FoldedTransposed if n_out <= FEW_CHANNELS else nn.ConvTranspose2d
-    surplus = kernel % 2  # an odd kernel would end a pixel short
+    surplus = kernel % 2  # with an odd kernel the output would be a pixel too small
     return layer(n_in, n_out, kernel, stride, less, surplus, bias=bias)
 
 
@@ -487,7 +487,7 @@ class FoldedTransposed(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Images (n, n_out, stride * h, stride * w) of features (n, n_in, h, w)."""
-        if x.device.type != "cpu":  # a GPU would fold one image after the other
+        if x.device.type != "cpu":  # on a GPU `fold` takes one image after the other
             return super().forward(x, output_size)
         size = (self.stride[0] * x.shape[2], self.stride[0] * x.shape[3])
         patches = self.weight.flatten(1).T @ x.flatten(2)

@@ -57,7 +57,7 @@ def better_partition(encoder: Encoder, x: Tensor, recipe: Recipe, seed: int) -> 
     Neighbours should share their category. So k-means replaces the head's partition if the category
     of a row tells more about those of its neighbours. k-means or the groups that gaps separate
     replace it, too, if they cut hardly any pairs of neighbours, and far fewer. In real tables
-    groups that gaps separate are often but the rows of a sparse region.
+    groups that gaps separate are often only the rows of a sparse region.
 
     Returns
     -------

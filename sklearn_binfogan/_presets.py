@@ -18,7 +18,7 @@ from ._architectures import (
     PaperArchitecture,
 )
 from ._codes import CodeSpec, Prior
-from ._layout import is_large_image
+from ._layout import is_colour_image, is_large_image
 from ._networks import relu
 
 PRECISIONS = ("float32", "bf16")
@@ -51,7 +51,7 @@ class Recipe:
     warmup_average_decay: float = 0.99  # of the running averages of the weights
     confidence_weight: float = 0.25  # of H(q)
     balance_weight: float = 1.0
-    # Below 1: else a dense cluster would be worth cutting in two.
+    # Below 1; otherwise splitting a dense cluster would lower the loss.
     learned_balance_weight: float = 0.5  # with cluster_prior="learned"
     merged_balance_weight: float = 0.3  # the same, where merged cells are judged
     # Classes are never of exactly one size: after a first part in which every batch is balanced,
@@ -64,10 +64,10 @@ class Recipe:
     labelled_share: float = 0.25  # labelled rows of a step, relative to its other rows
     label_gain: float = 1.0  # factor of `label_weight` in the phase: see `counting_labels`
 
-    # Partitions that a graph of neighbours knows, at the end of the consistency phase
+    # Partitions found with a graph of neighbours, at the end of the consistency phase
     n_neighbors: int = 0  # of a row in the graph; 0: no graph
     least_group_share: float = 0.25  # least size of a group, relative to groups of equal size
-    largest_cut: float = 0.015  # share of neighbours in another group, of groups without doubt
+    largest_cut: float = 0.015  # of neighbours in another group, of clearly separated groups
     relative_cut: float = 0.5  # the same, relative to the best partition otherwise
     partition_iter: int = 500  # steps to learn a partition; at most four times the phase's
     partition_rate: float = 1.5  # learning rate, relative to the game's
@@ -99,11 +99,11 @@ PAPERS_OBJECTIVE: dict[str, Any] = {
 }
 
 
-ALL_LABELS_GAIN = 2.0  # more lets small tables be learned by heart
+ALL_LABELS_GAIN = 2.0  # with more, small tables would be memorised
 
 
 def counting_labels(recipe: Recipe, emphasis: float) -> Recipe:
-    """Let labels count for more the more there are.
+    """Increase the weight of labels with their number.
 
     Few labels name what the categories have found by themselves. Where all rows have one, there
     is nothing to find: labels count from the first step on, in as many rows as the batch has, and
@@ -124,7 +124,7 @@ def counting_labels(recipe: Recipe, emphasis: float) -> Recipe:
 
 
 def consistent(recipe: Recipe) -> Recipe:
-    """Let values that go together follow each other.
+    """Make dependent values consistent.
 
     Raises
     ------
@@ -145,6 +145,9 @@ def consistent(recipe: Recipe) -> Recipe:
     return recipe
 
 
+LABELLED_STEPS_A_ROW = 4  # at most: more only learn a few rows by heart
+
+
 @dataclass(frozen=True)
 class Budget:
     """Steps of the two phases, by the number of rows.
@@ -152,7 +155,7 @@ class Budget:
     Parameters
     ----------
     least, enough : int
-        The consistency phase takes a step a row, but from `least` to `enough`.
+        The consistency phase takes one step per row, at least `least` and at most `enough`.
     most : int
         With very many rows it takes more, but no more than this.
     rows_per_step : int
@@ -160,7 +163,7 @@ class Budget:
     game_share : float
         Steps of the game, relative to those of the consistency phase.
     least_labelled : int
-        What `least` grows to where all rows have a label.
+        What `least` grows to where all rows have a label, but no more than four steps a row.
     """
 
     least: int
@@ -172,7 +175,8 @@ class Budget:
 
     def steps(self, n_rows: int, emphasis: float = 0.0) -> tuple[int, int]:
         """Give the steps of the consistency phase and of the game; `emphasis` is that of labels."""
-        least = max(self.least, int(emphasis * self.least_labelled))
+        labelled = min(self.least_labelled, LABELLED_STEPS_A_ROW * n_rows)
+        least = max(self.least, int(emphasis * labelled))
         few = min(max(n_rows, least), self.enough)
         steps = max(few, min(n_rows // self.rows_per_step, self.most))
         return steps, int(self.game_share * steps)
@@ -242,7 +246,7 @@ TABLE = Preset(
 )
 SMALL_IMAGES = Preset(
     ConvArchitecture(most_pixels=MOST_PIXELS),
-    Recipe(),
+    Recipe(cycle_weight=3.0, density_components=20),
     n_noise=16,
     budget=Budget(least=200, enough=500, most=1400, game_share=0.6),
 )
@@ -260,6 +264,7 @@ IMAGES = Preset(
         adversarial_weight=0.5,
         invariance_weight=0.75,
         prior_matching_weight=0.5,
+        density_components=20,
     ),
     n_noise=32,
     budget=Budget(least=200, enough=500, most=1400, game_share=0.75),
@@ -311,6 +316,10 @@ PRESETS = {
 }
 # In place of these for images from 16 pixels a side on.
 LARGE = {"conv": IMAGES, "conv-contrast": IMAGES.with_networks(local_contrast=True)}
+# Grey ones have fewer values, whose errors add up to less. With a larger weight reconstructions and
+# samples are better still, but no continuous code is the width of strokes any more.
+GREY = replace(IMAGES.recipe, cycle_weight=0.7)
+LARGE_GREY = {name: replace(preset, recipe=GREY) for name, preset in LARGE.items()}
 
 
 AUTO = StrOptions({"auto"})
@@ -400,8 +409,8 @@ def resolve_preset(architecture: Any, shape: tuple[int, ...], n_rows: int) -> Pr
         )
     if name != "mlp" and not is_image:
         raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
-    presets = PRESETS | (LARGE if is_large_image(shape) else {})
-    return presets[name]
+    large = (LARGE if is_colour_image(shape) else LARGE_GREY) if is_large_image(shape) else {}
+    return (PRESETS | large)[name]
 
 
 def _preset_around(architecture: Architecture, preset: Preset, n_rows: int) -> Preset:

@@ -19,7 +19,7 @@ from ._presets import Recipe
 
 @dataclass(frozen=True, eq=False)
 class GamePass:
-    """One forward pass of all players on a batch of n rows; None where no term asks for it."""
+    """One forward pass of all players on a batch of n rows; None if no term needs it."""
 
     spec: CodeSpec
     recipe: Recipe
@@ -50,7 +50,7 @@ class Term:
     value : callable
         Pass -> scalar, or None if the pass lacks what the term is about.
     at_weight_0 : bool
-        Whether it is computed and recorded also where it does not count.
+        Whether to compute and record it even if its weight is 0.
     """
 
     name: str

@@ -371,9 +371,10 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         from_prior : bool, default=False
             Whether continuous codes and noise are uniform on [-1, 1], as in the game (paper,
             section 2). By default they are drawn where E puts real rows of the category: from
-            a Gaussian with the mean and covariance of E(x) on up to 10 000 training rows
-            (density estimation after training, Ghosh et al. 2020). With several categorical
-            codes, all categories share one Gaussian.
+            a density fitted to E(x) on up to 10 000 training rows (after training, Ghosh et al.
+            2020). It is a mixture of up to 20 Gaussians, but one for the paper's presets. For
+            tables it is also one of the residual x - G(E(x)), which is added to the rows. With
+            several categorical codes, all categories share one density.
 
         Returns
         -------

@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 from sklearn_binfogan import BInfoGANTransformer
-from sklearn_binfogan.metrics import cluster_accuracy
+from sklearn_binfogan.metrics import cluster_accuracy, prdc
 
 DIGITS = load_digits()
 
@@ -44,7 +44,16 @@ def test_digits_are_reconstructed(digits_model):
         digits_model.set_params(include_noise=False)
 
     residual = ((DIGITS.data - rebuilt) ** 2).sum()
-    assert 1 - residual / ((DIGITS.data - DIGITS.data.mean(axis=0)) ** 2).sum() > 0.2
+    assert 1 - residual / ((DIGITS.data - DIGITS.data.mean(axis=0)) ** 2).sum() > 0.7
+
+
+def test_generated_digits_cover_the_real_ones(digits_model):
+    X, _ = digits_model.sample(1000, random_state=0)
+
+    found = prdc(DIGITS.data[:1000], X)
+
+    assert found.precision > 0.85
+    assert found.coverage > 0.8
 
 
 def test_generated_digits_vary_within_a_cluster(digits_model):
