@@ -21,7 +21,6 @@ from ._networks import (
     dense_stack,
     elu,
     initialise_by_first_axis,
-    initialise_evenly,
     initialise_truncated,
     leaky_relu,
     set_batch_norm,
@@ -86,8 +85,9 @@ class ConvArchitecture:
     Their depth follows the number of pixels. Images of more than `most_pixels` get a stage for
     each halving of their sides down to that number: before E's and D's convolutions, and after
     G's. A stage halves or doubles the sides. It has half the channels of the stage next to it, but
-    at least 8. So the other layers, dense ones above all, are as large for any image as for one
-    of `most_pixels`, and a step's cost grows at most as the pixels do.
+    at least 8. All of G's stages then are resize-convolutions. So the other layers, dense ones
+    above all, are as large for any image as for one of `most_pixels`, and a step's cost grows at
+    most as the pixels do.
     """
 
     category_channels: tuple[int, ...] = (16, 32, 128)
@@ -104,6 +104,9 @@ class ConvArchitecture:
     category_activation: Callable[[], nn.Module] = elu
     local_contrast: bool = False  # whether the category branch sees it instead of the pixels
     contrast_side: int = 17  # of its neighbourhood, in pixels
+    generator_resizes: bool = (
+        False  # whether G's layers are resize-convolutions, which leave no grid
+    )
     most_pixels: int = 0  # of an image without further stages; 0: no image gets any
 
     def deepened(self, n_stages: int) -> ConvArchitecture:
@@ -115,6 +118,7 @@ class ConvArchitecture:
             style_channels=_with_stages_before(self.style_channels, n_stages),
             generator_channels=_with_stages_before(self.generator_channels[::-1], n_stages)[::-1],
             discriminator_channels=_with_stages_before(self.discriminator_channels, n_stages),
+            generator_resizes=True,
             contrast_side=(self.contrast_side - 1) * 2**n_stages + 1,
             most_pixels=0,
         )
@@ -123,9 +127,7 @@ class ConvArchitecture:
         """Build the networks for images of shape (C, H, W)."""
         n_stages = halvings(math.prod(shape[1:]), self.most_pixels)
         if n_stages:
-            networks = self.deepened(n_stages).build(spec, shape)
-            initialise_evenly(networks.generator)
-            return networks
+            return self.deepened(n_stages).build(spec, shape)
         activation = self.category_activation
         seen = (1, *shape[1:]) if self.local_contrast else shape
         category, width = conv_stack(
@@ -146,7 +148,9 @@ class ConvArchitecture:
             self.n_heads,
             self.n_overclustering_heads,
         )
-        generator = ConvGenerator(spec, shape, self.generator_channels, "batch")
+        generator = ConvGenerator(
+            spec, shape, self.generator_channels, "batch", resizes=self.generator_resizes
+        )
         channels = self.discriminator_channels
         data, width = conv_stack(shape, channels, (2,) * len(channels), activation=leaky_relu)
         data.extend(dense_stack([width, self.discriminator_dense], leaky_relu))

@@ -98,22 +98,6 @@ def initialise(network: nn.Module) -> nn.Module:
     return network
 
 
-def initialise_evenly(generator: nn.Module) -> None:
-    """Draw transposed convolutions of 4 x 4 and stride 2 that begin as resize-convolutions.
-
-    They repeat each pixel 2 x 2 times and convolve the result with a kernel of 3 x 3: a kernel that
-    is spread by 2 x 2 equal weights does both at once (after Aitken et al. 2017). Then the pixels
-    of a block of 2 x 2 are drawn alike at first, and training need not unlearn a grid.
-    """
-    for layer in generator.modules():
-        if isinstance(layer, nn.ConvTranspose2d):
-            kernel = torch.empty_like(layer.weight[..., :3, :3])
-            # The mean of up to four weights; over all 16 of them their deviation is 0.05.
-            nn.init.normal_(kernel, std=0.05 * 4 / 1.5)
-            with torch.no_grad():
-                layer.weight.copy_(F.avg_pool2d(kernel, 2, stride=1, padding=1))
-
-
 def initialise_truncated(network: nn.Module, deviation: float) -> None:
     """Draw truncated normal weights, as the paper does for G; biases are 0."""
     for layer in _weighted_layers(network):
@@ -419,6 +403,8 @@ class ConvGenerator(nn.Module):
         Side of each layer's kernel, at least 2; None: all 4.
     norm_by_unit : bool
         Whether the batch norm of the dense layer is per unit instead of per channel.
+    resizes : bool
+        Whether layers are resize-convolutions; strides are then 2 and kernels 3.
     """
 
     def __init__(
@@ -430,6 +416,7 @@ class ConvGenerator(nn.Module):
         strides: Sequence[int] | None = None,
         kernels: Sequence[int] | None = None,
         norm_by_unit: bool = False,
+        resizes: bool = False,
     ) -> None:
         super().__init__()
         image_channels, self.height, self.width = shape
@@ -445,13 +432,16 @@ class ConvGenerator(nn.Module):
             *([] if norm_by_unit else _norm(norm, base[0])),
             elu(),
         )
+
+        def enlarging(i: int, n_out: int, bias: bool) -> nn.Module:
+            if resizes:
+                return ResizeConvolution(channels[i], n_out, bias)
+            return _transposed(channels[i], n_out, strides[i], kernels[i], bias)
+
         layers: list[nn.Module] = []
-        for n_in, n_out, stride, kernel in zip(
-            channels, channels[1:], strides, kernels, strict=False
-        ):
-            layers += [_transposed(n_in, n_out, stride, kernel, bias=norm != "batch")]
-            layers += [*_norm(norm, n_out), elu()]
-        pixels = _transposed(channels[-1], image_channels, strides[-1], kernels[-1], bias=True)
+        for i, n_out in enumerate(channels[1:]):
+            layers += [enlarging(i, n_out, norm != "batch"), *_norm(norm, n_out), elu()]
+        pixels = enlarging(len(channels) - 1, image_channels, True)
         self.layers = nn.Sequential(*layers, pixels, nn.Sigmoid())
         initialise(self)
 
@@ -472,6 +462,24 @@ def _transposed(n_in: int, n_out: int, stride: int, kernel: int, bias: bool) -> 
     layer = FoldedTransposed if n_out <= FEW_CHANNELS else nn.ConvTranspose2d
     surplus = kernel % 2  # with an odd kernel the output would be a pixel too small
     return layer(n_in, n_out, kernel, stride, less, surplus, bias=bias)
+
+
+class ResizeConvolution(nn.ConvTranspose2d):
+    """Repeats each pixel 2 x 2 times and convolves the result with a kernel of 3 x 3.
+
+    After Odena et al. 2016: a free transposed convolution draws the four pixels that come from one
+    by weights of their own, which leaves a grid. This one is a transposed convolution, too, of a
+    kernel of 4 x 4 that is the 3 x 3 one spread over 2 x 2 pixels: the large map of repeated
+    pixels is never made.
+    """
+
+    def __init__(self, n_in: int, n_out: int, bias: bool = True) -> None:
+        super().__init__(n_in, n_out, kernel_size=3, stride=2, padding=1, bias=bias)
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Features (n, n_out, 2 * h, 2 * w) of features (n, n_in, h, w)."""
+        kernel = 4 * F.avg_pool2d(self.weight, 2, stride=1, padding=1)  # sums of 2 x 2
+        return F.conv_transpose2d(x, kernel, self.bias, self.stride, self.padding)
 
 
 class FoldedTransposed(nn.ConvTranspose2d):

@@ -30,6 +30,7 @@ from sklearn_binfogan._networks import (
     Encoder,
     FoldedTransposed,
     LocalContrast,
+    ResizeConvolution,
     _window_means,
     conv_stack,
     dense_stack,
@@ -530,7 +531,7 @@ def test_a_pixel_of_a_larger_image_costs_less(size, area):
 
 def test_channels_of_further_stages():
     networks = LARGE["conv"].networks
-    assert networks.deepened(0) == replace(networks, most_pixels=0)
+    assert networks.deepened(0) == replace(networks, most_pixels=0, generator_resizes=True)
     four_times = networks.deepened(2)
     assert four_times.category_channels == (8, 8, 16, 32, 64)
     assert four_times.category_strides == (2,) * 5
@@ -555,23 +556,11 @@ def test_halvings(n_pixels, most_pixels, expected):
     assert halvings(n_pixels, most_pixels) == expected
 
 
-def transposed_layers(side):
-    generator = LARGE["conv"].build(SPEC, (3, side, side)).generator
-    return [layer for layer in generator.modules() if isinstance(layer, nn.ConvTranspose2d)]
-
-
-@pytest.mark.parametrize("side", [64, 128])
-def test_no_grid_at_first(side):
-    """An even map becomes an even one, but for its border."""
-    for layer in transposed_layers(side):
-        even = layer(torch.ones(1, layer.in_channels, 6, 6))[:, :, 1:-1, 1:-1]
-        torch.testing.assert_close(even, even.mean(dim=(2, 3), keepdim=True).expand_as(even))
-        assert 0.04 < layer.weight.std() < 0.06
-
-
-def test_smaller_images_begin_as_ever():
-    even = transposed_layers(32)[0](torch.ones(1, 64, 6, 6))[:, :, 1:-1, 1:-1]
-    assert even.std(dim=(2, 3)).min() > 0.01
+@pytest.mark.parametrize(("side", "resizes"), [(32, False), (64, True)])
+def test_larger_images_are_drawn_by_resize_convolutions(side, resizes):
+    layers = networks_without_weights((side, side)).generator.layers
+    kinds = [type(layer) for layer in layers if isinstance(layer, nn.ConvTranspose2d)]
+    assert set(kinds) == {ResizeConvolution if resizes else nn.ConvTranspose2d}
 
 
 def test_contrast_is_taken_over_the_same_share_of_larger_images():
@@ -589,7 +578,8 @@ def test_a_file_from_before_keeps_its_networks(tmp_path):
     given = document["parameters"]["architecture"]["Preset"]["networks"]
     for networks in (given, document["settings"]["Settings"]["architecture"]):
         assert networks["ConvArchitecture"].pop("most_pixels") == 0
-        networks["ConvArchitecture"].pop("contrast_side")
+        for name in ("contrast_side", "generator_resizes"):
+            networks["ConvArchitecture"].pop(name)
     container.write(path, FORMAT_VERSION, document, arrays)
     assert_same_model(load(path), gan, images)
 
@@ -619,6 +609,21 @@ def assert_same_function(fast, plain, x):
 def test_folded_transposed_convolution(n_out, kernel):
     sizes = (5, n_out, kernel, 2, (kernel - 1) // 2, kernel % 2)
     fast, plain = FoldedTransposed(*sizes).double(), nn.ConvTranspose2d(*sizes).double()
+    assert_same_function(fast, plain, draw(2, 5, 6, 7))
+
+
+class RepeatedThenConvolved(nn.ConvTranspose2d):
+    """The same weights, by the steps that its name says."""
+
+    def forward(self, x):
+        x = F.interpolate(x, scale_factor=2)
+        return F.conv2d(x, self.weight.transpose(0, 1).flip(2, 3), self.bias, padding=1)
+
+
+@pytest.mark.parametrize("n_out", [1, 3, 8])
+def test_resize_convolution(n_out):
+    fast = ResizeConvolution(5, n_out).double()
+    plain = RepeatedThenConvolved(5, n_out, 3, 2, 1).double()
     assert_same_function(fast, plain, draw(2, 5, 6, 7))
 
 
