@@ -104,9 +104,7 @@ class ConvArchitecture:
     category_activation: Callable[[], nn.Module] = elu
     local_contrast: bool = False  # whether the category branch sees it instead of the pixels
     contrast_side: int = 17  # of its neighbourhood, in pixels
-    generator_resizes: bool = (
-        False  # whether G's layers are resize-convolutions, which leave no grid
-    )
+    generator_resizes: bool = False  # whether G has resize-convolutions, which leave no grid
     most_pixels: int = 0  # of an image without further stages; 0: no image gets any
 
     def deepened(self, n_stages: int) -> ConvArchitecture:
