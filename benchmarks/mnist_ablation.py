@@ -37,20 +37,23 @@ from _shared import (
     whole,
 )
 
-from sklearn_binfogan._presets import IMAGES
+from sklearn_binfogan._presets import resolve_preset
 from sklearn_binfogan.metrics import cluster_accuracy
 
 SHORT = {"warmup_iter": 300, "max_iter": 300}
 
 
+DEFAULT = resolve_preset("auto", (1, *MNIST_SHAPE), 60_000)
+
+
 def without(**weights: float) -> Row:
     """Short fits by the default preset with other weights of its terms."""
-    return {**SHORT, "architecture": replace(IMAGES, recipe=replace(IMAGES.recipe, **weights))}
+    return {**SHORT, "architecture": replace(DEFAULT, recipe=replace(DEFAULT.recipe, **weights))}
 
 
 def with_heads(**numbers: int) -> Row:
     """Short fits by the default preset with another number of heads."""
-    return {**SHORT, "architecture": IMAGES.with_networks(**numbers)}
+    return {**SHORT, "architecture": DEFAULT.with_networks(**numbers)}
 
 
 SYSTEMS: dict[str, dict[str, Any]] = {

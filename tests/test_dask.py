@@ -66,7 +66,7 @@ def test_restarts_on_two_workers(workers, tmp_path):
     with joblib.parallel_config(backend="dask"):
         there = model(n_init=4, callbacks=[Diary(tmp_path)]).fit(X)
     np.testing.assert_array_equal(here.transform(X), there.transform(X))
-    assert pids(tmp_path) == workers
+    assert pids(tmp_path) == {*workers, os.getpid()}  # the best start plays the game here
 
 
 def test_blocks_of_a_dask_array(workers):
