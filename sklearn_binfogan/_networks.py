@@ -479,7 +479,7 @@ class ResizeConvolution(nn.ConvTranspose2d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Features (n, n_out, 2 * h, 2 * w) of features (n, n_in, h, w)."""
         kernel = 4 * F.avg_pool2d(self.weight, 2, stride=1, padding=1)  # sums of 2 x 2
-        return F.conv_transpose2d(x, kernel, self.bias, self.stride, self.padding)
+        return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
 
 
 class FoldedTransposed(nn.ConvTranspose2d):
