@@ -11,11 +11,8 @@ running averages. MNIST and clothing: 20 000 training images; hands: 32 x 32 pix
 
 from __future__ import annotations
 
-import gzip
-import os
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,14 +29,13 @@ from _shared import (
     run,
     whole,
 )
+from image_categories import IMAGES as READERS
 from samples import split
-from sklearn.datasets import load_digits
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._model import FittedModel
 from sklearn_binfogan._trainer import Trainer
-from sklearn_binfogan.datasets import load_mnist
 from sklearn_binfogan.metrics import cluster_accuracy
 
 TABLES = ["wdbc", "vehicle", "segment", "satimage", "penbased", "twonorm"]
@@ -56,27 +52,21 @@ FORMS = {  # rates relative to the game's first; whether all terms count or cons
 
 def rows_and_classes(data: str) -> tuple[np.ndarray, np.ndarray, tuple[int, ...] | None]:
     """Training rows, their classes and the shape of images."""
-    folder = Path(os.environ["SKLEARN_BINFOGAN_DATA"])
-    if data == "digits":
-        return *load_digits(return_X_y=True), (8, 8)
-    if data == "MNIST":
-        found = load_mnist()
-        return found.X_train[:N_IMAGES], found.y_train[:N_IMAGES], (28, 28)
-    if data == "clothing":
-        X, y = (_idx(folder / "fashion-mnist", name) for name in ("images-idx3", "labels-idx1"))
-        return X.reshape(-1, 28 * 28)[:N_IMAGES], y[:N_IMAGES].astype(int), (28, 28)
+    if data in TABLES:
+        X, _, y, _ = split(data, 0)
+        return X, y, None
+    read, shape, _ = READERS[data.lower()]
+    found = read()
+    X, y = found.X_train[:N_IMAGES], found.y_train[:N_IMAGES]
     if data == "hands":
-        with np.load(folder / "hands" / "hands64.npz") as file:
-            halves = file["X_train"].reshape(-1, 32, 2, 32, 2, 3).mean(axis=(2, 4))
-            return halves.reshape(len(halves), -1), file["y_train"], (32, 32, 3)
-    X, _, y, _ = split(data, 0)
-    return X, y, None
+        X, shape = block_means(X.reshape(-1, *shape)).reshape(len(X), -1), (32, 32, 3)
+    return X, y, shape
 
 
-def _idx(folder: Path, name: str) -> np.ndarray:
-    """Bytes of a file of training data, without the header."""
-    content = gzip.decompress((folder / f"train-{name}-ubyte.gz").read_bytes())
-    return np.frombuffer(content, np.uint8, offset=16 if "images" in name else 8)
+def block_means(images: np.ndarray) -> np.ndarray:
+    """Images (n, H / 2, W / 2, C) of the means over blocks of 2 x 2 pixels."""
+    n, height, width, channels = images.shape
+    return images.reshape(n, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
 
 
 def measure(data: str, seed: int, quick: bool) -> Row:

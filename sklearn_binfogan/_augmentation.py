@@ -302,8 +302,8 @@ def resolve_augmentation(
 def _move_of_grey(scaled: np.ndarray) -> str:
     """Name the moves that suit grey images: strokes of one brightness, or shades of things.
 
-    Writers differ in slant and size. Things that stand upright, such as clothes, differ in how
-    light they are, and rather tell themselves apart by their proportions.
+    Strokes differ in slant and size. Photographs of things, such as clothes, differ in how light
+    they are, and kinds of things in their proportions: moves that change these would hide them.
     """
     spread = max(spread_of_light(scaled), spread_of_light(-scaled))  # on black, on white
     return "light" if spread > UNEVEN_LIGHT else "affine"
