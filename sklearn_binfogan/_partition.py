@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits  # comes with scikit-learn
 from torch import Tensor
 from torch.nn import functional as F
 
+from ._augmentation import Augmentation
 from ._codes import CodeSpec
 from ._neighbours import NeighbourGraph, separated_groups
 from ._networks import Encoder
@@ -91,8 +92,19 @@ def _kmeans(rows: np.ndarray, n_groups: int, seed: int) -> np.ndarray:
     return np.asarray(found, np.int64)
 
 
-def learn_partition(encoder: Encoder, x: Tensor, labels: Tensor, recipe: Recipe, seed: int) -> None:
-    """Train the category branch to give rows their labels, (n,), by the kept head."""
+def learn_partition(
+    encoder: Encoder,
+    x: Tensor,
+    labels: Tensor,
+    augment: Augmentation,
+    recipe: Recipe,
+    seed: int,
+) -> None:
+    """Train the category branch to give rows their labels, (n,), by the kept head.
+
+    T(x) has the label of x. From x alone E would learn to be sure everywhere, also of new rows and
+    at the borders, where it is often wrong.
+    """
     rng = torch.Generator(x.device).manual_seed(seed)
     rate = recipe.partition_rate * recipe.learning_rate
     weights = [*encoder.category_trunk.parameters(), *encoder.category_head.parameters()]
@@ -108,7 +120,8 @@ def learn_partition(encoder: Encoder, x: Tensor, labels: Tensor, recipe: Recipe,
         cosine = 0.5 + 0.5 * math.cos(math.pi * step / n_steps)
         optimizer.param_groups[0]["lr"] = rate * (floor + (1 - floor) * cosine)
         optimizer.zero_grad()
-        loss = F.cross_entropy(encoder.logits(x[batch]), labels[batch])
+        both = torch.cat([x[batch], augment(x[batch], rng)])
+        loss = F.cross_entropy(encoder.logits(both), labels[batch].repeat(2))
         loss.backward()
         optimizer.step()
     optimizer.zero_grad()

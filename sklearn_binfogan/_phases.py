@@ -262,7 +262,7 @@ class ConsistencyPhase(Phase):
             return
         own.category_trunk.load_state_dict(averaged.category_trunk.state_dict())
         own.category_trunk.train()
-        learn_partition(own, x, labels, self.recipe, self.settings.seed)
+        learn_partition(own, x, labels, self.settings.augment, self.recipe, self.settings.seed)
         averaged.category_trunk.load_state_dict(own.category_trunk.state_dict())
         averaged.category_head.load_state_dict(own.category_head.state_dict())
 

@@ -1,7 +1,7 @@
 """The label-free score over numbers of clusters."""
 
 import numpy as np
-from sklearn.datasets import make_blobs
+from sklearn.datasets import load_wine, make_blobs
 
 from sklearn_binfogan import BInfoGANTransformer
 
@@ -36,3 +36,14 @@ def test_empty_clusters_do_not_pay():
 
     assert len(np.unique(six.labels_)) < 6
     assert two.score(X) > six.score(X)
+
+
+def test_a_learned_partition_is_sure_only_where_it_is_right():
+    """Else the right number of wines' kinds, found by their neighbours, would score lowest."""
+    X = load_wine().data
+    models = [BInfoGANTransformer(n, max_iter=0, random_state=0).fit(X) for n in (2, 3, 4)]
+
+    scores = [model.score(X) for model in models]
+
+    assert np.argmax(scores) == 1
+    assert models[1].predict_proba(X).max(axis=1).min() < 0.999
