@@ -332,6 +332,12 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         # With a weight of 0, training is that of the transformer.
         return float(self.class_count_.sum() / n_rows) if self.label_weight > 0 else 0.0
 
+    def _given(self) -> dict[str, Any]:
+        given = super()._given()
+        if self._categories() != (len(self.classes_),):  # labels do not say all
+            given["unlabelled_weight"] = 1.0
+        return given
+
     def _given_prior(self, spec: CodeSpec) -> str | Prior:
         """Probabilities of the categories: first those of the classes, then of free ones."""
         n_classes, n_categories = len(self.classes_), spec.categories[0]
