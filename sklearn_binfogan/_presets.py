@@ -83,10 +83,18 @@ class Recipe:
     average_decay: float = 0.995  # of the running averages of the weights
     adversarial_weight: float = 1.0  # of G and E's adversarial term
     log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the losses
+    # Weight of details relative to `cycle_weight`, and the share of the game that comes before them.
+    detail_gain: float = 0.0
+    detail_start: float = 0.25
     density_components: int = 1  # at most, Gaussians of each category that samples are drawn by
     invariance_weight: float = 0.0  # of T's change in the second half of the continuous codes
     # Of the distance of E(x)'s continuous codes and z from U[-1, 1].
     prior_matching_weight: float = 0.0
+
+    @property
+    def detail_weight(self) -> float:
+        """Weight of the term for details."""
+        return self.detail_gain * self.cycle_weight
 
     @property
     def trains_papers_objective(self) -> bool:
@@ -360,9 +368,8 @@ PRESETS = {
 }
 # In place of these for images from 16 pixels a side on.
 LARGE = {"conv": IMAGES, "conv-contrast": IMAGES.with_networks(local_contrast=True)}
-# Grey ones have fewer values, whose errors add up to less. With a larger weight reconstructions and
-# samples are better still, but no continuous code is the width of strokes any more.
-GREY = replace(IMAGES.recipe, cycle_weight=0.7)
+# Details can't come first: the continuous codes would learn them instead of slant and stroke width.
+GREY = replace(IMAGES.recipe, detail_gain=20.0)
 LARGE_GREY = {name: replace(preset, recipe=GREY) for name, preset in LARGE.items()}
 
 
