@@ -19,7 +19,7 @@ from ._architectures import (
     PaperArchitecture,
 )
 from ._codes import CodeSpec, Prior
-from ._layout import is_colour_image, is_large_image
+from ._layout import is_large_image
 from ._networks import relu
 from ._threads import MOST_THREADS
 
@@ -83,7 +83,8 @@ class Recipe:
     average_decay: float = 0.995  # of the running averages of the weights
     adversarial_weight: float = 1.0  # of G and E's adversarial term
     log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the losses
-    # Weight of details relative to `cycle_weight`, and the share of the game that comes before them.
+    # Weight of details relative to `cycle_weight`; share of the game that comes before them.
+    # From the start on, continuous codes would learn details instead of slant and stroke width.
     detail_gain: float = 0.0
     detail_start: float = 0.25
     density_components: int = 1  # at most, Gaussians of each category that samples are drawn by
@@ -298,7 +299,7 @@ TABLE = Preset(
 )
 SMALL_IMAGES = Preset(
     ConvArchitecture(most_pixels=MOST_PIXELS),
-    Recipe(cycle_weight=3.0, density_components=20),
+    Recipe(cycle_weight=1.0, detail_gain=5.0, density_components=20),
     n_noise=16,
     budget=Budget(least=200, enough=500, most=1400, game_share=0.6),
 )
@@ -314,6 +315,7 @@ IMAGES = Preset(
         warmup_rate=4 / 3,
         cycle_weight=0.15,
         adversarial_weight=0.5,
+        detail_gain=20.0,
         invariance_weight=0.75,
         prior_matching_weight=0.5,
         density_components=20,
@@ -368,9 +370,6 @@ PRESETS = {
 }
 # In place of these for images from 16 pixels a side on.
 LARGE = {"conv": IMAGES, "conv-contrast": IMAGES.with_networks(local_contrast=True)}
-# Details can't come first: the continuous codes would learn them instead of slant and stroke width.
-GREY = replace(IMAGES.recipe, detail_gain=20.0)
-LARGE_GREY = {name: replace(preset, recipe=GREY) for name, preset in LARGE.items()}
 
 
 AUTO = StrOptions({"auto"})
@@ -461,8 +460,7 @@ def resolve_preset(architecture: Any, shape: tuple[int, ...], n_rows: int) -> Pr
         )
     if name != "mlp" and not is_image:
         raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
-    large = (LARGE if is_colour_image(shape) else LARGE_GREY) if is_large_image(shape) else {}
-    return (PRESETS | large)[name]
+    return (PRESETS | (LARGE if is_large_image(shape) else {}))[name]
 
 
 def _preset_around(architecture: Architecture, preset: Preset, n_rows: int) -> Preset:
