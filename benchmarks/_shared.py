@@ -89,10 +89,12 @@ def output_path(options: argparse.Namespace, name: str) -> Path:
 @cache
 def environment() -> Row:
     """Versions, commit and machine of a run, as they were when it began."""
+    told = os.environ.get("BENCHMARK_COMMIT")
     return {
         # A machine with a copy of the files alone may be told their commit.
-        "commit": os.environ.get("BENCHMARK_COMMIT") or _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--", "sklearn_binfogan")),
+        "commit": told or _git("rev-parse", "HEAD"),
+        "uncommitted_changes": not told
+        and bool(_git("status", "--porcelain", "--", "sklearn_binfogan")),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "machine": f"{platform.system()} {platform.machine()}, {_processor()}",
