@@ -144,6 +144,7 @@ No labels are used to fit or to choose a model, except in the sections on labels
         image_categories.section,
         freed_categories.section,
         samples.section,
+        samples.peers_section,
         few_labels.digits_section,
         few_labels.mnist_section,
         faults.section,
