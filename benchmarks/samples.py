@@ -256,30 +256,53 @@ COLUMNS = {
 }
 JUDGED = [
     Measure("trained_on", "a forest trained on generated rows, tested on real ones"),
-    Measure("told_from", "a forest tells real rows from generated ones; 0.5 is best", "", decimals),
+    Measure(
+        "told_from",
+        "a forest tells real rows from generated ones; 0.5 is best",
+        "",
+        decimals,
+        max,
+    ),
     Measure("quality", "SDMetrics' quality report; 1 is best", "", decimals),
-    Measure("seconds", "CPU seconds to fit and to draw", "", whole),
+    Measure("seconds", "CPU seconds to fit and to draw", "", whole, max),
 ]
 
 
 def beside(rows: list[Row], measure: Measure) -> str:
-    """A line per table, a column per generator; means over the tables that all have."""
-    known = [row for row in rows if measure.key in row]
-    values: dict[tuple[str, str], list[float]] = {}
-    for row in known:
-        values.setdefault((row["table"], row["way"]), []).append(row[measure.key])
-    means = {case: float(np.mean(found)) for case, found in values.items()}
-    ways = [way for way in COLUMNS if any(row["way"] == way for row in known)]
-    tables = list(dict.fromkeys(row["table"] for row in known))
+    """A line per table, a column per generator: means over seeds.
+
+    Below it the means over the tables that all have, and how often ours is better.
+    """
+    found: dict[str, dict[str, list[float]]] = {way: {} for way in COLUMNS}
+    for row in rows:
+        if measure.key in row:
+            found[row["way"]].setdefault(row["table"], []).append(row[measure.key])
+    means = {
+        way: {name: float(np.mean(values)) for name, values in by_table.items()}
+        for way, by_table in found.items()
+        if by_table
+    }
+    names = list(dict.fromkeys(row["table"] for row in rows))
     lines = [
-        [name, *(measure.shown(means[name, w]) if (name, w) in means else "" for w in ways)]
-        for name in tables
+        [name, *(measure.shown(own[name]) if name in own else "" for own in means.values())]
+        for name in names
     ]
-    shared = [name for name in tables if all((name, way) in means for way in ways)]
+    shared = [name for name in names if all(name in own for own in means.values())]
     if shared:
-        averages = [float(np.mean([means[name, way] for name in shared])) for way in ways]
+        averages = [float(np.mean([own[name] for name in shared])) for own in means.values()]
         lines.append([f"**mean over {len(shared)} tables**", *map(measure.shown, averages)])
-    return table(["table", *(COLUMNS[way] for way in ways)], lines)
+    if "ours" in means:
+        wins = [ours_is_better(means["ours"], own, measure) for own in means.values()]
+        lines.append(["**`sample` is better on**", *wins])
+    return table(["table", *(COLUMNS[way] for way in means)], lines)
+
+
+def ours_is_better(ours: dict[str, float], other: dict[str, float], measure: Measure) -> str:
+    """On how many of the tables that both have; empty for ours itself."""
+    pairs = [(ours[name], other[name]) for name in ours if name in other]
+    # The worst of the two is that of the other one.
+    wins = sum(a != b and measure.worst(a, b) == b for a, b in pairs)
+    return "" if ours is other else f"{wins} of {len(pairs)}"
 
 
 @reported(

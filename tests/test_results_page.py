@@ -195,6 +195,7 @@ def test_means_are_over_the_tables_that_all_generators_have(tmp_path, monkeypatc
     page = results_page.OTHER.text(tmp_path)
     assert "| pima | 50.00 % |  |" in page
     assert "| **mean over 1 tables** | 86.42 % | 75.00 % |" in page
+    assert "| **`sample` is better on** |  | 1 of 1 |" in page
     assert "Not a row of some class was drawn by: CTGAN on wdbc." in page
 
 
