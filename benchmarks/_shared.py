@@ -44,6 +44,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PACKAGES = ["torch", "scikit-learn", "skorch", "numpy", "scipy", "joblib"]
 # Only for peers; named if installed.
 PACKAGES += ["torchvision", "umap-learn", "clustpy", "genieclust", "lumbermark"]
+PACKAGES += ["ctgan", "copulas", "arfpy", "sdmetrics"]
 SEEDS, FEW_SEEDS = range(100, 110), range(100, 103)
 QUICK = {"warmup_iter": 20, "max_iter": 20}
 CONSISTENCY, GAME = "consistency", "game"  # the phases by name

@@ -145,6 +145,7 @@ No labels are used to fit or to choose a model, except in the sections on labels
         image_categories.section,
         freed_categories.section,
         samples.section,
+        samples.peers_section,
         image_samples.section,
         image_samples.budgets_section,
         few_labels.digits_section,

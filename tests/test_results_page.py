@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,6 +91,26 @@ CATEGORIES = {
         for name in ("fcps/atom", "wdbc")
     ],
 }
+TABLE_PEERS = {
+    "environment": ENVIRONMENT,
+    "rows": [
+        {
+            "table": name,
+            "seed": 5,
+            "way": way,
+            "trained_on": share,
+            "told_from": 0.5,
+            "quality": 0.9,
+            "missing": 0,
+            "seconds": 3.0,
+        }
+        for name, way, share in [
+            ("wdbc", "ours", 0.8642),
+            ("wdbc", "ctgan", 0.75),
+            ("pima", "ours", 0.5),
+        ]
+    ],
+}
 
 
 def sizes(data, scores, **others):
@@ -119,6 +140,7 @@ def test_pages_are_up_to_date():
         ("COLOUR", "colour_photos", PHOTOS),
         ("COLOUR", "colour_paper", PAPER_FACES),
         ("PEERS", "peers", PEERS),
+        ("OTHER", "table_peers", TABLE_PEERS),
     ],
 )
 def test_a_page_shows_what_a_file_holds(page, file, content, tmp_path, monkeypatch):
@@ -161,6 +183,30 @@ def test_steps_by_the_size_of_images(tmp_path, monkeypatch):
     page = results_page.COLOUR.text(tmp_path)
     assert "| 64 | CPU seconds of a step of the game | 1.500 |" in page
     assert "| 32 | parameters of all three networks | 2000000 |" in page
+
+
+def test_means_are_over_the_tables_that_all_generators_have(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import results_page
+
+    rows = [dict(row) for row in TABLE_PEERS["rows"]]
+    rows[1]["missing"] = 1
+    (tmp_path / "table_peers.json").write_text(json.dumps({**TABLE_PEERS, "rows": rows}))
+    page = results_page.OTHER.text(tmp_path)
+    assert "| pima | 50.00 % |  |" in page
+    assert "| **mean over 1 tables** | 86.42 % | 75.00 % |" in page
+    assert "| **`sample` is better on** |  | 1 of 1 |" in page
+    assert "Not a row of some class was drawn by: CTGAN on wdbc." in page
+
+
+def test_a_class_of_which_too_few_rows_are_drawn_repeats_them(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    import table_peers
+
+    drawn = table_peers.frame(np.arange(8.0).reshape(4, 2), np.array([0, 1, 0, 2]))
+    assert table_peers.of_class(drawn, 0, 3).tolist() == [[0, 1], [4, 5], [0, 1]]
+    assert table_peers.of_class(drawn, 0, 1).tolist() == [[0, 1]]
+    assert table_peers.of_class(drawn, 3, 5).shape == (0, 2)
 
 
 def test_what_a_gpu_gave(tmp_path, monkeypatch):
