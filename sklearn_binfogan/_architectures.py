@@ -147,7 +147,7 @@ class ConvArchitecture:
             self.n_overclustering_heads,
         )
         generator = ConvGenerator(
-            spec, shape, self.generator_channels, "batch", resizes=self.generator_resizes
+            spec, shape, self.generator_channels, resizes=self.generator_resizes
         )
         channels = self.discriminator_channels
         data, width = conv_stack(shape, channels, (2,) * len(channels), activation=leaky_relu)
@@ -201,7 +201,6 @@ class PaperArchitecture:
             spec,
             shape,
             self.generator_channels,
-            "batch",
             self.generator_strides,
             self.generator_kernels,
             norm_by_unit=True,

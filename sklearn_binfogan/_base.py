@@ -63,26 +63,6 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     sets `_model`.
     """
 
-    # What the methods here read; the estimators' own `__init__` sets them.
-    n_clusters: Any
-    n_continuous: int
-    n_noise: Any
-    include_noise: bool
-    image_shape: Any
-    architecture: Any
-    augmentation: Any
-    cluster_prior: Any
-    n_init: int
-    n_jobs: int | None
-    n_threads: int | str
-    precision: str
-    device: str
-    callbacks: Any
-    verbose: int
-    checkpoint_dir: Any
-    checkpoint_every: int
-    random_state: Any
-
     def _set_parameters(self, given: dict[str, Any]) -> None:
         """Store what `__init__` was given, its local variables, and nothing else."""
         own = {name: value for name, value in given.items() if name not in ("self", "__class__")}
@@ -360,16 +340,14 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             self.history_ = self._model.history
 
 
-def new_training(
-    estimator: _BInfoGAN, X: Source, seed: int = 0, labels: Labels | None = None
-) -> Trainer:
+def new_training(estimator: _BInfoGAN, X: Source, seed: int = 0) -> Trainer:
     """Return the training that a fit of validated rows would begin, with its rows loaded.
 
     For `partial_fit`, tests and benchmarks: `new_training(gan, X).begin("game").step(x)`.
     """
     settings = estimator._settings(X, seed)
     device, progress = resolve_device(estimator.device), bool(estimator.verbose)
-    return Trainer(settings, device, estimator.callbacks, progress).load_rows(X, labels)
+    return Trainer(settings, device, estimator.callbacks, progress).load_rows(X)
 
 
 def fitted_model(estimator: _BInfoGAN) -> FittedModel:

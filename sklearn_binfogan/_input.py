@@ -121,9 +121,8 @@ def _no_number(values: np.ndarray) -> list[Any]:
             float(value)
         except (TypeError, ValueError):
             is_plain = isinstance(value, str | bytes) or hasattr(value, "isoformat")
-            is_plain |= (
-                type(value).__module__.partition(".")[0] == "pandas"
-            )  # a period, an interval
+            # A period or an interval of pandas has no `isoformat`.
+            is_plain |= type(value).__module__.partition(".")[0] == "pandas"
             return [value] if is_plain or _is_missing(value) else []
     return []
 

@@ -43,13 +43,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function for function in (identity, elu, relu, leaky_relu, nn.ReLU, nn.Tanh)
 }
 TWISTER = 624  # words of the state of MT19937, the generator of NumPy and of torch
-NEVER_NEGATIVE = (
-    "running_var",
-    "exp_avg_sq",
-    "step",
-    "encoder.head",
-    "aggregate.weight",
-)  # ends of arrays' names
+# Ends of arrays' names.
+NEVER_NEGATIVE = ("running_var", "exp_avg_sq", "step", "encoder.head", "aggregate.weight")
 MAX_ITEMS = 1000  # of a tuple in a record, such as the layers of a network
 
 
