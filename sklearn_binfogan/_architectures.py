@@ -256,3 +256,6 @@ class PaperArchitecture:
         )
         dense = dense_stack([n_features, width], batch_norm=True, noise=self.noise[2:])
         return nn.Sequential(nn.Unflatten(1, as_map), *layers, *dense)
+
+
+ARCHITECTURES = (MLPArchitecture, ConvArchitecture, PaperArchitecture)

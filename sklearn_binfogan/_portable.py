@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ._architectures import ConvArchitecture, MLPArchitecture, PaperArchitecture
-from ._augmentation import AffineMove, ColourMove, GaussianNoise, identity
+from ._architectures import ARCHITECTURES
+from ._augmentation import AUGMENTATIONS, AffineMove, ColourMove, GaussianNoise, identity
 from ._codes import CodeSpec, Prior
 from ._columns import ColumnKinds
 from ._layout import Layout
@@ -35,8 +35,8 @@ Arrays = dict[str, np.ndarray]
 RECORDS = {
     cls.__name__: cls
     for cls in (
-        *(MLPArchitecture, ConvArchitecture, PaperArchitecture, Preset, Budget, Recipe),
-        *(AffineMove, ColourMove, GaussianNoise, CodeSpec, ColumnKinds, Layout, Settings),
+        *(*ARCHITECTURES, *AUGMENTATIONS, Preset, Budget, Recipe),
+        *(CodeSpec, ColumnKinds, Layout, Settings),
     )
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
