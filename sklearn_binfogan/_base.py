@@ -103,10 +103,11 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         parameters = self.get_params(deep=False)
         given = given_to_recipe(parameters) | chosen_by_machine(parameters, is_image)
         given["cluster_prior"] = self._given_prior(spec)
-        recipe = preset.resolved(len(X), given, self._label_share(len(X)))
+        share = self._label_share(len(X))
+        recipe = preset.resolved(len(X), given, share)
         if given.get("n_neighbors", 0):
             check_neighbours(recipe, spec, len(X))
-        return Settings(spec, layout, preset.networks, recipe, augment, seed)
+        return Settings(spec, layout, preset.networks_for(share), recipe, augment, seed)
 
     def _categories(self) -> Any:
         """Categories to learn, as `CodeSpec.parse` takes them."""

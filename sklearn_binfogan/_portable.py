@@ -25,7 +25,7 @@ from ._losses import ADVERSARIAL_LOSSES
 from ._networks import elu, leaky_relu, relu
 from ._phases import PHASES
 from ._players import Players
-from ._presets import PRECISIONS, Budget, Preset, Recipe
+from ._presets import PRECISIONS, AllLabels, Budget, Preset, Recipe
 from ._settings import Settings
 from ._state import Progress, TrainingState
 from ._threads import MOST_THREADS
@@ -35,7 +35,7 @@ Arrays = dict[str, np.ndarray]
 RECORDS = {
     cls.__name__: cls
     for cls in (
-        *(*ARCHITECTURES, *AUGMENTATIONS, Preset, Budget, Recipe),
+        *(*ARCHITECTURES, *AUGMENTATIONS, Preset, AllLabels, Budget, Recipe),
         *(CodeSpec, ColumnKinds, Layout, Settings),
     )
 }
