@@ -100,14 +100,17 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
         scaled = layout.scaled(subsample(X, MAX_LOOKED_AT), np.float64)
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
-        parameters = self.get_params(deep=False)
-        given = given_to_recipe(parameters) | chosen_by_machine(parameters, is_image)
+        given = self._given() | chosen_by_machine(self.get_params(deep=False), is_image)
         given["cluster_prior"] = self._given_prior(spec)
         share = self._label_share(len(X))
         recipe = preset.resolved(len(X), given, share)
         if given.get("n_neighbors", 0):
             check_neighbours(recipe, spec, len(X))
         return Settings(spec, layout, preset.networks_for(share), recipe, augment, seed)
+
+    def _given(self) -> dict[str, Any]:
+        """Give the fields of a recipe that the user's parameters set."""
+        return given_to_recipe(self.get_params(deep=False))
 
     def _categories(self) -> Any:
         """Categories to learn, as `CodeSpec.parse` takes them."""
