@@ -80,7 +80,7 @@ class BetaVAE(nn.Module):
         trunk, width = conv_stack(shape, (16, 32, 64), (2, 2, 2), "batch")
         trunk.extend(dense_stack([width, dense], batch_norm=True))
         self.encoder = initialise(nn.Sequential(trunk, nn.Linear(dense, 2 * N_LATENT)))
-        self.decoder = ConvGenerator(CodeSpec((), 0, N_LATENT), shape, (64, 32), "batch")
+        self.decoder = ConvGenerator(CodeSpec((), 0, N_LATENT), shape, (64, 32))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of q(z | x), (n, N_LATENT) each."""

@@ -160,7 +160,7 @@ class ConvArchitecture:
             self.n_overclustering_heads,
         )
         generator = ConvGenerator(
-            spec, shape, self.generator_channels, "batch", resizes=self.generator_resizes
+            spec, shape, self.generator_channels, resizes=self.generator_resizes
         )
         channels = self.discriminator_channels
         data, width = conv_stack(shape, channels, (2,) * len(channels), activation=leaky_relu)
@@ -214,7 +214,6 @@ class PaperArchitecture:
             spec,
             shape,
             self.generator_channels,
-            "batch",
             self.generator_strides,
             self.generator_kernels,
             norm_by_unit=True,
@@ -270,3 +269,11 @@ class PaperArchitecture:
         )
         dense = dense_stack([n_features, width], batch_norm=True, noise=self.noise[2:])
         return nn.Sequential(nn.Unflatten(1, as_map), *layers, *dense)
+
+
+ARCHITECTURES = (
+    MLPArchitecture,
+    LabelledMLPArchitecture,
+    ConvArchitecture,
+    PaperArchitecture,
+)

@@ -20,6 +20,13 @@ def row_blocks(X: Any) -> Iterator[Any]:
     return (X[rows] for rows in gen_batches(X.shape[0], BLOCK))
 
 
+def extremes(X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest value of each column of any array that can be sliced."""
+    ends = [(block.min(axis=0), block.max(axis=0)) for block in row_blocks(X)]
+    lows, highs = zip(*ends, strict=True)
+    return np.min(lows, axis=0), np.max(highs, axis=0)
+
+
 def subsample(X: Any, n: int) -> Any:
     """At most `n` evenly spaced rows of any array that can be sliced."""
     return X[:: math.ceil(len(X) / n)]

@@ -257,6 +257,9 @@ class GaussianNoise:
         return x + self.deviation * noise
 
 
+AUGMENTATIONS = (AffineMove, ColourMove, GaussianNoise)
+
+
 def identity(x: Tensor, rng: torch.Generator) -> Tensor:
     """Leave x as it is: consistency then only asks for confident, balanced categories."""
     return x

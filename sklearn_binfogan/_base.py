@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
@@ -26,12 +25,19 @@ from ._driver import Job, train_best, usable
 from ._input import warn_of_far_values, warn_user
 from ._layout import Layout
 from ._model import FittedModel
+from ._parameters import (
+    chosen_by_machine,
+    given_to_recipe,
+    is_auto,
+    resolve_device,
+    settled_values,
+)
 from ._partition import check_neighbours
-from ._presets import SETTLED, Recipe, consistent, resolve_preset
+from ._presets import resolve_preset
 from ._rows import Source, checked_rows
 from ._settings import Settings
 from ._supervision import Labels
-from ._threads import has_bfloat16, undisturbed
+from ._threads import undisturbed
 from ._trainer import Trainer
 from .metrics import code_information
 
@@ -56,26 +62,6 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     A class that uses it names it first and `BaseEstimator` last. Its `fit` calls `_fit_best`, which
     sets `_model`.
     """
-
-    # What the methods here read; the estimators' own `__init__` sets them.
-    n_clusters: Any
-    n_continuous: int
-    n_noise: Any
-    include_noise: bool
-    image_shape: Any
-    architecture: Any
-    augmentation: Any
-    cluster_prior: Any
-    n_init: int
-    n_jobs: int | None
-    n_threads: int | str
-    precision: str
-    device: str
-    callbacks: Any
-    verbose: int
-    checkpoint_dir: Any
-    checkpoint_every: int
-    random_state: Any
 
     def _set_parameters(self, given: dict[str, Any]) -> None:
         """Store what `__init__` was given, its local variables, and nothing else."""
@@ -108,13 +94,13 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         layout = Layout.image(X, self.image_shape) if is_image else Layout.table(X)
         warn_of_far_values(self, layout, X)
         preset = resolve_preset(self.architecture, layout.shape, len(X))
-        n_noise = preset.n_noise if _is_auto(self.n_noise) else self.n_noise
+        n_noise = preset.n_noise if is_auto(self.n_noise) else self.n_noise
         spec = CodeSpec.parse(self._categories(), self.n_continuous, n_noise)
         if len(X) < max(spec.categories):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
         scaled = layout.scaled(subsample(X, MAX_LOOKED_AT), np.float64)
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
-        given = self._given() | self._chosen_by_machine(is_image)
+        given = self._given() | chosen_by_machine(self.get_params(deep=False), is_image)
         given["cluster_prior"] = self._given_prior(spec)
         share = self._label_share(len(X))
         recipe = preset.resolved(len(X), given, share)
@@ -123,20 +109,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         return Settings(spec, layout, preset.networks_for(share), recipe, augment, seed)
 
     def _given(self) -> dict[str, Any]:
-        """Parameters that are fields of a recipe, unless they are left to "auto"."""
-        names = (field.name for field in fields(Recipe) if hasattr(self, field.name))
-        values = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in values.items() if not _is_auto(value)}
-
-    def _chosen_by_machine(self, is_image: bool) -> dict[str, Any]:
-        """Give what "auto" takes from this machine: threads and precision."""
-        chosen: dict[str, Any] = {}
-        if _is_auto(self.n_threads):
-            chosen["n_threads"] = torch.get_num_threads()
-        if _is_auto(self.precision):
-            on_cpu = torch.device(resolve_device(self.device)).type == "cpu"
-            chosen["precision"] = "bf16" if is_image and on_cpu and has_bfloat16() else "float32"
-        return chosen
+        """Give the fields of a recipe that the user's parameters set."""
+        return given_to_recipe(self.get_params(deep=False))
 
     def _categories(self) -> Any:
         """Categories to learn, as `CodeSpec.parse` takes them."""
@@ -211,41 +185,10 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         settings = self._settings(X, int(seeds[0]))
         return [replace(settings, seed=int(seed)) for seed in seeds]
 
-    def _settled_values(self) -> dict[str, Any]:
-        """Parameters that `partial_fit` compares with those of the call before."""
-        names = {*SETTLED, *(field.name for field in fields(Recipe))}
-        return {
-            name: value
-            for name, value in self.get_params(deep=False).items()
-            # Using a generator changes it.
-            if name in names and not isinstance(value, np.random.RandomState)
-        }
-
-    def _changed(self, settings: Settings) -> Settings:
-        """Return the settings with what the user has changed since the last training.
-
-        Raises
-        ------
-        ValueError
-            If a change is invalid or not allowed, or if parameters contradict each other.
-        """
-        self._validate_params()  # scikit-learn does so only in the first call of partial_fit
-        check_callbacks(self.callbacks)
-        before, now = self._trained_by, self._settled_values()
-        changed = {k: v for k, v in now.items() if not _is_same(before.get(k, v), v)}
-        for name in SETTLED:
-            if name in changed:
-                raise ValueError(
-                    f"{name} was {before[name]!r} in the first call of partial_fit and is "
-                    f"{now[name]!r}: it can't change between calls. Set it back, or start over "
-                    "with fit or a clone."
-                )
-        given = {name: value for name, value in changed.items() if not _is_auto(value)}
-        return replace(settings, recipe=consistent(replace(settings.recipe, **given)))
-
     def _describe(self, model: FittedModel, X: Source, labels: np.ndarray) -> None:
         """Become a model; set the fitted attributes that it, X and the labels of X determine."""
-        self._model, self._trained_by = model, self._settled_values()
+        self._model = model
+        self._trained_by = settled_values(self.get_params(deep=False))
         self._set_derived()
         self.labels_ = squeezed(labels)
         sizes = [
@@ -401,16 +344,14 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             self.history_ = self._model.history
 
 
-def new_training(
-    estimator: _BInfoGAN, X: Source, seed: int = 0, labels: Labels | None = None
-) -> Trainer:
+def new_training(estimator: _BInfoGAN, X: Source, seed: int = 0) -> Trainer:
     """Return the training that a fit of validated rows would begin, with its rows loaded.
 
     For `partial_fit`, tests and benchmarks: `new_training(gan, X).begin("game").step(x)`.
     """
     settings = estimator._settings(X, seed)
     device, progress = resolve_device(estimator.device), bool(estimator.verbose)
-    return Trainer(settings, device, estimator.callbacks, progress).load_rows(X, labels)
+    return Trainer(settings, device, estimator.callbacks, progress).load_rows(X)
 
 
 def fitted_model(estimator: _BInfoGAN) -> FittedModel:
@@ -435,36 +376,3 @@ def renumbered(labels: np.ndarray, orders: list[list[int]]) -> np.ndarray:
 
 def squeezed(labels: np.ndarray) -> np.ndarray:
     return labels[:, 0] if labels.shape[1] == 1 else labels
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Whether two values of a parameter mean the same."""
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        one, other = list(one), list(other)
-    try:
-        return one is other or bool(np.all(one == other))
-    except ValueError:  # lists of arrays
-        return repr(one) == repr(other)
-
-
-def _is_auto(value: Any) -> bool:
-    return isinstance(value, str) and value == "auto"
-
-
-def resolve_device(device: str) -> str:
-    """Check a device name; "auto" is CUDA if there is a GPU, else the CPU."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = device.partition(":")
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if kind not in available or (index and not index.isdigit()):
-        raise ValueError(
-            f"Unknown device {device!r}: use 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'."
-        )
-    if not available[kind] or (kind == "cuda" and int(index or 0) >= torch.cuda.device_count()):
-        raise ValueError(f"device={device!r} is not available on this machine; use 'auto'.")
-    return device

@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_y, check_consistent_length, check_is
 from ._arrays import as_numpy
 from ._base import _BInfoGAN, orders_by_size
 from ._callbacks import FitTasks
-from ._codes import CodeSpec, Prior, is_count
+from ._codes import CodeSpec, Prior, is_count, probabilities
 from ._input import missing_labels, warn_user
 from ._model import FittedModel
 from ._presets import CONSTRAINTS, NOT_NEGATIVE, POSITIVE_COUNT
@@ -357,11 +357,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             follow = self.cluster_prior == "labels" and self.label_weight > 0
             counts = self.class_count_ * follow + PRIOR_ROWS
             return counts / counts.sum()
-        try:
-            given = np.asarray(self.cluster_prior, dtype=np.float64)
-        except (TypeError, ValueError):
-            given = np.empty(0)
-        if given.shape != (n_classes,) or given.min() <= 0 or abs(given.sum() - 1) > 1e-6:
+        given = probabilities(self.cluster_prior, n_classes)
+        if given is None:
             raise ValueError(
                 "cluster_prior must be 'labels', 'uniform', or one positive probability for each "
                 f"of the {n_classes} classes, adding up to 1; got {self.cluster_prior!r}."

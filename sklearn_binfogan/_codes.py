@@ -35,6 +35,16 @@ def check_count(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be an int >= 1; got {value!r}.")
 
 
+def probabilities(given: Any, n: int) -> np.ndarray | None:
+    """Read n positive probabilities that add up to 1; None if something else was given."""
+    try:
+        array = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    fits = array.shape == (n,) and array.min() > 0 and abs(array.sum() - 1) < 1e-6
+    return array if fits else None
+
+
 @dataclass(frozen=True)
 class CodeSpec:
     """Layout of a code: one-hot categories, then continuous codes, then noise.
@@ -84,15 +94,9 @@ class CodeSpec:
         if isinstance(prior, str):
             return prior
         parts = list(prior) if len(self.categories) > 1 else [prior]
-        try:
-            arrays = [np.sort(np.asarray(part, dtype=np.float64))[::-1] for part in parts]
-        except (TypeError, ValueError):
-            arrays = []
-        shapes = [array.shape for array in arrays]
-        valid = shapes == [(k,) for k in self.categories] and all(
-            array.min() > 0 and abs(array.sum() - 1) < 1e-6 for array in arrays
-        )
-        if not valid:
+        found = [probabilities(*pair) for pair in zip(parts, self.categories, strict=False)]
+        arrays = [np.sort(array)[::-1] for array in found if array is not None]
+        if not len(arrays) == len(parts) == len(self.categories):
             raise ValueError(
                 "cluster_prior must be 'uniform', 'learned', or one positive probability per "
                 f"category, adding up to 1, for categories {self.categories} (a list of arrays "

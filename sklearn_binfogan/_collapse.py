@@ -86,7 +86,7 @@ def _empty_categories(evidence: Evidence) -> Iterator[str]:
         empty = np.flatnonzero(sizes == 0)
         if len(empty):
             yield (
-                f"{_categories(evidence, code, empty).capitalize()} {_verb('hold', empty)} no "
+                f"{_categories(evidence, code, empty).capitalize()} {_hold(empty)} no "
                 f"rows: only {len(sizes) - len(empty)} of {len(sizes)} categories have rows. Use "
                 "a smaller n_clusters, or a larger warmup_iter."
             )
@@ -98,7 +98,7 @@ def _dead_categories(evidence: Evidence) -> Iterator[str]:
         dead = np.flatnonzero((sizes > 0) & (sizes < DEAD * promised) & (promised >= MIN_EXPECTED))
         if len(dead):
             yield (
-                f"{_categories(evidence, code, dead).capitalize()} {_verb('hold', dead)} almost no "
+                f"{_categories(evidence, code, dead).capitalize()} {_hold(dead)} almost no "
                 "rows: use a smaller n_clusters, cluster_prior='learned' if clusters differ widely "
                 "in size, or a larger warmup_iter."
             )
@@ -215,5 +215,5 @@ def _categories(evidence: Evidence, code: int, numbers: Sequence[int] | np.ndarr
     return f"{noun} {text}" if single else f"{noun} {text} of code {code}"
 
 
-def _verb(verb: str, numbers: np.ndarray) -> str:
-    return f"{verb}s" if len(numbers) == 1 else verb
+def _hold(numbers: np.ndarray) -> str:
+    return "holds" if len(numbers) == 1 else "hold"

@@ -109,11 +109,8 @@ def _survey(X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray
         Distinct values of each column; None: there are more than `FEW`.
     """
     n_features = X.shape[1]
-    whole, low, high = (
-        np.ones(n_features, bool),
-        np.full(n_features, np.inf),
-        np.full(n_features, -np.inf),
-    )
+    whole = np.ones(n_features, bool)
+    low, high = np.full((2, n_features), [[np.inf], [-np.inf]])
     n_low = n_high = np.zeros(n_features, int)
     distinct: list[np.ndarray | None] = [np.empty(0)] * n_features
     for block in row_blocks(X):

@@ -193,24 +193,16 @@ class Consistency:
         cells = encoder.overclustering_logits(features).softmax(dim=-1)
         augmented = torch.zeros_like(cells)
         for _ in range(self.recipe.head_draws):
-            drawn = torch.cat(
-                [encoder.category_trunk(x) for x in self._augmented(blocks, self.rng)]
-            )
-            q = encoder.overclustering_logits(drawn).softmax(dim=-1)
+            drawn = [encoder.category_trunk(x) for x in self._augmented(blocks, self.rng)]
+            q = encoder.overclustering_logits(torch.cat(drawn)).softmax(dim=-1)
             augmented += q / self.recipe.head_draws
         pairs = zip(cells, augmented, strict=True)
         groups = torch.stack([group_cells(*pair, self.spec.n_categorical) for pair in pairs])
         q, q_augmented = cells @ groups, augmented @ groups
         terms = losses.consistency_terms(q.clamp_min(TINY).log(), q_augmented.clamp_min(TINY).log())
         loss = terms.agreement + self.confidence_weight * terms.uncertainty
-        return q[
-            (
-                loss
-                - self.recipe.mi_weight
-                * self.recipe.merged_balance_weight
-                * losses.entropy(terms.mean)
-            ).argmin()
-        ]
+        loss = loss - self.merged_balance_weight * losses.entropy(terms.mean)
+        return q[loss.argmin()]
 
     def _augmented(self, blocks: Iterable[Tensor], rng: torch.Generator) -> Iterator[Tensor]:
         return (self.settings.augment(x, rng) for x in blocks)

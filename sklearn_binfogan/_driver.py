@@ -114,17 +114,14 @@ def trained(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Tr
         if unfinished is not None:
             begun = checked_progress(trainer, unfinished)
             keeper.state = unfinished
-            budget = {name: n for name, n in budget.items() if name not in _before(begun.phase)}
+            remaining = PHASES[PHASES.index(begun.phase) :]
+            budget = {name: n for name, n in budget.items() if name in remaining}
             budget[begun.phase] -= trainer.steps[begun.phase]
         trainer.train(budget, keeper.keep, begun)
     except BaseException:
         trainer.forget_rows()
         raise
     return trainer
-
-
-def _before(phase: str) -> tuple[str, ...]:
-    return PHASES[: PHASES.index(phase)]
 
 
 def usable(job: Job, start: Start) -> Trainer:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._arrays import row_blocks, subsample
+from ._arrays import extremes, row_blocks, subsample
 
 SAMPLE = 2000  # rows in which gaps are searched for
 SAMPLE_OF_IMAGES = 200
@@ -132,11 +132,7 @@ def _statistics(
 
 def _fences(X: Any) -> np.ndarray:
     """Where far values begin below and above, (2, n_features); infinite if there are none."""
-    extremes = [(block.min(axis=0), block.max(axis=0)) for block in row_blocks(X)]
-    least = np.min([low for low, _ in extremes], axis=0)
-    largest = np.max([high for _, high in extremes], axis=0)
-    rows = [subsample(X, SAMPLE), least[None], largest[None]]
-    values = np.concatenate(rows).astype(np.float64)
+    values = np.vstack([subsample(X, SAMPLE), *extremes(X)]).astype(np.float64)
     fences = [_fences_of_column(*np.unique(column, return_counts=True)) for column in values.T]
     return np.array(fences).T
 

@@ -11,16 +11,14 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from ._architectures import ConvArchitecture, MLPArchitecture, PaperArchitecture
-from ._augmentation import AffineMove, ColourMove, GaussianNoise, identity
+from ._architectures import ARCHITECTURES
+from ._augmentation import AUGMENTATIONS, ColourMove, identity
 from ._phases import Common, Phase
 from ._rows import Rows
 from ._settings import Settings
 
 WARM_UP = 3  # steps before the capture, in which libraries allocate what they need
 ONE_AT_A_TIME = threading.Lock()  # a capture waits for all work of the GPU before it begins
-NETWORKS = (MLPArchitecture, ConvArchitecture, PaperArchitecture)
-AUGMENTATIONS = (AffineMove, ColourMove, GaussianNoise)
 
 
 class Graph(Protocol):
@@ -210,7 +208,7 @@ def _is_ours(settings: Settings) -> bool:
     augment = settings.augment
     parts = [augment, augment.move] if isinstance(augment, ColourMove) else [augment]
     own_augmentation = augment is identity or all(type(part) in AUGMENTATIONS for part in parts)
-    return type(settings.architecture) in NETWORKS and own_augmentation
+    return type(settings.architecture) in ARCHITECTURES and own_augmentation
 
 
 def _generators(common: Common) -> list[torch.Generator]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from ._arrays import row_blocks, subsample
+from ._arrays import extremes, subsample
 from ._far_values import far_pixels, far_values
 from ._layout import Layout, misfits
 from .exceptions import ImageShapeWarning, ScaleWarning
@@ -121,9 +121,8 @@ def _no_number(values: np.ndarray) -> list[Any]:
             float(value)
         except (TypeError, ValueError):
             is_plain = isinstance(value, str | bytes) or hasattr(value, "isoformat")
-            is_plain |= (
-                type(value).__module__.partition(".")[0] == "pandas"
-            )  # a period, an interval
+            # A period or an interval of pandas has no `isoformat`.
+            is_plain |= type(value).__module__.partition(".")[0] == "pandas"
             return [value] if is_plain or _is_missing(value) else []
     return []
 
@@ -262,8 +261,8 @@ def warn_of_misfits(estimator: Any, layout: Layout, X: Any) -> None:
         more = f"; so do {_listed(names[1:], ', ')}" * (len(names) > 1)
         before = f"{layout.center[worst]:g} +- {layout.scale[worst]:g}"
         remedy = "scale all pieces first, for instance with a StandardScaler fitted on all of them."
-    extremes = [(block[:, worst].min(), block[:, worst].max()) for block in row_blocks(X)]
-    low, high = min(low for low, _ in extremes), max(high for _, high in extremes)
+    lows, highs = extremes(X)
+    low, high = lows[worst].min(), highs[worst].max()
     warn_user(
         "This piece does not fit the scale that the first call of partial_fit learned: "
         f"{subject} from {low:g} to {high:g} here, compared to {before} there{more}. The networks "

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from ._arrays import row_blocks
+from ._arrays import extremes, row_blocks
 from ._codes import is_count
 from ._columns import ColumnKinds
 from ._far_values import NearValues
@@ -87,8 +87,8 @@ class Layout:
             If `image_shape` does not fit X, or a value is beyond `LARGEST`.
         """
         height, width, channels = parse_image_shape(image_shape, X.shape[1])
-        ranges = np.array([(float(b.min()), float(b.max())) for b in row_blocks(X)])
-        low, high = ranges[:, 0].min(), ranges[:, 1].max()
+        lows, highs = extremes(X)
+        low, high = float(lows.min()), float(highs.max())
         check_magnitude(np.array([low, high]))
         span = high - low if high > low else 1.0
         shape = (channels, height, width)

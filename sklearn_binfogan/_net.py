@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import PassthroughScoring, PrintLog
+from skorch.callbacks import Callback, PassthroughScoring, PrintLog
 from skorch.history import History
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ from ._callback_rules import LOGGERS_OF_NUMBERS, check_callbacks
 from ._graphs import StepGraph, overrides
 from ._phases import Phase
 from ._players import Players
-from ._progress import PhaseProgress
+from ._progress import PhaseProgress, noticed_interrupts
 from ._rows import Batches
 from ._settings import Settings
 from ._terms import TERMS
@@ -104,6 +106,21 @@ class AdversarialNet(NeuralNet):
             if isinstance(callback, LOGGERS_OF_NUMBERS):
                 callback.keys_ignored_.add("phase")
         return self
+
+    def run(self, n_epochs: int) -> None:
+        """Train the running phase for some epochs; a callback may end it early.
+
+        skorch's `partial_fit` would also swallow the user's Ctrl-C. Here a phase only ends quietly
+        if a callback raises the interrupt, as `EarlyStopping` does.
+        """
+        self.stopped = False
+        self.notify("on_train_begin", X=None, y=None)
+        with noticed_interrupts() as interrupts:
+            try:
+                self.fit_loop(None, epochs=n_epochs)
+            except KeyboardInterrupt:
+                if interrupts or not self.stopped:
+                    raise
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
         """Return stand-ins that tell skorch the length of an epoch: its steps, and one batch.
@@ -218,6 +235,36 @@ def go_on_from(net: AdversarialNet, history: list[dict[str, Any]]) -> None:
         if name in ours and callback.lower_is_better:
             seen = [epoch[name] for epoch in net.history if name in epoch]
             callback.best_score_ = min(seen, default=math.inf)
+
+
+@contextmanager
+def watched(
+    net: AdversarialNet, n_steps: int | None, after_epoch: Callable[[], None] | None
+) -> Iterator[None]:
+    """Show a progress bar of some steps and call a function after epochs, within the block."""
+    n_before = len(net.callbacks_)
+    bar = None if n_steps is None else PhaseProgress(n_steps).initialize()
+    if bar is not None:
+        net.callbacks_.append(("progress", bar))
+    if after_epoch is not None:
+        net.callbacks_.append(("after_epoch", _AfterEpoch(after_epoch)))
+    try:
+        yield
+    finally:
+        del net.callbacks_[n_before:]
+        if bar is not None:
+            bar.close()
+
+
+class _AfterEpoch(Callback):
+    """Call a function at each epoch's end."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Call it."""
+        self.call()
 
 
 def _finite(name: str, value: float, now: str) -> float:

@@ -396,7 +396,6 @@ class ConvGenerator(nn.Module):
         (C, H, W) of the images, which are cropped if a side is no multiple of the strides' product.
     channels : sequence of int
         Channels of each layer's input.
-    norm : {"none", "batch", "group"}
     strides : sequence of int or None
         1 or 2 for each layer; None: all 2.
     kernels : sequence of int or None
@@ -412,7 +411,6 @@ class ConvGenerator(nn.Module):
         spec: CodeSpec,
         shape: tuple[int, ...],
         channels: Sequence[int],
-        norm: str,
         strides: Sequence[int] | None = None,
         kernels: Sequence[int] | None = None,
         norm_by_unit: bool = False,
@@ -424,14 +422,12 @@ class ConvGenerator(nn.Module):
         kernels = kernels or (4,) * len(channels)
         factor = math.prod(strides)
         base = (channels[0], math.ceil(self.height / factor), math.ceil(self.width / factor))
-        to_maps = nn.Unflatten(1, base)
         n_units = math.prod(base)
-        self.project = nn.Sequential(
-            nn.Linear(spec.width, n_units, bias=norm != "batch"),
-            *([nn.BatchNorm1d(n_units), to_maps] if norm_by_unit else [to_maps]),
-            *([] if norm_by_unit else _norm(norm, base[0])),
-            elu(),
-        )
+        normed_maps = [nn.Unflatten(1, base), nn.BatchNorm2d(base[0])]
+        if norm_by_unit:
+            normed_maps = [nn.BatchNorm1d(n_units), normed_maps[0]]
+        dense = nn.Linear(spec.width, n_units, bias=False)
+        self.project = nn.Sequential(dense, *normed_maps, elu())
 
         def enlarging(i: int, n_out: int, bias: bool) -> nn.Module:
             if resizes:
@@ -440,7 +436,7 @@ class ConvGenerator(nn.Module):
 
         layers: list[nn.Module] = []
         for i, n_out in enumerate(channels[1:]):
-            layers += [enlarging(i, n_out, norm != "batch"), *_norm(norm, n_out), elu()]
+            layers += [enlarging(i, n_out, False), nn.BatchNorm2d(n_out), elu()]
         pixels = enlarging(len(channels) - 1, image_channels, True)
         self.layers = nn.Sequential(*layers, pixels, nn.Sigmoid())
         initialise(self)

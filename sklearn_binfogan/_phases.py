@@ -417,6 +417,27 @@ class GamePhase(Phase):
             return self.spec.harden(logits)
         return self.spec.posterior(logits)
 
+    @torch.no_grad()
+    def fit_aggregate(self, rows: TrainingRows) -> None:
+        """Fit the density of real data in the codes that G has learned.
+
+        A row that has a label counts for the category of its class.
+        """
+        encoder, aggregate = self.players.averaged_encoder, self.players.aggregate
+        supervision = self.common.supervision
+        known = None if supervision is None else supervision.known_categories(encoder)
+        codes, residuals = [], []
+        for numbers in rows.deciding_numbers():
+            x = rows.rows.take(numbers)
+            labels = self.spec.labels(encoder.logits(x))
+            if known is not None:
+                labels[:, 0] = torch.where(known[numbers] < 0, labels[:, 0], known[numbers])
+            categories = self.spec.one_hot(labels)
+            codes.append(torch.cat([categories, encoder.style(x, categories)], dim=1))
+            if aggregate.n_residual:
+                residuals.append(x - self.players.averaged_generator(codes[-1]))
+        aggregate.fit(torch.cat(codes), torch.cat(residuals) if residuals else None)
+
 
 def adam(
     weights: list[torch.nn.Parameter], rate: float, betas: tuple[float, float]

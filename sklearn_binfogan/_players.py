@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ._aggregate import AggregatePosterior
 from ._settings import Settings
+from ._threads import seeded
 
 
 class Players(nn.Module):
@@ -63,6 +64,17 @@ class Players(nn.Module):
         """Pair every weight and statistic with its average; call it after a change of device."""
         self._averages = _tensors(self.averaged_encoder) + _tensors(self.averaged_generator)
         self._sources = _tensors(self.encoder) + _tensors(self.generator)
+
+
+def new_players(settings: Settings, device: str) -> Players:
+    """Build the players from the seed, without changing torch's global generator."""
+    with seeded(settings.seed):
+        players = Players(settings).float()
+    players.to(device)
+    if settings.recipe.compile:
+        players.compile_players()
+    players.link()
+    return players
 
 
 def _compile(network: nn.Module) -> None:

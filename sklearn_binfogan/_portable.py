@@ -16,13 +16,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ._architectures import (
-    ConvArchitecture,
-    LabelledMLPArchitecture,
-    MLPArchitecture,
-    PaperArchitecture,
-)
-from ._augmentation import AffineMove, ColourMove, GaussianNoise, identity
+from ._architectures import ARCHITECTURES
+from ._augmentation import AUGMENTATIONS, AffineMove, ColourMove, GaussianNoise, identity
 from ._codes import CodeSpec, Prior
 from ._columns import ColumnKinds
 from ._layout import Layout
@@ -40,30 +35,16 @@ Arrays = dict[str, np.ndarray]
 RECORDS = {
     cls.__name__: cls
     for cls in (
-        *(
-            LabelledMLPArchitecture,
-            MLPArchitecture,
-            ConvArchitecture,
-            PaperArchitecture,
-            Preset,
-            AllLabels,
-            Budget,
-            Recipe,
-        ),
-        *(AffineMove, ColourMove, GaussianNoise, CodeSpec, ColumnKinds, Layout, Settings),
+        *(*ARCHITECTURES, *AUGMENTATIONS, Preset, AllLabels, Budget, Recipe),
+        *(CodeSpec, ColumnKinds, Layout, Settings),
     )
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function for function in (identity, elu, relu, leaky_relu, nn.ReLU, nn.Tanh)
 }
 TWISTER = 624  # words of the state of MT19937, the generator of NumPy and of torch
-NEVER_NEGATIVE = (
-    "running_var",
-    "exp_avg_sq",
-    "step",
-    "encoder.head",
-    "aggregate.weight",
-)  # ends of arrays' names
+# Ends of arrays' names.
+NEVER_NEGATIVE = ("running_var", "exp_avg_sq", "step", "encoder.head", "aggregate.weight")
 MAX_ITEMS = 1000  # of a tuple in a record, such as the layers of a network
 
 

@@ -262,6 +262,11 @@ class Batches:
         """Steps of the next epoch."""
         return min(self.steps_per_epoch, self.remaining)
 
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that remain."""
+        return math.ceil(self.remaining / self.steps_per_epoch)
+
     def __iter__(self) -> Iterator[Tensor]:
         n_steps = self.n_next
         self.remaining -= n_steps

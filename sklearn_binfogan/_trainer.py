@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from ._arrays import as_tensor
 from ._codes import Prior
 from ._graphs import StepGraph, step_graph
-from ._net import AdversarialNet, divergence, go_on_from
+from ._net import AdversarialNet, divergence, go_on_from, watched
 from ._networks import AdditiveNoise
 from ._phases import CONSISTENCY, GAME, Common, ConsistencyPhase, GamePhase, Phase
-from ._players import Players
-from ._progress import PhaseProgress, noticed_interrupts
+from ._players import new_players
 from ._rows import Batches, Source, TrainingRows
 from ._scoring import N_DRAWS, N_MOVES, evaluate
 from ._settings import STEPS_PER_EPOCH, Settings
 from ._sharing import ONE_PROCESS, OneProcess
 from ._state import Progress, TrainingState
 from ._supervision import Labels, Supervision
-from ._threads import seeded, training_on, undisturbed
+from ._threads import training_on, undisturbed
 
 MAX_VALID_PER_EPOCH = 256  # validation rows, and draws; starts are compared on all
 
@@ -68,7 +64,7 @@ class Trainer:
     ) -> None:
         self.settings, self.device = sharing.agreed_settings(settings, device)
         self.progress = progress
-        self.players = self._new_players()
+        self.players = new_players(self.settings, self.device)
         rng = torch.Generator(self.device).manual_seed(self.settings.seed)
         row_rng = sharing.row_generator(rng, self.settings.seed)
         for module in self.players.modules():
@@ -87,16 +83,6 @@ class Trainer:
         self.net = AdversarialNet(self, self.device, callbacks).initialize()
         if state is not None:
             self._restore(state)
-
-    def _new_players(self) -> Players:
-        """Build the players from the seed, without changing torch's global generator."""
-        with seeded(self.settings.seed):
-            players = Players(self.settings).float()
-        players.to(self.device)
-        if self.settings.recipe.compile:
-            players.compile_players()
-        players.link()
-        return players
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -178,8 +164,9 @@ class Trainer:
             Progress of the first phase, if it is resumed.
         """
         assert self.rows is not None
-        extra = self._extra_callbacks(sum(budget.values()), after_epoch)
-        with training_on(self.device), extra:
+        n_shown = sum(budget.values()) if self.progress else None
+        call = None if after_epoch is None else partial(after_epoch, self)
+        with training_on(self.device), watched(self.net, n_shown, call):
             for name, n_steps in budget.items():
                 if begun is not None:
                     self._go_on(begun, n_steps)
@@ -187,7 +174,7 @@ class Trainer:
                 elif n_steps > 0:
                     self._train_phase(name, n_steps, self.rows.train_index)
             if self.game.n_steps:
-                self.fit_aggregate()
+                self.game.fit_aggregate(self.rows)
 
     def _go_on(self, begun: Progress, n_steps: int) -> None:
         if self.common.supervision is not None and begun.assignment is not None:
@@ -195,47 +182,18 @@ class Trainer:
         order = as_tensor(begun.order).to(self.device)
         self._train_phase(begun.phase, n_steps, order, begun.position)
 
-    @contextmanager
-    def _extra_callbacks(
-        self, n_steps: int, after_epoch: Callable[[Trainer], None] | None
-    ) -> Iterator[None]:
-        """Show a progress bar and call back after epochs, only while phases are trained."""
-        callbacks: list[tuple[str, Any]] = self.net.callbacks_
-        n_before = len(callbacks)
-        bar = PhaseProgress(n_steps).initialize() if self.progress else None
-        if bar is not None:
-            callbacks.append(("progress", bar))
-        if after_epoch is not None:
-            callbacks.append(("after_epoch", _AfterEpoch(lambda: after_epoch(self))))
-        try:
-            yield
-        finally:
-            del callbacks[n_before:]
-            if bar is not None:
-                bar.close()
-
     def _train_phase(
         self, name: str, n_steps: int, order: Tensor, position: int | None = None
     ) -> None:
-        """Train for some steps of one phase; a callback may end the phase early.
-
-        skorch's `partial_fit` would also swallow the user's Ctrl-C. Here a phase only ends quietly
-        if a callback raises the interrupt, as `EarlyStopping` does.
-        """
+        """Train for some steps of one phase; a callback may end the phase early."""
         assert self.rows is not None
-        self.net.stopped = False
         phase = self.begin(name)
         self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH, order, position)
-        self.net.notify("on_train_begin", X=None, y=None)
-        with noticed_interrupts() as interrupts:
-            try:
-                self.net.fit_loop(None, epochs=math.ceil(n_steps / STEPS_PER_EPOCH))
-            except KeyboardInterrupt:
-                if interrupts or not self.net.stopped:
-                    raise
-            finally:
-                phase.end()
-                self.graph = None
+        try:
+            self.net.run(self.batches.n_epochs)
+        finally:
+            phase.end()
+            self.graph = None
         # Before any decision: a callback may restore the weights of an earlier epoch.
         self.net.notify("on_train_end", X=None, y=None)
         if phase is self.consistency:
@@ -243,37 +201,13 @@ class Trainer:
             self.consistency.settle_categories(self.rows, is_over)
         self.common.prior = self.common.sharing.agreed_phase(self.players, self.common.prior)
 
-    @torch.no_grad()
-    def fit_aggregate(self) -> None:
-        """Fit the density of real data in the codes that G has learned."""
-        assert self.rows is not None
-        players, supervision = self.players, self.common.supervision
-        encoder = players.averaged_encoder
-        known = None if supervision is None else supervision.known_categories(encoder)
-        codes, residuals = [], []
-        for numbers in self.rows.deciding_numbers():
-            x = self.rows.rows.take(numbers)
-            categories = self.settings.spec.harden(encoder.logits(x))
-            if known is not None:
-                self._label(categories, known[numbers])
-            codes.append(torch.cat([categories, encoder.style(x, categories)], dim=1))
-            if players.aggregate.n_residual:
-                residuals.append(x - players.averaged_generator(codes[-1]))
-        players.aggregate.fit(torch.cat(codes), torch.cat(residuals) if residuals else None)
-
-    def _label(self, categories: Tensor, known: Tensor) -> None:
-        """Set the first code of one-hot categories to the known ones; -1 is not known."""
-        first = categories[:, self.settings.spec.category_slices[0]]
-        is_known = known >= 0
-        first[is_known] = one_hot(known[is_known], first.shape[1]).to(first.dtype)
-
     def complete(self) -> None:
         """Make the decisions that the end of an interrupted phase would have made."""
         assert self.rows is not None
         if self.phase is self.consistency:
             self.consistency.settle_categories(self.rows)
         if self.game.n_steps:
-            self.fit_aggregate()
+            self.game.fit_aggregate(self.rows)
 
     # -- validation ----------------------------------------------------------------------------
 
@@ -377,14 +311,3 @@ class Trainer:
             self.phase = self.phases[state.progress.phase]
         self.common.prior = state.prior
         go_on_from(self.net, state.history)
-
-
-class _AfterEpoch(Callback):
-    """Call a function at each epoch's end."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.call = call
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Call it."""
-        self.call()

@@ -11,11 +11,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._arrays import subsample
-from ._base import _BInfoGAN, new_training, orders_by_size, resolve_device, squeezed
+from ._base import _BInfoGAN, new_training, orders_by_size, squeezed
+from ._callback_rules import check_callbacks
 from ._callbacks import FitTasks
 from ._codes import is_count
 from ._input import warn_of_misfits
 from ._model import FittedModel
+from ._parameters import changed_settings, resolve_device, settled_values
 from ._phases import CONSISTENCY, GAME
 from ._presets import CONSTRAINTS
 from ._rows import Source, checked_rows
@@ -315,7 +317,10 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         else:
             model = self._model
             warn_of_misfits(self, model.layout, X)
-            settings = self._changed(model.settings)
+            self._validate_params()  # scikit-learn does so only in the first call
+            check_callbacks(self.callbacks)
+            now = settled_values(self.get_params(deep=False))
+            settings = changed_settings(model.settings, self._trained_by, now)
             device = resolve_device(self.device)
             progress = bool(self.verbose)
             trainer = Trainer(settings, device, self.callbacks, progress, model.state())

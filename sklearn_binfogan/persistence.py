@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from . import _container as container
-from ._base import fitted_model, resolve_device
+from ._base import fitted_model
 from ._classifier import BInfoGANClassifier
+from ._parameters import resolve_device
 from ._portable import (
     STATE_KEYS,
     Arrays,

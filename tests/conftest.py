@@ -3,7 +3,10 @@
 import os
 from dataclasses import fields, is_dataclass
 
-os.environ.setdefault("SCIPY_ARRAY_API", "1")  # before scipy and scikit-learn are imported
+# Before scipy, scikit-learn and torch are imported.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+# Threads that wait for each other must sleep: on a busy machine they would spin most of the time.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np  # as said above
 from sklearn.datasets import load_digits, make_blobs

@@ -34,7 +34,12 @@ LAYERS = {
         "distributed",
         "networks",
     ],
-    "estimators: parameters in, arrays out": ["_classifier", "_transformer", "_base"],
+    "estimators: parameters in, arrays out": [
+        "_classifier",
+        "_transformer",
+        "_base",
+        "_parameters",
+    ],
     "fits: one driver, a fitted model, files": [
         "_callbacks",
         "_driver",

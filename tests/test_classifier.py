@@ -138,6 +138,7 @@ def test_bad_targets(y, message):
         ({"cluster_prior": [0.5, 0.5]}, r"each of the 3 classes.*\[0.5, 0.5\]"),
         ({"cluster_prior": [0.5, 0.6, -0.1]}, "one positive probability"),
         ({"cluster_prior": [0.5, 0.6, 0.1]}, "adding up to 1"),
+        ({"cluster_prior": [0.5, 0.5, np.nan]}, "one positive probability"),
         ({"cluster_prior": ["a", "b", "c"]}, "cluster_prior"),
     ],
 )
