@@ -232,6 +232,7 @@ class FittedModel:
             self.settings.recipe.mi_weight,
             self._relative_discriminator_loss(),
             self.trainer.consistency.n_steps > 0,
+            self.settings.recipe.cycle_weight > 0,
         )
 
     def _relative_discriminator_loss(self) -> float:

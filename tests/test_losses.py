@@ -607,6 +607,7 @@ def sound(**changes):
         "mi_weight": 1.0,
         "discriminator_loss": 0.8,
         "has_consistency_phase": False,
+        "has_cycle_terms": False,
     }
     merged = {**kept, **changes}
     parts = merged["spec"].category_slices
@@ -729,6 +730,7 @@ def test_samples_all_alike():
 
 def test_saturated_discriminator():
     assert "discriminator is saturated" in one_finding(sound(discriminator_loss=0.01))
+    assert not findings(sound(discriminator_loss=0.01, has_cycle_terms=True))
 
 
 def test_without_a_game_the_generator_is_not_judged():
