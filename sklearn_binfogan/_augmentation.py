@@ -20,6 +20,10 @@ Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 WARP_CELLS = 5  # per side of the coarse grid
 BACKGROUND = 0.02  # of an image's range of values, above its darkest pixel
 UNEVEN_LIGHT = 0.1  # of the range of values; strokes of one brightness have 0.06, clothing 0.17
+# Of an image's range of values, for half of its pixels. Digits have 0, or 0.1 with much noise;
+# photographs that fill their frame, such as hands and faces, 0.2 to 0.3.
+NO_BACKGROUND = 0.15
+MOST_SORTED = 2**21  # pixels
 
 
 @dataclass(frozen=True)
@@ -287,7 +291,7 @@ def resolve_augmentation(
     is_image, is_colour = len(shape) == 3, is_colour_image(shape)
     name = augmentation
     if augmentation == "auto":
-        name = "noise" if not is_image else "colour" if is_colour else _move_of_grey(scaled)
+        name = "noise" if not is_image else "colour" if is_colour else _move_of_grey(scaled, shape)
     if name == "noise":
         return GaussianNoise.from_neighbours(scaled)
     if not is_image:
@@ -299,14 +303,17 @@ def resolve_augmentation(
     return move if name == "affine" else ColourMove(move)
 
 
-def _move_of_grey(scaled: np.ndarray) -> str:
+def _move_of_grey(scaled: np.ndarray, shape: tuple[int, ...]) -> str:
     """Name the moves that suit grey images: strokes of one brightness, or shades of things.
 
     Strokes differ in slant and size. Photographs of things, such as clothes, differ in how light
     they are, and kinds of things in their proportions: moves that change these would hide them.
+    Photographs that fill their frame have shades, too, even if all are equally light. Images below
+    16 pixels a side have too few pixels to tell.
     """
     spread = max(spread_of_light(scaled), spread_of_light(-scaled))  # on black, on white
-    return "light" if spread > UNEVEN_LIGHT else "affine"
+    has_shades = is_large_image(shape) and span_of_half(scaled) > NO_BACKGROUND
+    return "light" if spread > UNEVEN_LIGHT or has_shades else "affine"
 
 
 def spread_of_light(scaled: np.ndarray) -> float:
@@ -324,3 +331,25 @@ def spread_of_light(scaled: np.ndarray) -> float:
     is_shown = scaled >= lowest + BACKGROUND * (highest - lowest)  # all of an even image
     means = (scaled * is_shown).sum(axis=1) / is_shown.sum(axis=1)
     return float(means.std() / total_range)
+
+
+def span_of_half(scaled: np.ndarray) -> float:
+    """Give the narrowest span of values that half of an image's pixels share, over its range.
+
+    It is the median over images. A background of one value, which the strokes of a digit leave
+    free, makes it small.
+
+    Parameters
+    ----------
+    scaled : ndarray of shape (n, n_features)
+        Images, as many of which are used as have `MOST_SORTED` pixels. Even ones don't count.
+    """
+    some = subsample(scaled, max(MOST_SORTED // scaled.shape[1], 1))
+    values = np.sort(some, axis=1)
+    half = values.shape[1] // 2
+    span = (values[:, half:] - values[:, :-half]).min(axis=1)
+    total_range = values[:, -1] - values[:, 0]
+    is_even = total_range == 0
+    if is_even.all():
+        return 0.0
+    return float(np.median(span[~is_even] / total_range[~is_even]))

@@ -80,8 +80,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         local warp from 16 x 16 pixels on; "colour" also changes contrast, brightness and tint;
         "light" moves less, mirrors half of the images, and changes contrast and brightness; "noise"
         is for tables. "auto" is "colour" for images of three channels. For other images it is
-        "light" if some are much lighter than others, as photographs of clothes are, else "affine".
-        For tables it is "noise". A callable ``(x, rng) -> x`` gets a scaled tensor of shape
+        "light" if some are much lighter than others, as photographs of clothes are, or if, from
+        16 x 16 pixels on, most have no background of one value, else "affine". For tables it is
+        "noise". A callable ``(x, rng) -> x`` gets a scaled tensor of shape
         (n, C, H, W) or (n, n_features) and a `torch.Generator`: use `AffineMove`, `ColourMove`,
         `GaussianNoise` or your own. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"

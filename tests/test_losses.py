@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove, GaussianNoise
 from sklearn_binfogan import _losses as losses
-from sklearn_binfogan._augmentation import identity, resolve_augmentation
+from sklearn_binfogan._augmentation import identity, resolve_augmentation, span_of_half
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._collapse import Evidence, findings
 from sklearn_binfogan._scoring import MANY, evaluate
@@ -477,6 +477,30 @@ def test_light_that_differs_between_grey_images_is_ignored(negative):
     assert of_things.brightness > 0
     assert of_things.cast == 0
     assert of_things.move.rotation < of_strokes.rotation
+
+
+def shades(n_images, side):
+    """Slopes from dark to light, (n, side * side), in a direction of their own, equally light."""
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    angles = np.linspace(0, 2 * np.pi, n_images, endpoint=False)[:, None, None]
+    return (np.cos(angles) * x + np.sin(angles) * y).reshape(n_images, -1)
+
+
+def test_grey_images_that_fill_their_frame_have_the_moves_of_things():
+    assert resolve_augmentation("auto", shades(40, 16), (1, 16, 16)).brightness > 0
+    assert isinstance(resolve_augmentation("auto", shades(40, 8), (1, 8, 8)), AffineMove)
+
+    square = shapes_on_black(np.ones(40))
+    drawn = square + 0.05 * np.random.default_rng(0).normal(size=square.shape)
+    assert isinstance(resolve_augmentation("auto", drawn, (1, 16, 16)), AffineMove)
+
+
+def test_half_of_the_pixels_of_a_slope_span_half_of_its_values():
+    slope = np.arange(100.0)[None]
+    assert span_of_half(slope) == pytest.approx(0.5, abs=0.02)
+    assert span_of_half(7 - 3 * slope) == span_of_half(slope)
+    assert span_of_half(1.0 * (slope > 40)) == 0
+    assert span_of_half(np.concatenate([slope, np.ones((2, 100))])) == span_of_half(slope)
 
 
 def test_images_without_light_have_the_moves_of_strokes():
