@@ -455,20 +455,27 @@ def conv_net_labels(
     X, X_test : ndarray of shape (n, side * side * n_channels), channels last, from 0 to 255
     y : ndarray of int, from 0 to 9
     """
+    net = trained_conv_net(X, y, seed, n_channels)
+    return outputs(net, X_test, n_channels).argmax(axis=1)
+
+
+def as_images(X: np.ndarray, n_channels: int) -> torch.Tensor:
+    """Network input (n, n_channels, side, side) in [0, 1], on a GPU if there is one."""
     side = math.isqrt(X.shape[1] // n_channels)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    images = (
-        torch.from_numpy(pixels(part)).view(-1, side, side, n_channels).permute(0, 3, 1, 2)
-        for part in (X, X_test)
-    )
-    x, x_test = (part.contiguous().to(device) for part in images)
-    target = torch.from_numpy(y).to(device)
+    images = torch.from_numpy(pixels(X)).view(-1, side, side, n_channels).permute(0, 3, 1, 2)
+    return images.contiguous().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def trained_conv_net(X: np.ndarray, y: np.ndarray, seed: int, n_channels: int = 1) -> nn.Sequential:
+    """Train a small convolutional network for five passes, as in `conv_net_labels`."""
+    x = as_images(X, n_channels)
+    target = torch.from_numpy(y).to(x.device)
     with seeded(seed), threadpool_limits(1):  # alone: all threads draw from torch's generator
-        flat = 64 * ((side - 4) // 2) ** 2
+        flat = 64 * ((x.shape[2] - 4) // 2) ** 2
         first = nn.Conv2d(n_channels, 32, 3)
         layers = (first, nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2))
         dense = (nn.Flatten(), nn.Linear(flat, 128), nn.ReLU(), nn.Linear(128, 10))
-        net = nn.Sequential(*layers, *dense).to(device)
+        net = nn.Sequential(*layers, *dense).to(x.device)
         optimizer = torch.optim.Adam(net.parameters(), 1e-3)
         for _ in range(5):
             for batch in torch.randperm(len(x)).split(128):
@@ -476,10 +483,14 @@ def conv_net_labels(
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-        net.eval()
-        with torch.no_grad():
-            found = torch.cat([net(part).argmax(dim=1) for part in x_test.split(1000)])
-    return found.cpu().numpy()
+    return net.eval()
+
+
+def outputs(net: nn.Module, X: np.ndarray, n_channels: int = 1) -> np.ndarray:
+    """Output of a network for images from 0 to 255, or of its first layers."""
+    with torch.no_grad(), threadpool_limits(1):
+        parts = [net(part) for part in as_images(X, n_channels).split(1000)]
+    return torch.cat(parts).cpu().numpy()
 
 
 def agreement(gan: BInfoGANTransformer, seed: int) -> float:

@@ -25,6 +25,7 @@ import few_labels
 import freed_categories
 import gpu
 import image_categories
+import image_samples
 import lambda_clusters
 import mnist
 import mnist_ablation
@@ -144,6 +145,8 @@ No labels are used to fit or to choose a model, except in the sections on labels
         image_categories.section,
         freed_categories.section,
         samples.section,
+        image_samples.section,
+        image_samples.budgets_section,
         few_labels.digits_section,
         few_labels.mnist_section,
         faults.section,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -23,6 +23,7 @@ from ._networks import (
     initialise_by_first_axis,
     initialise_truncated,
     leaky_relu,
+    relu,
     set_batch_norm,
 )
 
@@ -59,13 +60,16 @@ class MLPArchitecture:
     generator_hidden: tuple[int, ...] = (64, 64)
     discriminator_hidden: tuple[int, ...] = (64,)
     n_heads: int = 8
+    # No field: checkpoints that know nothing of it go on.
+    category_activation: ClassVar[Callable[[], nn.Module]] = staticmethod(nn.Tanh)
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks for rows of any shape, flattened."""
         n_features = math.prod(shape)
+        category = dense_stack([n_features, *self.category_hidden], type(self).category_activation)
         encoder = Encoder(
             spec,
-            nn.Sequential(nn.Flatten(), dense_stack([n_features, *self.category_hidden], nn.Tanh)),
+            nn.Sequential(nn.Flatten(), category),
             self.category_hidden[-1],
             nn.Sequential(nn.Flatten(), dense_stack([n_features, *self.style_hidden])),
             self.style_hidden[-1],
@@ -76,6 +80,15 @@ class MLPArchitecture:
             nn.Flatten(), n_features, spec.width, (), (*self.discriminator_hidden,) * 2
         )
         return Networks(encoder, generator, discriminator)
+
+
+@dataclass(frozen=True)
+class LabelledMLPArchitecture(MLPArchitecture):
+    """The same where most rows have a label: classes may be of any shape, as clusters are not."""
+
+    category_hidden: tuple[int, ...] = (256,)
+    n_heads: int = 1
+    category_activation: ClassVar[Callable[[], nn.Module]] = staticmethod(relu)
 
 
 @dataclass(frozen=True)

@@ -116,10 +116,11 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
         given = self._given() | self._chosen_by_machine(is_image)
         given["cluster_prior"] = self._given_prior(spec)
-        recipe = preset.resolved(len(X), given, self._label_share(len(X)))
+        share = self._label_share(len(X))
+        recipe = preset.resolved(len(X), given, share)
         if given.get("n_neighbors", 0):
             check_neighbours(recipe, spec, len(X))
-        return Settings(spec, layout, preset.networks, recipe, augment, seed)
+        return Settings(spec, layout, preset.networks_for(share), recipe, augment, seed)
 
     def _given(self) -> dict[str, Any]:
         """Parameters that are fields of a recipe, unless they are left to "auto"."""

@@ -86,8 +86,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         (n, C, H, W) or (n, n_features) and a `torch.Generator`: use `AffineMove`, `ColourMove`,
         `GaussianNoise` or your own. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
-        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 switches off only
-        these terms. For the paper's objective alone, use ``consistency_weight=0, cycle_weight=0,
+        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. In images
+        the first part counts more after a quarter of the game. 0 switches off only these terms.
+        For the paper's objective alone, use ``consistency_weight=0, cycle_weight=0,
         adversarial_loss="nonsaturating"``.
     adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
         "nonsaturating" is the paper's; "auto" is "relativistic".
@@ -332,6 +333,12 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     def _label_share(self, n_rows: int) -> float:
         # With a weight of 0, training is that of the transformer.
         return float(self.class_count_.sum() / n_rows) if self.label_weight > 0 else 0.0
+
+    def _given(self) -> dict[str, Any]:
+        given = super()._given()
+        if self._categories() != (len(self.classes_),):  # labels do not say all
+            given["unlabelled_weight"] = 1.0
+        return given
 
     def _given_prior(self, spec: CodeSpec) -> str | Prior:
         """Probabilities of the categories: first those of the classes, then of free ones."""

@@ -58,15 +58,21 @@ class Consistency:
         The categories of a labelled batch, and of its augmentation, should also match the labels.
         This batch goes through the trunk together with x, because it is too small for batch norm.
         """
+        unlabelled_weight = self.recipe.unlabelled_weight
+        if labelled is not None and unlabelled_weight == 0:
+            x = x[:0]
         n = len(x)
         if labelled is not None:
             x = torch.cat([x, labelled.x])
         features = encoder.category_trunk(x)
         augmented = encoder.category_trunk(self.settings.augment(x, self.rng))
         slack = 0.0 if labelled is None else labelled.slack
-        loss = self._unlabelled_loss(encoder, features[:n], augmented[:n], step, slack)
+        loss = x.new_zeros(())
+        if n:
+            loss = self._unlabelled_loss(encoder, features[:n], augmented[:n], step, slack)
         if labelled is None:
             return loss
+        loss = unlabelled_weight * loss
         logits = [encoder.sub_head_logits(part[n:]) for part in (features, augmented)]
         terms = [label_nll(self.spec, part, labelled) for part in logits]
         weight = self.recipe.label_weight * self.recipe.label_gain

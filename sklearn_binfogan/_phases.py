@@ -293,6 +293,16 @@ class GamePhase(Phase):
         floor = self.recipe.rate_floor
         return floor + (1 - floor) * (1 - share) ** self.recipe.rate_power
 
+    @property
+    def stage(self) -> tuple[bool, ...]:
+        """Whether details count."""
+        return (self._details_count,)
+
+    @property
+    def _details_count(self) -> bool:
+        starts = self.recipe.detail_start * self.recipe.max_iter
+        return self.recipe.detail_weight > 0 and self.n_steps >= starts
+
     def begin(self) -> None:
         """Freeze what the consistency phase has learned: poor early fakes would undo it."""
         encoder, learned = self.players.encoder, self.players.averaged_encoder
@@ -332,10 +342,11 @@ class GamePhase(Phase):
         logits, style = players.encoder.read(x)
         real_codes = torch.cat([self._shown_categories(logits), style], dim=1)
         if self.recipe.cycle_weight > 0:
-            kept = real_codes * share.of(spec.nested_mask(n_drawn, rng))
+            mask = share.of(spec.nested_mask(n_drawn, rng))
+            kept, whole = self._kept(real_codes, mask)
             fake, reconstruction = players.generator(torch.cat([codes, kept])).chunk(2)
         else:
-            fake, reconstruction = players.generator(codes), None
+            fake, reconstruction, whole = players.generator(codes), None, None
         fake_logits, fake_style = players.encoder.read(fake)
         categories = spec.harden(logits)
         return GamePass(
@@ -351,9 +362,23 @@ class GamePhase(Phase):
             players.discriminator(x, real_codes),
             players.discriminator(fake, codes),
             reconstruction,
+            whole,
             self._change_by_augmentation(x, categories, style),
             *self._losses_of_categories(x),
         )
+
+    def _kept(self, codes: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Codes of real rows to reconstruct these from, and which of the rows keep all codes.
+
+        The second is None before details count. Then it is of shape (n,), and the continuous codes
+        of such rows get no gradient: they would give up what they mean for a smaller error.
+        """
+        if not self._details_count:
+            return codes * mask, None
+        whole = mask.amin(dim=1, keepdim=True)
+        held = torch.zeros_like(mask)
+        held[:, self.spec.continuous] = whole
+        return codes * (mask - held) + codes.detach() * held, whole[:, 0]
 
     def _change_by_augmentation(
         self, x: Tensor, categories: Tensor, style: Tensor

@@ -16,7 +16,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from ._architectures import ConvArchitecture, MLPArchitecture, PaperArchitecture
+from ._architectures import (
+    ConvArchitecture,
+    LabelledMLPArchitecture,
+    MLPArchitecture,
+    PaperArchitecture,
+)
 from ._augmentation import AffineMove, ColourMove, GaussianNoise, identity
 from ._codes import CodeSpec, Prior
 from ._columns import ColumnKinds
@@ -25,7 +30,7 @@ from ._losses import ADVERSARIAL_LOSSES
 from ._networks import elu, leaky_relu, relu
 from ._phases import PHASES
 from ._players import Players
-from ._presets import PRECISIONS, Budget, Preset, Recipe
+from ._presets import PRECISIONS, AllLabels, Budget, Preset, Recipe
 from ._settings import Settings
 from ._state import Progress, TrainingState
 from ._threads import MOST_THREADS
@@ -35,7 +40,16 @@ Arrays = dict[str, np.ndarray]
 RECORDS = {
     cls.__name__: cls
     for cls in (
-        *(MLPArchitecture, ConvArchitecture, PaperArchitecture, Preset, Budget, Recipe),
+        *(
+            LabelledMLPArchitecture,
+            MLPArchitecture,
+            ConvArchitecture,
+            PaperArchitecture,
+            Preset,
+            AllLabels,
+            Budget,
+            Recipe,
+        ),
         *(AffineMove, ColourMove, GaussianNoise, CodeSpec, ColumnKinds, Layout, Settings),
     )
 }

@@ -13,12 +13,13 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from ._architectures import (
     Architecture,
     ConvArchitecture,
+    LabelledMLPArchitecture,
     MLPArchitecture,
     Networks,
     PaperArchitecture,
 )
 from ._codes import CodeSpec, Prior
-from ._layout import is_colour_image, is_large_image
+from ._layout import is_large_image
 from ._networks import relu
 from ._threads import MOST_THREADS
 
@@ -65,6 +66,7 @@ class Recipe:
     unlabelled_share: float = 1 / 3  # of the phase, before classes get their categories
     labelled_share: float = 0.25  # labelled rows of a step, relative to its other rows
     label_gain: float = 1.0  # factor of `label_weight` in the phase: see `counting_labels`
+    unlabelled_weight: float = 1.0  # of the phase's terms without labels
 
     # Partitions found with a graph of neighbours, at the end of the consistency phase
     n_neighbors: int = 0  # of a row in the graph; 0: no graph
@@ -81,10 +83,19 @@ class Recipe:
     average_decay: float = 0.995  # of the running averages of the weights
     adversarial_weight: float = 1.0  # of G and E's adversarial term
     log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the losses
+    # Weight of details relative to `cycle_weight`; share of the game that comes before them.
+    # From the start on, continuous codes would learn details instead of slant and stroke width.
+    detail_gain: float = 0.0
+    detail_start: float = 0.25
     density_components: int = 1  # at most, Gaussians of each category that samples are drawn by
     invariance_weight: float = 0.0  # of T's change in the second half of the continuous codes
     # Of the distance of E(x)'s continuous codes and z from U[-1, 1].
     prior_matching_weight: float = 0.0
+
+    @property
+    def detail_weight(self) -> float:
+        """Weight of the term for details."""
+        return self.detail_gain * self.cycle_weight
 
     @property
     def trains_papers_objective(self) -> bool:
@@ -101,10 +112,29 @@ PAPERS_OBJECTIVE: dict[str, Any] = {
 }
 
 
-ALL_LABELS_GAIN = 2.0  # with more, small tables would be memorised
+@dataclass(frozen=True)
+class AllLabels:
+    """What training is where all rows have a label.
+
+    Parameters
+    ----------
+    gain : float
+        What `label_gain` grows to.
+    unlabelled_weight : float
+        What the weight of the terms without labels falls to.
+    networks : Architecture or None
+        Networks where most rows have a label; None: the same.
+    """
+
+    gain: float = 2.0  # with more, small tables would be memorised
+    unlabelled_weight: float = 1.0
+    networks: Architecture | None = None
 
 
-def counting_labels(recipe: Recipe, emphasis: float) -> Recipe:
+MOST_LABELS = 0.5  # emphasis of labels from which they choose the networks
+
+
+def counting_labels(recipe: Recipe, emphasis: float, to: AllLabels) -> Recipe:
     """Increase the weight of labels with their number.
 
     Few labels name what the categories have found by themselves. Where all rows have one, there
@@ -116,12 +146,15 @@ def counting_labels(recipe: Recipe, emphasis: float) -> Recipe:
     recipe : Recipe
     emphasis : float
         From 0, which changes nothing, to 1.
+    to : AllLabels
+        What 1 stands for.
     """
     return replace(
         recipe,
         labelled_share=max(recipe.labelled_share, emphasis),
         unlabelled_share=recipe.unlabelled_share * (1 - emphasis),
-        label_gain=recipe.label_gain * (1 + (ALL_LABELS_GAIN - 1) * emphasis),
+        label_gain=recipe.label_gain * (1 + (to.gain - 1) * emphasis),
+        unlabelled_weight=1 + (to.unlabelled_weight - 1) * emphasis,
     )
 
 
@@ -184,6 +217,11 @@ class Budget:
         return steps, int(self.game_share * steps)
 
 
+def emphasis_of(label_share: float) -> float:
+    """How much labels count, from 0 to 1: a few change next to nothing."""
+    return label_share**2
+
+
 @dataclass(frozen=True)
 class Preset:
     """Networks and the training that suits them.
@@ -196,12 +234,15 @@ class Preset:
         Size of z.
     budget : Budget or None
         None: the recipe's own numbers of steps, whatever the number of rows.
+    all_labels : AllLabels
+        What changes as more rows have a label.
     """
 
     networks: Architecture
     recipe: Recipe
     n_noise: int
     budget: Budget | None = None
+    all_labels: AllLabels = AllLabels()
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build the networks: a preset is an architecture, too."""
@@ -211,6 +252,11 @@ class Preset:
         """Give a preset with other numbers of its networks, such as their widths."""
         networks = replace(self.networks, **numbers)  # type: ignore[type-var]  # a dataclass
         return replace(self, networks=networks)
+
+    def networks_for(self, label_share: float) -> Architecture:
+        """Give the networks for rows of which a share has a label."""
+        own = self.all_labels.networks
+        return self.networks if own is None or emphasis_of(label_share) < MOST_LABELS else own
 
     def resolved(self, n_rows: int, given: Mapping[str, Any], label_share: float = 0.0) -> Recipe:
         """Recipe for some rows, in which given values replace the preset's.
@@ -223,11 +269,11 @@ class Preset:
             If there is nothing to train, or no phase that learns the prior.
         """
         recipe = self.recipe
-        emphasis = label_share**2  # a few labels change next to nothing
+        emphasis = emphasis_of(label_share)
         if self.budget is not None:
             warmup_iter, max_iter = self.budget.steps(n_rows, emphasis)
             recipe = replace(recipe, warmup_iter=warmup_iter, max_iter=max_iter)
-        recipe = counting_labels(recipe, emphasis)
+        recipe = counting_labels(recipe, emphasis, self.all_labels)
         return consistent(replace(recipe, **given))
 
 
@@ -245,10 +291,15 @@ TABLE = Preset(
     ),
     n_noise=8,
     budget=Budget(least=100, enough=1000, least_labelled=600),
+    all_labels=AllLabels(
+        gain=1.0,
+        unlabelled_weight=0.0,
+        networks=LabelledMLPArchitecture(),
+    ),
 )
 SMALL_IMAGES = Preset(
     ConvArchitecture(most_pixels=MOST_PIXELS),
-    Recipe(cycle_weight=3.0, density_components=20),
+    Recipe(cycle_weight=1.0, detail_gain=5.0, density_components=20),
     n_noise=16,
     budget=Budget(least=200, enough=500, most=1400, game_share=0.6),
 )
@@ -264,6 +315,7 @@ IMAGES = Preset(
         warmup_rate=4 / 3,
         cycle_weight=0.15,
         adversarial_weight=0.5,
+        detail_gain=20.0,
         invariance_weight=0.75,
         prior_matching_weight=0.5,
         density_components=20,
@@ -318,10 +370,6 @@ PRESETS = {
 }
 # In place of these for images from 16 pixels a side on.
 LARGE = {"conv": IMAGES, "conv-contrast": IMAGES.with_networks(local_contrast=True)}
-# Grey ones have fewer values, whose errors add up to less. With a larger weight reconstructions and
-# samples are better still, but no continuous code is the width of strokes any more.
-GREY = replace(IMAGES.recipe, cycle_weight=0.7)
-LARGE_GREY = {name: replace(preset, recipe=GREY) for name, preset in LARGE.items()}
 
 
 AUTO = StrOptions({"auto"})
@@ -412,8 +460,7 @@ def resolve_preset(architecture: Any, shape: tuple[int, ...], n_rows: int) -> Pr
         )
     if name != "mlp" and not is_image:
         raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
-    large = (LARGE if is_colour_image(shape) else LARGE_GREY) if is_large_image(shape) else {}
-    return (PRESETS | large)[name]
+    return (PRESETS | (LARGE if is_large_image(shape) else {}))[name]
 
 
 def _preset_around(architecture: Architecture, preset: Preset, n_rows: int) -> Preset:

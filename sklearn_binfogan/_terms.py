@@ -32,6 +32,7 @@ class GamePass:
     real_pairs: Tensor  # logits of D(x, E(x)), (n,)
     fake_pairs: Tensor  # logits of D(G(Z), Z), (n,)
     reconstruction: Tensor | None = None  # G(E(x))
+    whole: Tensor | None = None  # 1 for rows reconstructed from all their codes, else 0; (n,)
     change: Tensor | None = None  # E(T x) - E(x) in the continuous codes that T should not change
     consistency: Tensor | None = None  # loss of categories that learn in the game
     label: Tensor | None = None  # loss of labelled rows, for the same
@@ -96,6 +97,14 @@ def cycle(game: GamePass) -> Tensor | None:
     return losses.squared_error(game.reconstruction, game.x) + 0.5 * error
 
 
+def detail(game: GamePass) -> Tensor | None:
+    """|G(E(x)) - x|^2 of rows that keep all their codes."""
+    if game.whole is None or game.reconstruction is None:
+        return None
+    rows = game.whole.view(-1, *[1] * (game.x.ndim - 1))
+    return losses.squared_error(rows * game.reconstruction, rows * game.x)
+
+
 def invariance(game: GamePass) -> Tensor | None:
     """How much T changes the second half of the continuous codes."""
     if game.change is None:
@@ -112,6 +121,7 @@ TERMS = (
     Term("adversarial", "adversarial_weight", adversarial, at_weight_0=True),
     Term("mutual_information", "mi_weight", mutual_information, at_weight_0=True),
     Term("cycle", "cycle_weight", cycle),
+    Term("detail", "detail_weight", detail),
     Term("invariance", "invariance_weight", invariance),
     Term("prior_matching", "prior_matching_weight", prior_matching),
     Term("consistency", "consistency_weight", lambda game: game.consistency),

@@ -74,8 +74,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         (n, C, H, W) or (n, n_features) and a `torch.Generator`: use `AffineMove`, `ColourMove`,
         `GaussianNoise` or your own. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
-        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. 0 switches off only
-        these terms. For the paper's objective alone, use ``consistency_weight=0, cycle_weight=0,
+        Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. In images
+        the first part counts more after a quarter of the game. 0 switches off only these terms.
+        For the paper's objective alone, use ``consistency_weight=0, cycle_weight=0,
         adversarial_loss="nonsaturating"``.
     adversarial_loss : {"auto", "nonsaturating", "relativistic"}, default="auto"
         "nonsaturating" is the paper's; "auto" is "relativistic".

@@ -9,6 +9,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
@@ -435,6 +436,16 @@ def test_with_all_labels_classes_need_not_be_clusters():
     classifier = BInfoGANClassifier(max_iter=0, random_state=0).fit(rows[:250], y[:250])
 
     assert classifier.score(rows[250:], y[250:]) > 0.95
+
+
+def test_with_all_labels_it_is_as_good_as_a_network_of_labels_alone():
+    rows, y = load_digits(return_X_y=True)
+    train, test = slice(400), slice(400, 1400)
+    ours = BInfoGANClassifier(max_iter=0, random_state=0).fit(rows[train], y[train])
+    peer = make_pipeline(StandardScaler(), MLPClassifier(random_state=0))
+    peer.fit(rows[train], y[train])
+
+    assert ours.score(rows[test], y[test]) > peer.score(rows[test], y[test]) - 0.015
 
 
 def test_the_more_labels_the_longer_the_default_training_of_a_small_table():

@@ -32,6 +32,7 @@ from sklearn_binfogan._presets import Recipe, resolve_preset
 from sklearn_binfogan._rows import Batches, Rows
 from sklearn_binfogan._sharing import SHARING, OneProcess
 from sklearn_binfogan._supervision import Labels, Supervision, assigned_categories
+from sklearn_binfogan._terms import detail
 from sklearn_binfogan._threads import undisturbed
 from sklearn_binfogan._trainer import Trainer
 
@@ -131,6 +132,34 @@ def test_a_step_of_the_game_goes_through_d_once_a_side_and_trains_no_frozen_part
     assert frozen == [(False, False), (True, True)]
     assert all(w.grad is None for w in players.encoder.category_parameters())
     assert all(w.grad is not None for w in players.discriminator.parameters())
+
+
+def test_details_count_after_a_part_of_the_game_and_leave_the_continuous_codes_alone():
+    images = np.random.default_rng(0).integers(0, 256, (60, 256)).astype(np.float32)
+    gan = BInfoGANTransformer(3, n_continuous=2, image_shape=(16, 16), max_iter=8)
+    trainer = new_training(gan, images)
+    game, x = trainer.begin("game"), trainer.rows.rows.take(torch.arange(60))
+    head = trainer.players.encoder.style_head.weight
+
+    recorded = [set(game.step(x)) for _ in range(4)]
+    trainer.players.generator.eval()  # otherwise all rows of a batch share in a gradient
+    played = game.play(x)
+    (gradient,) = torch.autograd.grad(detail(played), head)
+
+    assert ["detail_loss" in names for names in recorded] == [False, False, True, True]
+    assert set(played.whole.tolist()) == {0.0, 1.0}
+    assert (gradient[:2] == 0).all()
+    assert (gradient[2:] != 0).any()
+
+
+def test_without_cycle_terms_there_are_no_details():
+    gan = BInfoGANTransformer(3, image_shape=(16, 16), max_iter=8, cycle_weight=0)
+    trainer = new_training(gan, np.random.default_rng(0).random((60, 256)))
+    game, x = trainer.begin("game"), trainer.rows.rows.take(torch.arange(60))
+
+    recorded = [set(game.step(x)) for _ in range(4)]
+
+    assert not {"detail_loss", "cycle_loss"} & set.union(*recorded)
 
 
 @pytest.mark.parametrize("factor", [100, 300, 1000, 3000])

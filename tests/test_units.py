@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_binfogan import _driver
+from sklearn_binfogan import BInfoGANClassifier, _driver
 from sklearn_binfogan._aggregate import AggregatePosterior
 from sklearn_binfogan._arrays import as_tensor, subsample
 from sklearn_binfogan._codes import CodeSpec
@@ -656,3 +656,23 @@ def test_a_new_thread_keeps_its_one_thread_whatever_others_set():
 def test_starts_times_threads_are_no_more_than_the_cores(n_jobs, n_threads, expected, monkeypatch):
     monkeypatch.setattr(_driver, "cpu_count", lambda: 8)
     assert _driver._fitting_n_jobs(n_jobs, n_threads) == expected
+
+
+@pytest.mark.parametrize(
+    ("n_clusters", "n_labels", "width", "weight"),
+    [
+        (None, 90, 256, 0.0),
+        (None, 15, 64, 1 - 1 / 36),
+        (3, 90, 256, 0.0),
+        ((None, 2), 90, 256, 1.0),
+        (5, 90, 256, 1.0),
+    ],
+)
+def test_labels_replace_other_terms_only_where_they_say_all(n_clusters, n_labels, width, weight):
+    X, Y = make_blobs(90, centers=3, n_features=4, random_state=0)
+    y = np.where(np.arange(90) < n_labels, Y, -1)
+    classifier = BInfoGANClassifier(n_clusters, warmup_iter=2, max_iter=0).fit(X, y)
+
+    settings = classifier._model.trainer.settings
+    assert settings.architecture.category_hidden[-1] == width
+    assert settings.recipe.unlabelled_weight == pytest.approx(weight)
