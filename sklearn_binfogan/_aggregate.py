@@ -18,6 +18,7 @@ from sklearn import config_context
 from threadpoolctl import threadpool_limits  # comes with scikit-learn
 from torch import Tensor, nn
 
+from ._arrays import subsample
 from ._codes import CodeSpec
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ ROWS_PER_COMPONENT = 4
 SHRINKAGE = 1 / 8
 LEAST_VARIANCE = 1e-5  # added to each component's; columns have a variance of 1
 MOST_NUMBERS = 1_000_000  # of all covariances
+MOST_MIXED = 2_000  # rows of a category that its mixture is fitted to
 
 
 class AggregatePosterior(nn.Module):
@@ -84,7 +86,7 @@ class AggregatePosterior(nn.Module):
             if self.n_components == 1 and not self.n_residual:
                 self.mean[group, 0], self.root[group, 0] = gaussian(own)
             elif len(own) and own.shape[1]:
-                self._fit_mixture(group, own.numpy())
+                self._fit_mixture(group, subsample(own.numpy(), MOST_MIXED))
 
     def _fit_mixture(self, group: int, rows: np.ndarray) -> None:
         from sklearn.mixture import GaussianMixture  # here: it is slow to import

@@ -13,11 +13,12 @@ from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_binfogan import BInfoGANClassifier, _driver
-from sklearn_binfogan._aggregate import AggregatePosterior
+from sklearn_binfogan._aggregate import MOST_MIXED, AggregatePosterior
 from sklearn_binfogan._arrays import as_tensor, subsample
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout, misfits, parse_image_shape
 from sklearn_binfogan._neighbours import NeighbourGraph, separated_groups
+from sklearn_binfogan._presets import resolve_preset
 from sklearn_binfogan._rows import Rows
 from sklearn_binfogan._threads import seeded, undisturbed
 from sklearn_binfogan.distributed import _by_number
@@ -209,6 +210,34 @@ def test_a_mixture_draws_from_each_of_its_parts():
     assert (style[:, 0].abs() > 0.6).float().mean() > 0.98
     assert (style[:, 0] > 0).float().mean() == pytest.approx(0.25, abs=0.03)
     assert residual.shape == (len(codes), 0)
+
+
+def test_a_mixture_looks_at_a_part_of_very_many_rows():
+    """Evenly spaced ones: the rest doesn't change it, and its centre is that of all."""
+    spec = CodeSpec((1,), 0, 3)
+    codes = torch.randn(3 * MOST_MIXED, 4, generator=generator())
+    all_rows, some_rows = (AggregatePosterior(spec, n_components=3) for _ in range(2))
+    all_rows.fit(codes)
+    some_rows.fit(codes[::3])
+
+    np.testing.assert_array_equal(all_rows.mean, some_rows.mean)
+    centre = (all_rows.weight[..., None] * all_rows.mean).sum(dim=1)[0]
+    np.testing.assert_allclose(centre, codes[:, 1:].mean(dim=0), atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "emphasis", "steps"),
+    [
+        (40, 0, (100, 100)),
+        (360, 0, (360, 360)),
+        (360, 1, (600, 400)),
+        (1000, 0, (1000, 400)),
+        (10**6, 0, (1000, 400)),
+    ],
+)
+def test_the_steps_of_tables_follow_their_rows(n_rows, emphasis, steps):
+    preset = resolve_preset("auto", (4,), n_rows)
+    assert preset.budget.steps(n_rows, emphasis) == steps
 
 
 def test_a_row_far_from_all_others_is_not_copied():
