@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -38,7 +38,7 @@ from _shared import (
     run,
     table,
 )
-from image_categories import FOUR_STARTS, IMAGES, OURS, folder, run_images
+from image_categories import FOUR_STARTS, IMAGES, OURS, TITLES, folder, run_images
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import (
     HDBSCAN,
@@ -194,6 +194,15 @@ PEERS: dict[str, Callable[..., np.ndarray | None]] = {
     **({"lumbermark": lumbermark} if find_spec("lumbermark") else {}),
 }
 SEEDLESS = {"ward", "hdbscan", "genie", "lumbermark"}
+NAMES = {  # of methods, for readers
+    **TITLES,
+    "mixture": "Gaussian mixture",
+    "ward": "Ward",
+    "hdbscan": "HDBSCAN",
+    "umap_mixture": "UMAP, mixture",
+    "genie": "Genie",
+    "lumbermark": "Lumbermark",
+}
 
 
 # -- measures ----------------------------------------------------------------------------------
@@ -275,6 +284,11 @@ def means(rows: list[Row]) -> list[Row]:
     return lines
 
 
+def titles(methods: Iterable[str]) -> list[str]:
+    """Names of methods as readers know them."""
+    return [NAMES.get(method, method) for method in methods]
+
+
 def shown(value: float | str | None) -> str:
     return percent(value) if isinstance(value, float) else ""
 
@@ -284,7 +298,7 @@ def shown(value: float | str | None) -> str:
     "categories",
     "benchmarks/categories.py",
     "Adjusted Rand index, in per cent, on the sets of Gagolewski's clustering suite (2022), and "
-    "accuracy on tables; ours by seeds 100 and 101, others by one. **Our rules were tuned on these "
+    "accuracy on tables; ours by several seeds, others by one. **Our rules were tuned on these "
     "sets and tables, with their labels**, so expect lower numbers on other data.",
 )
 def section(content: Row) -> str:
@@ -295,8 +309,8 @@ def section(content: Row) -> str:
     lines = [[line["group"], *(shown(line[m]) for m in methods)] for line in means(rows)]
     sets = [[name, *(shown(found.get((m, name))) for m in methods)] for name in names]
     parts = [
-        table(["mean over sets", *methods], lines),
-        folded("Every set", table(["mean over seeds", *methods], sets)),
+        table(["mean over sets", *titles(methods)], lines),
+        folded("Every set", table(["mean over seeds", *titles(methods)], sets)),
     ]
     own = {(row["name"], row["seed"]): row for row in rows if row["method"] == OURS}
     seeds = sorted({seed for _, seed in own})
