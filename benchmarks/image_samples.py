@@ -43,7 +43,7 @@ from _shared import (
     whole,
 )
 from image_categories import clothing
-from samples import judged, split
+from samples import generated, judged, samples_of, split
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import Bunch
 
@@ -187,11 +187,8 @@ def budget_of_table(times: int, seed: int, quick: bool) -> Row:
         "cpu_seconds": time.process_time() - cpu,
     }
 
-    def draw(label: int, n: int) -> np.ndarray:
-        return gan.sample(n, label=label, random_state=seed)[0]
-
-    found = judged(draw, "ours", parts, seed)
-    return {"quality": found["trained_on_ours"], "told": found["told_from_ours"], **seconds}
+    found = judged(*generated(samples_of(gan, seed), y), parts, seed)
+    return {"quality": found["trained_on"], "told": found["told_from"], **seconds}
 
 
 MEASURES = [
