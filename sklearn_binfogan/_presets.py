@@ -154,7 +154,7 @@ def counting_labels(recipe: Recipe, emphasis: float, to: AllLabels) -> Recipe:
         labelled_share=max(recipe.labelled_share, emphasis),
         unlabelled_share=recipe.unlabelled_share * (1 - emphasis),
         label_gain=recipe.label_gain * (1 + (to.gain - 1) * emphasis),
-        unlabelled_weight=1 + (to.unlabelled_weight - 1) * emphasis,
+        unlabelled_weight=recipe.unlabelled_weight * (1 + (to.unlabelled_weight - 1) * emphasis),
     )
 
 

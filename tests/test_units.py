@@ -18,7 +18,7 @@ from sklearn_binfogan._arrays import as_tensor, subsample
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout, misfits, parse_image_shape
 from sklearn_binfogan._neighbours import NeighbourGraph, separated_groups
-from sklearn_binfogan._presets import resolve_preset
+from sklearn_binfogan._presets import AllLabels, Recipe, counting_labels, resolve_preset
 from sklearn_binfogan._rows import Rows
 from sklearn_binfogan._threads import seeded, undisturbed
 from sklearn_binfogan.distributed import _by_number
@@ -685,6 +685,12 @@ def test_a_new_thread_keeps_its_one_thread_whatever_others_set():
 def test_starts_times_threads_are_no_more_than_the_cores(n_jobs, n_threads, expected, monkeypatch):
     monkeypatch.setattr(_driver, "cpu_count", lambda: 8)
     assert _driver._fitting_n_jobs(n_jobs, n_threads) == expected
+
+
+def test_labels_scale_the_weight_of_other_terms_that_a_recipe_has():
+    own = Recipe(unlabelled_weight=0.5)
+    recipes = [counting_labels(own, s, AllLabels(unlabelled_weight=0)) for s in (0, 0.25, 1)]
+    assert [recipe.unlabelled_weight for recipe in recipes] == [0.5, 0.375, 0]
 
 
 @pytest.mark.parametrize(
