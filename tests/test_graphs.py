@@ -71,7 +71,7 @@ def _none_made():
 
 
 def training(phase="consistency", rows=X, **parameters):
-    trainer = new_training(BInfoGANTransformer(device="cpu", **SHORT, **parameters), rows)
+    trainer = new_training(BInfoGANTransformer(device="cpu", **(SHORT | parameters)), rows)
     trainer.consistency.n_steps = SHORT["warmup_iter"] * (phase == "game")
     trainer.begin(phase)
     return trainer
@@ -127,6 +127,24 @@ def test_another_stage_is_captured_anew():
     third = SHORT["warmup_iter"] // 3
     n_replays = [each.n_replays for each in Recorded.made]
     assert n_replays == [third - WARM_UP, SHORT["warmup_iter"] - third - WARM_UP]
+    assert_same(one, other)
+
+
+def test_a_step_is_captured_anew_when_details_begin_to_count():
+    rows = np.random.default_rng(0).random((60, 256)).astype(np.float32)
+    n_steps = 24
+    parameters = {"rows": rows, "image_shape": (16, 16), "max_iter": n_steps}
+    one, other = (training("game", **parameters) for _ in range(2))
+    graph = StepGraph(one.phase, one.rows.rows, Recorded)
+
+    for numbers in batches(one, n_steps):
+        replayed = set(graph.step(numbers))
+        assert replayed == set(other.phase.step(other.rows.rows.take(numbers)))
+
+    before = n_steps // 4
+    n_replays = [each.n_replays for each in Recorded.made]
+    assert n_replays == [before - WARM_UP, n_steps - before - WARM_UP]
+    assert "detail_loss" in replayed
     assert_same(one, other)
 
 
