@@ -222,8 +222,8 @@ OF_BUDGETS = [
     "Samples of images",
     NAME,
     "benchmarks/image_samples.py",
-    "What a network learns from samples, it was not shown by any label but those of the clusters: "
-    "their row is the most that samples can reach.",
+    "No label but those of the clusters tells what a sample shows. So samples can teach about as "
+    "much as real images with the labels of the clusters.",
 )
 def section(content: Row) -> str:
     return groups_table("images", content["rows"], MEASURES)
