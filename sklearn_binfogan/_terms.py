@@ -1,7 +1,7 @@
 """The game's objective as a table: one forward pass of all players, and the terms of G and E.
 
-A new term is a function of the pass here or in `_losses`, a row of `TERMS`, and the field of
-`Recipe` that weighs it.
+A new term is a function of the pass here or in `_losses`, a row of `TERMS`, and the field or
+property of `Recipe` that weighs it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Term:
     name : str
         The history has it as ``{name}_loss``, weighed.
     weight : str
-        The field of `Recipe` that weighs it.
+        The field or property of `Recipe` that weighs it.
     value : callable
         Pass -> scalar, or None if the pass lacks what the term is about.
     at_weight_0 : bool
