@@ -301,7 +301,9 @@ class GamePhase(Phase):
     @property
     def _details_count(self) -> bool:
         starts = self.recipe.detail_start * self.recipe.max_iter
-        return self.recipe.detail_weight > 0 and self.n_steps >= starts
+        # Without noise, nothing but the continuous codes could learn them.
+        has_details = self.recipe.detail_weight > 0 and self.spec.n_noise > 0
+        return has_details and self.n_steps >= starts
 
     def begin(self) -> None:
         """Freeze what the consistency phase has learned: poor early fakes would undo it."""

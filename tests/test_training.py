@@ -152,14 +152,16 @@ def test_details_count_after_a_part_of_the_game_and_leave_the_continuous_codes_a
     assert (gradient[2:] != 0).any()
 
 
-def test_without_cycle_terms_there_are_no_details():
-    gan = BInfoGANTransformer(3, image_shape=(16, 16), max_iter=8, cycle_weight=0)
+@pytest.mark.parametrize("parameters", [{"cycle_weight": 0}, {"n_noise": 0, "n_continuous": 2}])
+def test_without_cycle_terms_or_noise_there_are_no_details(parameters):
+    gan = BInfoGANTransformer(3, image_shape=(16, 16), max_iter=8, **parameters)
     trainer = new_training(gan, np.random.default_rng(0).random((60, 256)))
     game, x = trainer.begin("game"), trainer.rows.rows.take(torch.arange(60))
 
     recorded = [set(game.step(x)) for _ in range(4)]
 
-    assert not {"detail_loss", "cycle_loss"} & set.union(*recorded)
+    assert "detail_loss" not in set.union(*recorded)
+    assert ("cycle_loss" in recorded[0]) == ("cycle_weight" not in parameters)
 
 
 @pytest.mark.parametrize("factor", [100, 300, 1000, 3000])
