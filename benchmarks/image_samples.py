@@ -48,6 +48,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils import Bunch
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
+from sklearn_binfogan._presets import resolve_preset
 from sklearn_binfogan.metrics import match_clusters, prdc
 
 NAME, BUDGETS = "image_samples", "sample_budgets"
@@ -67,22 +68,29 @@ def load(images: str, quick: bool) -> Bunch:
     return Bunch(**{name: rows[:n] for name, rows in data.items()})
 
 
-def fitted(X: np.ndarray, seed: int, quick: bool, **budget: Any) -> tuple[BInfoGANTransformer, Row]:
-    """A model of images, and what its fit took."""
-    gan = BInfoGANTransformer(
+def image_model(seed: int, quick: bool) -> BInfoGANTransformer:
+    return BInfoGANTransformer(
         image_shape=MNIST_SHAPE,
         n_continuous=2,
         include_noise=True,
         random_state=seed,
-        **budget,
         **(QUICK if quick else {}),
     )
+
+
+def timed_fit(model: Any, *data: np.ndarray) -> tuple[Any, Row]:
+    """A fitted model, and what its fit took."""
     wall, cpu = time.perf_counter(), time.process_time()
-    gan.fit(X)
-    return gan, {
+    model.fit(*data)
+    return model, {
         "seconds": time.perf_counter() - wall,
         "cpu_seconds": time.process_time() - cpu,  # of all fits of the process at that time
     }
+
+
+def default_steps(shape: tuple[int, ...], n_rows: int, emphasis: float = 0.0) -> int:
+    """Steps of the game that "auto" gives; `emphasis` is that of labels."""
+    return resolve_preset("auto", shape, n_rows).budget.steps(n_rows, emphasis)[1]
 
 
 def classes_of(gan: BInfoGANTransformer, data: Bunch) -> np.ndarray:
@@ -119,7 +127,7 @@ def likeness(X: np.ndarray, generated: np.ndarray, features: Any) -> Row:
 def measure(images: str, seed: int, quick: bool) -> Row:
     """All measures of one data set with one seed."""
     data = load(images, quick)
-    gan, seconds = fitted(data.X_train, seed, quick)
+    gan, seconds = timed_fit(image_model(seed, quick), data.X_train)
     class_of = classes_of(gan, data)
     real, y = data.X_train[:N_IMAGES], data.y_train[:N_IMAGES]
     samples, categories = gan.sample(len(real), random_state=seed)
@@ -161,9 +169,10 @@ def measure_budget(data: str, times: int, quick: bool) -> Row:
 
 
 def budget_of_images(data: Bunch, times: int, seed: int, quick: bool) -> Row:
-    steps = 10 if quick else 1_050  # as many as "auto" gives 60 000 rows
-    budget = {} if quick else {"max_iter": times * steps}
-    gan, seconds = fitted(data.X_train, seed, quick, **budget)
+    model = image_model(seed, quick)
+    if not quick:
+        model.set_params(max_iter=times * default_steps((1, *MNIST_SHAPE), len(data.X_train)))
+    gan, seconds = timed_fit(model, data.X_train)
     class_of = classes_of(gan, data)
     n_samples = min(N_IMAGES, len(data.X_train))
     samples, categories = gan.sample(n_samples, random_state=seed)
@@ -179,14 +188,9 @@ def budget_of_images(data: Bunch, times: int, seed: int, quick: bool) -> Row:
 def budget_of_table(times: int, seed: int, quick: bool) -> Row:
     parts = split(BUDGET_TABLE, seed)
     X, _, y, _ = parts
-    budget: Row = QUICK if quick else {"max_iter": times * 400}
-    wall, cpu = time.perf_counter(), time.process_time()
-    gan = BInfoGANClassifier(random_state=seed, **budget).fit(X, y)
-    seconds = {
-        "seconds": time.perf_counter() - wall,
-        "cpu_seconds": time.process_time() - cpu,
-    }
-
+    steps = times * default_steps(X.shape[1:], len(X), emphasis=1.0)
+    budget: Row = QUICK if quick else {"max_iter": steps}
+    gan, seconds = timed_fit(BInfoGANClassifier(random_state=seed, **budget), X, y)
     found = judged(*generated(samples_of(gan, seed), y), parts, seed)
     return {"quality": found["trained_on"], "told": found["told_from"], **seconds}
 
