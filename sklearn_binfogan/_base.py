@@ -105,7 +105,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         share = self._label_share(len(X))
         recipe = preset.resolved(len(X), given, share)
         if given.get("n_neighbors", 0):
-            check_neighbours(recipe, spec, len(X))
+            check_neighbours(recipe, spec, len(X), layout.is_image)
         return Settings(spec, layout, preset.networks_for(share), recipe, augment, seed)
 
     def _given(self) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from . import _losses as losses
+from ._cells import group_cells, linear_head, regrouped_heads
 from ._codes import Prior, on_device
 from ._networks import Encoder
 from ._settings import Settings
@@ -19,7 +19,7 @@ TINY = 1e-6
 # Heads can be equally consistent and still cluster differently. Rows that are close in X tell more:
 # no head was trained on them.
 N_NEAREST, MAX_COMPARED = 16, 4_000
-WEIGHT_DECAY = 1e-4  # of the head that learns merged cells
+MAX_REGROUPED = 6_000  # images
 
 
 class Consistency:
@@ -148,12 +148,28 @@ class Consistency:
         if learned and encoder.n_overclustering_heads and len(self.spec.categories) == 1:
             features = torch.cat([encoder.category_trunk(x) for x in blocks])
             weight, bias = linear_head(features, self._merged_cells(encoder, features, blocks))
-            encoder.category_head.weight[: len(weight)] = weight
-            encoder.category_head.bias[: len(weight)] = bias
             encoder.head.zero_()
+            encoder.set_kept_head(weight, bias)
         else:
             losses = self._head_losses(encoder, blocks, self.rng)
             encoder.head.copy_((losses + penalty).argmin())
+
+    @torch.no_grad()
+    def regroup(self, encoder: Encoder, blocks: Sequence[Tensor]) -> bool:
+        """Keep a head whose cells have been regrouped by neighbours; False if rows are too few."""
+        x = torch.cat(list(blocks))[:MAX_REGROUPED]
+        augment, seed = self.settings.augment, self.settings.seed
+        heads = regrouped_heads(encoder, x, augment, self.recipe.n_neighbors, seed)
+        if heads is None:
+            return False
+
+        def logits_of(blocks: Iterable[Tensor]) -> Tensor:
+            return heads.logits(torch.cat([encoder.category_trunk(x) for x in blocks]))
+
+        parts = x.split(len(blocks[0]))
+        best = int(self._inconsistency(logits_of, parts, self.rng).argmin())
+        encoder.set_kept_head(heads.weights[best], heads.biases[best])
+        return True
 
     @torch.no_grad()
     def quality(
@@ -171,20 +187,31 @@ class Consistency:
         self, encoder: Encoder, blocks: Sequence[Tensor], rng: torch.Generator
     ) -> Tensor:
         """Loss of each sub-head on T(x) and on the rows nearest to x, (n_heads,)."""
-        logits = encoder.sub_head_logits_of(blocks)
+        loss = self._inconsistency(encoder.sub_head_logits_of, blocks, rng)
+        loss = loss + self._disagreement_of_neighbours(encoder, blocks)
+        return self.recipe.unlabelled_weight * loss
+
+    def _inconsistency(
+        self,
+        logits_of: Callable[[Iterable[Tensor]], Tensor],
+        blocks: Sequence[Tensor],
+        rng: torch.Generator,
+    ) -> Tensor:
+        """Loss of heads on T(x), (n_heads,); `logits_of` gives their logits, (n_heads, n, K)."""
+        logits = logits_of(blocks)
         loss = self.recipe.head_draws * losses.code_overlap(self.spec, logits)
         for _ in range(self.recipe.head_draws):
-            augmented = encoder.sub_head_logits_of(self._augmented(blocks, rng))
+            augmented = logits_of(self._augmented(blocks, rng))
             for terms in self._terms(logits, augmented):
                 loss = loss + terms.agreement + self.confidence_weight * terms.uncertainty
                 loss = loss - self.balance_weight * losses.entropy(terms.mean)
-        return loss / self.recipe.head_draws + self._disagreement_of_neighbours(blocks, logits)
+        return loss / self.recipe.head_draws
 
-    def _disagreement_of_neighbours(self, blocks: Sequence[Tensor], logits: Tensor) -> Tensor:
+    def _disagreement_of_neighbours(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Tensor:
         """Cross-entropy of a row's posterior and its neighbours' mean, over rows, (n_heads,)."""
-        rows = torch.cat([x.flatten(1) for x in blocks])[:MAX_COMPARED]
-        logits = logits[:, : len(rows)]
-        mean = self.spec.posterior(logits)[:, nearest(rows, N_NEAREST)].mean(dim=2)
+        x = torch.cat(list(blocks))[:MAX_COMPARED]
+        logits = encoder.sub_head_logits_of(x.split(len(blocks[0])))
+        mean = self.spec.posterior(logits)[:, nearest(x.flatten(1), N_NEAREST)].mean(dim=2)
         terms = self._terms(logits, mean.clamp_min(TINY).log())
         return torch.stack([t.agreement for t in terms]).sum(dim=0)
 
@@ -236,47 +263,3 @@ def nearest(rows: Tensor, n: int) -> Tensor:
     # scikit-learn's search would copy rows from the device and start threads.
     near = [torch.cdist(some, rows).topk(n, largest=False).indices for some in rows.split(1000)]
     return torch.cat(near)
-
-
-def group_cells(cells: Tensor, augmented: Tensor, n_groups: int) -> Tensor:
-    """Group cells between which T moves many rows, by average linkage.
-
-    Parameters
-    ----------
-    cells, augmented : Tensor of shape (n, n_cells)
-        Posteriors of the rows and of T of the rows.
-    n_groups : int
-        From 1 to n_cells.
-
-    Returns
-    -------
-    groups : Tensor of shape (n_cells, n_groups)
-        1 where a cell belongs to a group, else 0.
-    """
-    from sklearn.cluster import AgglomerativeClustering  # here: it is slow to import
-
-    flow = cells.T @ augmented
-    flow = flow + flow.T
-    stays = flow.diagonal().clamp_min(TINY).sqrt()
-    distance = 1 - (flow / stays[:, None] / stays).clamp(0, 1)
-    linkage = AgglomerativeClustering(n_groups, metric="precomputed", linkage="average")
-    labels = torch.from_numpy(linkage.fit_predict(distance.cpu().double().numpy()))
-    return F.one_hot(labels, n_groups).to(cells)
-
-
-def linear_head(features: Tensor, posterior: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight (K, width) and bias (K,) of the linear layer whose softmax is closest to (n, K)."""
-    weight = features.new_zeros((posterior.shape[1], features.shape[1]), requires_grad=True)
-    bias = features.new_zeros(len(weight), requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        with torch.enable_grad():
-            error = F.cross_entropy(F.linear(features, weight, bias), posterior)
-            loss = error + WEIGHT_DECAY * weight.square().sum()
-        loss.backward()
-        return loss
-
-    optimizer.step(loss)
-    return weight.detach(), bias.detach()

@@ -134,14 +134,17 @@ class StepGraph:
             )
         else:
             self.graph = graph
-            self.stage, self.layout = self.phase.stage, self._layout()
+            self.layout = self._layout()
 
     def _is_outdated(self) -> bool:
-        """Whether the captured step is no longer valid."""
+        """Whether the captured step, or its warm-up, is no longer valid."""
+        stage, self.stage = self.stage, self.phase.stage
+        if stage != self.stage:
+            return True
         if self.graph is None:
             return False
         must_check, self.must_check = self.must_check, False
-        return self.stage != self.phase.stage or (must_check and self.layout != self._layout())
+        return must_check and self.layout != self._layout()
 
     def _layout(self) -> tuple[Any, ...]:
         """Return what callbacks may change: memory addresses, frozen weights, modes, options."""

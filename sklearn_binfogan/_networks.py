@@ -323,6 +323,13 @@ class Encoder(nn.Module):
         """Logits of the kept head, (n, n_categorical)."""
         return self._kept(self.sub_head_logits(self.category_trunk(x)))
 
+    @torch.no_grad()
+    def set_kept_head(self, weight: Tensor, bias: Tensor) -> None:
+        """Put a linear head, of shapes (K, width) and (K,), in place of the one that is kept."""
+        n_heads, head = (self.n_heads, -1), self.head.view(1)
+        self.category_head.weight.unflatten(0, n_heads).index_copy_(0, head, weight[None])
+        self.category_head.bias.unflatten(0, n_heads).index_copy_(0, head, bias[None])
+
     def _kept(self, logits: Tensor) -> Tensor:
         """Logits of the kept head, without copying its number from the device."""
         return logits.index_select(0, self.head.view(1)).squeeze(0)

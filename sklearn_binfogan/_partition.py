@@ -7,11 +7,11 @@ import math
 import numpy as np
 import torch
 from sklearn.metrics import adjusted_rand_score
-from threadpoolctl import threadpool_limits  # comes with scikit-learn
 from torch import Tensor
 from torch.nn import functional as F
 
 from ._augmentation import Augmentation
+from ._cells import kmeans
 from ._codes import CodeSpec
 from ._neighbours import NeighbourGraph, separated_groups
 from ._networks import Encoder
@@ -20,16 +20,19 @@ from ._presets import Recipe
 N_KMEANS = 10  # starts of k-means
 
 
-def uses_neighbours(recipe: Recipe, spec: CodeSpec) -> bool:
+def uses_neighbours(recipe: Recipe, spec: CodeSpec, is_image: bool) -> bool:
     """Whether a graph of neighbours helps to settle the categories.
 
-    There must be one code, whose sizes are free, and a wish for information.
+    There must be one code, whose sizes are free, and a wish for information. Groups of cells of
+    images are about equally likely: otherwise neighbours would tell little.
     """
-    free = isinstance(recipe.cluster_prior, str) and recipe.mi_weight > 0
-    return recipe.n_neighbors > 0 and free and len(spec.categories) == 1 and spec.categories[0] > 1
+    prior = recipe.cluster_prior
+    free = prior == "uniform" or (prior == "learned" and not is_image)
+    has_one_code = len(spec.categories) == 1 and spec.categories[0] > 1
+    return recipe.n_neighbors > 0 and recipe.mi_weight > 0 and free and has_one_code
 
 
-def check_neighbours(recipe: Recipe, spec: CodeSpec, n_rows: int) -> None:
+def check_neighbours(recipe: Recipe, spec: CodeSpec, n_rows: int, is_image: bool) -> None:
     """Raise ValueError if a number of neighbours that the user gave can't be used."""
     given = f"n_neighbors={recipe.n_neighbors}"
     if len(spec.categories) > 1:
@@ -41,6 +44,11 @@ def check_neighbours(recipe: Recipe, spec: CodeSpec, n_rows: int) -> None:
         raise ValueError(
             f"{given} finds clusters of any size, and cluster_prior gives their sizes: use one "
             "of the two."
+        )
+    if is_image and recipe.cluster_prior == "learned":
+        raise ValueError(
+            f"{given} finds categories of images that are about equally likely, and "
+            "cluster_prior='learned' finds unequal ones: use one of the two."
         )
     if recipe.warmup_iter == 0:
         raise ValueError(
@@ -71,25 +79,16 @@ def better_partition(encoder: Encoder, x: Tensor, recipe: Recipe, seed: int) -> 
         return None
     own = encoder.logits(x).argmax(dim=1).cpu().numpy()
     graph = NeighbourGraph.of(rows, recipe.n_neighbors)
-    kmeans = _kmeans(rows, n_groups, seed)
+    means = kmeans(rows, n_groups, N_KMEANS, seed)
     groups = separated_groups(graph.spanning_tree(), n_groups, recipe.least_group_share)
-    best = max((own, kmeans), key=lambda labels: graph.information(labels, n_groups))
-    cuts = [graph.cut(labels, n_groups) for labels in (best, kmeans, groups)]
+    best = max((own, means), key=lambda labels: graph.information(labels, n_groups))
+    cuts = [graph.cut(labels, n_groups) for labels in (best, means, groups)]
     if min(cuts) <= min(recipe.largest_cut, recipe.relative_cut * cuts[0]):
-        best = (best, kmeans, groups)[int(np.argmin(cuts))]
+        best = (best, means, groups)[int(np.argmin(cuts))]
     # Equal partitions may be numbered differently.
     if best is own or adjusted_rand_score(best, own) == 1:
         return None
     return torch.from_numpy(best).to(x.device)
-
-
-def _kmeans(rows: np.ndarray, n_groups: int, seed: int) -> np.ndarray:
-    from sklearn.cluster import KMeans  # here: it is slow to import
-
-    # The order in which threads add up would change the last bits.
-    with threadpool_limits(1):
-        found = KMeans(n_groups, n_init=N_KMEANS, random_state=seed).fit_predict(rows)
-    return np.asarray(found, np.int64)
 
 
 def learn_partition(

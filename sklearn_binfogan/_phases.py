@@ -229,11 +229,16 @@ class ConsistencyPhase(Phase):
         """
         encoder, blocks = self.players.averaged_encoder, rows.deciding_blocks()
         supervision = self.common.supervision
-        self.consistency.settle(encoder, blocks, self._penalty())
+        is_image = self.settings.layout.is_image
+        asks_neighbours = supervision is None and is_over
+        asks_neighbours &= uses_neighbours(self.recipe, self.spec, is_image)
+        regroups = asks_neighbours and is_image
+        if not (regroups and self.consistency.regroup(encoder, blocks)):
+            self.consistency.settle(encoder, blocks, self._penalty())
         own = self.players.encoder
         own.head.copy_(encoder.head)
         own.category_head.load_state_dict(encoder.category_head.state_dict())
-        if supervision is None and is_over and uses_neighbours(self.recipe, self.spec):
+        if asks_neighbours and not is_image:
             self._learn_better_partition(torch.cat(blocks))
         if supervision is None:
             self.common.prior = self.consistency.prior(encoder, blocks)

@@ -68,7 +68,8 @@ class Recipe:
     label_gain: float = 1.0  # factor of `label_weight` in the phase: see `counting_labels`
     unlabelled_weight: float = 1.0  # of the phase's terms without labels
 
-    # Partitions found with a graph of neighbours, at the end of the consistency phase
+    # Partitions found with a graph of neighbours, at the end of the consistency phase: those of
+    # images by moving cells, those of tables by k-means and gaps, with the numbers below
     n_neighbors: int = 0  # of a row in the graph; 0: no graph
     least_group_share: float = 0.25  # least size of a group, relative to groups of equal size
     largest_cut: float = 0.015  # of neighbours in another group, of clearly separated groups
@@ -304,7 +305,7 @@ TABLE = Preset(
 )
 SMALL_IMAGES = Preset(
     ConvArchitecture(most_pixels=MOST_PIXELS),
-    Recipe(cycle_weight=1.0, detail_gain=5.0, density_components=20),
+    Recipe(n_neighbors=10, cycle_weight=1.0, detail_gain=5.0, density_components=20),
     n_noise=16,
     budget=Budget(least=200, enough=500, most=1400, game_share=0.6),
 )
@@ -318,6 +319,7 @@ IMAGES = Preset(
     Recipe(
         learning_rate=3e-3,
         warmup_rate=4 / 3,
+        n_neighbors=10,
         cycle_weight=0.15,
         adversarial_weight=0.5,
         detail_gain=20.0,

@@ -89,11 +89,14 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         gives one positive probability per category, in any order, adding up to 1; the largest
         goes to the largest cluster. For several codes, give a list of arrays.
     n_neighbors : int or "auto", default="auto"
-        Number of nearest neighbours of each row in a graph of up to 10 000 training rows. At the
-        end of the consistency phase E may learn other clusters than its own: those of k-means, if
-        neighbours then share a cluster more often, or groups of any shape and size that gaps in
-        the data separate, if they split few pairs of neighbours. 0: no graph. "auto" is 10 for
-        tables with one categorical code, unless `cluster_prior` is an array, and 0 for images.
+        Number of nearest neighbours of each row in a graph of up to 10 000 training rows, at the
+        end of the consistency phase. For tables E may then learn other clusters than its own:
+        those of k-means, if neighbours share a cluster more often, or groups of any shape and size
+        that gaps in the data separate, if they split few pairs of neighbours. For images (up to
+        6 000, by pixels and by features) small groups of rows move to the cluster of their
+        neighbours; clusters stay about equal in size. 0: no graph. "auto" is 10, or 0 where it
+        can't be used: with several categorical codes, an array as `cluster_prior`, "learned" for
+        images, or fewer than 20 images per cluster.
     warmup_iter : int or "auto", default="auto"
         Steps of the consistency phase, at least 0. "auto" depends on the number of rows.
     max_iter : int or "auto", default="auto"
@@ -275,7 +278,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     def partial_fit(self, X: Any, y: Any = None) -> BInfoGANTransformer:
         """Train for one more pass over X: ceil(n_samples / batch_size) steps.
 
-        Over all calls together, the first `warmup_iter` steps are those of the consistency phase.
+        Over all calls together, the first `warmup_iter` steps are those of the consistency phase,
+        and the game's parts are shares of `max_iter` steps after these.
         The first call's rows set the scaling and the "auto" numbers of steps. Clusters keep their
         numbers.
 

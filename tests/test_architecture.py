@@ -55,6 +55,7 @@ LAYERS = {
         "_terms",
         "_consistency",
         "_partition",
+        "_cells",
         "_scoring",
         "_supervision",
         "_sharing",

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from conftest import DIGITS, assert_same_tree, trained_arrays
-from sklearn.datasets import load_iris, make_blobs, make_circles
+from scipy.stats import entropy
+from sklearn.datasets import load_digits, load_iris, make_blobs, make_circles
 from sklearn.metrics import adjusted_rand_score
 
 from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan.metrics import cluster_accuracy
 
 BUDGET = {"warmup_iter": 150, "max_iter": 0, "random_state": 0}
 
@@ -131,9 +133,52 @@ def test_auto_is_none_where_there_is_no_use_for_it(params):
     np.testing.assert_array_equal(auto.labels_, none.labels_)
 
 
-def test_images_take_a_number_too():
+def test_images_take_another_number_too():
     X = DIGITS[:300]
     counts = {"image_shape": (8, 8), "warmup_iter": 10}
-    auto, none, some = (fitted(X, 10, n_neighbors=n, **counts) for n in ("auto", 0, 5))
-    np.testing.assert_array_equal(auto.labels_, none.labels_)
-    assert not np.array_equal(some.labels_, none.labels_)
+    found = [fitted(X, 10, n_neighbors=n, **counts).predict_proba(X) for n in ("auto", 10, 5, 0)]
+    np.testing.assert_array_equal(found[0], found[1])
+    assert not np.array_equal(found[1], found[2])
+    assert not np.array_equal(found[1], found[3])
+
+
+IMAGES = {"image_shape": (8, 8), "warmup_iter": 100}
+
+
+@pytest.fixture(scope="module")
+def of_digits():
+    images, classes = load_digits(return_X_y=True)
+    return fitted(images, 10, **IMAGES), images, classes
+
+
+def test_neighbours_improve_digits_on_average(of_digits):
+    _, images, classes = of_digits
+    gains = []
+    for seed in range(3):
+        with_graph, without = (
+            fitted(images, 10, **IMAGES, n_neighbors=n, random_state=seed).labels_
+            for n in ("auto", 0)
+        )
+        gains.append(cluster_accuracy(classes, with_graph) - cluster_accuracy(classes, without))
+    assert np.mean(gains) > 0
+
+
+def test_categories_of_images_stay_about_equal_in_size(of_digits):
+    gan, images, _ = of_digits
+    assert entropy(np.bincount(gan.labels_, minlength=10) / len(images)) > np.log(10) - 0.1
+
+
+def test_two_fits_of_images_are_equal_to_the_bit(of_digits):
+    gan, images, _ = of_digits
+    assert_same_tree(trained_arrays(fitted(images, 10, **IMAGES)), trained_arrays(gan))
+
+
+def test_few_images_have_no_graph():
+    few = DIGITS[:50]
+    one, other = (fitted(few, 10, n_neighbors=n, image_shape=(8, 8)) for n in ("auto", 0))
+    np.testing.assert_array_equal(one.predict_proba(few), other.predict_proba(few))
+
+
+def test_a_learned_prior_of_images_and_neighbours_exclude_each_other():
+    with pytest.raises(ValueError, match=r"n_neighbors=10 finds .* images .*learned"):
+        fitted(DIGITS, 10, **IMAGES, n_neighbors=10, cluster_prior="learned")

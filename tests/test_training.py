@@ -19,8 +19,9 @@ from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._architectures import MLPArchitecture
 from sklearn_binfogan._base import fitted_model, new_training
+from sklearn_binfogan._cells import group_cells, linear_head
 from sklearn_binfogan._checkpoints import Checkpoints, Keeper, Start
-from sklearn_binfogan._consistency import Consistency, group_cells, linear_head, nearest
+from sklearn_binfogan._consistency import Consistency, nearest
 from sklearn_binfogan._driver import Job, trained
 from sklearn_binfogan._layout import Layout
 from sklearn_binfogan._model import FittedModel

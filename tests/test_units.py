@@ -15,13 +15,24 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_binfogan import BInfoGANClassifier, _driver
 from sklearn_binfogan._aggregate import MOST_MIXED, AggregatePosterior
 from sklearn_binfogan._arrays import as_tensor, subsample
+from sklearn_binfogan._augmentation import identity
+from sklearn_binfogan._cells import (
+    LEAST_SHARE,
+    N_KMEANS,
+    _pixels,
+    linear_heads,
+    regrouped,
+    regrouped_heads,
+)
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout, misfits, parse_image_shape
 from sklearn_binfogan._neighbours import NeighbourGraph, separated_groups
+from sklearn_binfogan._networks import Encoder
 from sklearn_binfogan._presets import AllLabels, Recipe, counting_labels, resolve_preset
 from sklearn_binfogan._rows import Rows
 from sklearn_binfogan._threads import seeded, undisturbed
 from sklearn_binfogan.distributed import _by_number
+from sklearn_binfogan.metrics import cluster_accuracy
 from sklearn_binfogan.metrics._codes import _bin, _concentration, _spread
 
 SPEC = CodeSpec((3, 4), 2, 5)
@@ -711,3 +722,93 @@ def test_labels_replace_other_terms_only_where_they_say_all(n_clusters, n_labels
     settings = classifier._model.trainer.settings
     assert settings.architecture.category_hidden[-1] == width
     assert settings.recipe.unlabelled_weight == pytest.approx(weight)
+
+
+# -- cells of over-clustering heads ------------------------------------------------------------
+
+
+def groups_of_cells():
+    """Three groups of two cells of 20 rows each, and their graph: groups are far apart."""
+    places = np.array([0.0, 1, 10, 11, 20, 21])
+    cells = np.repeat(np.arange(6), 20)
+    rows = places[cells, None] + np.random.default_rng(0).random((120, 1))
+    return cells // 2, cells, NeighbourGraph.of(rows, 30)
+
+
+@pytest.mark.parametrize("cell", range(6))
+def test_a_cell_in_the_wrong_group_moves_to_the_group_around_it(cell):
+    groups, cells, graph = groups_of_cells()
+    wrong = np.where(cells == cell, (groups + 1) % 3, groups)
+
+    found = regrouped(wrong, [cells], graph, 3)
+
+    assert cluster_accuracy(groups, found) == 1
+
+
+def test_the_right_groups_stay():
+    groups, cells, graph = groups_of_cells()
+    np.testing.assert_array_equal(regrouped(groups, [cells, groups], graph, 3), groups)
+
+
+def test_neighbours_tell_no_less_after_moves():
+    _, _, graph = groups_of_cells()
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        before, cells = rng.integers(0, 3, 120), rng.integers(0, 12, 120)
+        after = regrouped(before, [cells], graph, 3)
+        assert graph.information(after, 3) >= graph.information(before, 3) - 1e-9
+
+
+def test_no_group_is_emptied():
+    """Rows in one heap tell most about each other in few groups, or in none at all."""
+    rng = np.random.default_rng(0)
+    graph = NeighbourGraph.of(rng.normal(size=(200, 1)), 10)
+    labels, cells = rng.integers(0, 4, 200), rng.integers(0, 30, 200)
+    sizes = np.bincount(regrouped(labels, [cells], graph, 4), minlength=4)
+    assert sizes.min() >= LEAST_SHARE * 200 / 4
+
+
+def test_several_linear_heads_give_their_posteriors_back():
+    torch.manual_seed(0)
+    features, posteriors = torch.randn(60, 80), torch.eye(3)[torch.randint(3, (4, 60))]
+    logits = linear_heads(features, posteriors).logits(features)
+    torch.testing.assert_close(logits.argmax(dim=2), posteriors.argmax(dim=2))
+
+
+def an_encoder(n_overclustering_heads=1):
+    trunk = torch.nn.Flatten()
+    spec = CodeSpec((3,), 0, 0)
+    return Encoder(spec, trunk, 16, trunk, 16, 2, n_overclustering_heads).eval()
+
+
+@pytest.mark.parametrize("n_overclustering_heads", [0, 1])
+def test_heads_for_all_sub_heads_and_kmeans(n_overclustering_heads):
+    encoder, x = an_encoder(n_overclustering_heads), torch.rand(60, 1, 4, 4)
+    weights, biases = regrouped_heads(encoder, x, identity, 10, seed=0)
+    assert weights.shape == (2 + N_KMEANS, 3, 16)
+    assert biases.shape == (2 + N_KMEANS, 3)
+
+
+def test_too_few_rows_for_a_graph():
+    assert regrouped_heads(an_encoder(), torch.rand(59, 1, 4, 4), identity, 10, seed=0) is None
+
+
+def test_large_images_are_compared_at_32_pixels():
+    x = torch.rand(3, 2, 64, 20)
+    rows = _pixels(x)
+    assert rows.shape == (3, 2 * 32 * 20)
+    torch.testing.assert_close(
+        torch.from_numpy(rows).float().unflatten(1, (2, 32, 20)),
+        x.unflatten(2, (32, 2)).mean(dim=3),
+    )
+
+
+def test_a_kept_head_is_replaced_and_no_other():
+    encoder = an_encoder()
+    encoder.head.fill_(1)
+    first = encoder.category_head.weight[:3].clone()
+    weight, bias = torch.rand(3, 16), torch.rand(3)
+    encoder.set_kept_head(weight, bias)
+    x = torch.rand(5, 1, 4, 4)
+    torch.testing.assert_close(encoder.logits(x), x.flatten(1) @ weight.T + bias)
+    torch.testing.assert_close(encoder.category_head.weight[:3], first)

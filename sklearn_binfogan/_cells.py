@@ -1,0 +1,254 @@
+"""Categories put together from cells of over-clustering heads, by a graph of neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.special import entr
+from threadpoolctl import threadpool_limits  # comes with scikit-learn
+from torch import Tensor
+from torch.nn import functional as F
+
+from ._augmentation import Augmentation
+from ._neighbours import NeighbourGraph
+from ._networks import Encoder
+
+TINY = 1e-6
+WEIGHT_DECAY = 1e-4  # of a linear head
+MOST_SIDE = 32  # pixels of images whose distances are compared
+N_KMEANS = 4  # partitions by k-means of the features
+LEAST_GAIN = 1e-3  # nats, of a move
+LEAST_SHARE = 0.25  # of a group's rows that must stay, relative to groups of equal size
+
+
+class LinearHeads(NamedTuple):
+    """Linear heads on the trunk's features."""
+
+    weights: Tensor  # (n_heads, K, width)
+    biases: Tensor  # (n_heads, K)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits of features of the trunk, (n_heads, n, K)."""
+        return features @ self.weights.mT + self.biases[:, None]
+
+
+@torch.no_grad()
+def regrouped_heads(
+    encoder: Encoder, x: Tensor, augment: Augmentation, n_neighbors: int, seed: int
+) -> LinearHeads | None:
+    """Improve the partitions of all sub-heads, and others, by moving cells between categories.
+
+    A sub-head may put a rare form of one class, such as the crossed seven, into a category of
+    another: T cannot tell. A cell of an over-clustering head often holds just this form, and the
+    rows near to it, by pixels and by features, tell where it belongs. k-means of the features,
+    whose groups need not be equal, gives further partitions to begin with.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    x : Tensor of shape (n, C, H, W)
+        Images.
+    augment : callable
+        T, whose results have the category of x.
+    n_neighbors : int
+        Rows nearest to each row by pixels, and as many by features.
+    seed : int
+
+    Returns
+    -------
+    heads : LinearHeads or None
+        One for each partition; None if there are too few rows for a graph.
+    """
+    n_groups = encoder.spec.n_categorical
+    if len(x) < 2 * n_groups * n_neighbors:
+        return None
+    features = encoder.category_trunk(x)
+    directions = F.normalize(features).cpu().double().numpy()
+    graph = _nearest_in_either(_pixels(x), directions, n_neighbors)
+    cells = (
+        _labels(encoder.overclustering_logits(features)) if encoder.n_overclustering_heads else []
+    )
+    starts = [
+        *_labels(encoder.sub_head_logits(features)),
+        *(kmeans(directions, n_groups, 1, seed + i) for i in range(N_KMEANS)),
+    ]
+    found = np.stack([regrouped(start, cells, graph, n_groups) for start in starts])
+    # From clean rows alone a head would be sure everywhere.
+    rng = torch.Generator(x.device).manual_seed(seed)
+    both = torch.cat([features, encoder.category_trunk(augment(x, rng))])
+    labels = torch.from_numpy(found).to(x.device).repeat(1, 2)
+    return linear_heads(both, F.one_hot(labels, n_groups).to(both))
+
+
+def _labels(logits: Tensor) -> list[np.ndarray]:
+    """Labels of rows by each head, from logits of shape (n_heads, n, K)."""
+    return list(logits.argmax(dim=-1).cpu().numpy())
+
+
+def _pixels(x: Tensor) -> np.ndarray:
+    """Images as rows, (n, n_pixels), with their sides reduced to at most `MOST_SIDE`."""
+    height, width = (min(side, MOST_SIDE) for side in x.shape[2:])
+    return F.adaptive_avg_pool2d(x, (height, width)).flatten(1).cpu().double().numpy()
+
+
+def kmeans(rows: np.ndarray, n_groups: int, n_init: int, seed: int) -> np.ndarray:
+    """Labels of rows by k-means."""
+    from sklearn.cluster import KMeans  # here: it is slow to import
+
+    # The order in which threads add up would change the last bits.
+    with threadpool_limits(1):
+        found = KMeans(n_groups, n_init=n_init, random_state=seed % 2**32).fit_predict(rows)
+    return np.asarray(found, np.int64)
+
+
+def _nearest_in_either(one: np.ndarray, other: np.ndarray, n_neighbors: int) -> NeighbourGraph:
+    """Graph of the rows nearest by one description of the rows, and of those by another."""
+    graphs = [NeighbourGraph.of(rows, n_neighbors) for rows in (one, other)]
+    nearest = np.concatenate([graph.nearest for graph in graphs], axis=1)
+    distances = np.concatenate([graph.distances for graph in graphs], axis=1)
+    return NeighbourGraph(one, nearest, distances)
+
+
+def regrouped(
+    labels: np.ndarray, cells: Sequence[np.ndarray], graph: NeighbourGraph, n_groups: int
+) -> np.ndarray:
+    """Move cells between groups as long as neighbours' groups then tell more about each other.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (n,)
+        Groups to begin with.
+    cells : sequence of ndarray of int64, shape (n,)
+        Finer partitions, used in turn. A cell that groups share is as many cells.
+    graph : NeighbourGraph
+    n_groups : int
+
+    Returns
+    -------
+    labels : ndarray of int64, shape (n,)
+    """
+    least = LEAST_SHARE * len(labels) / n_groups
+    for cell in cells:
+        _, numbers = np.unique(labels * (cell.max() + 1) + cell, return_inverse=True)
+        group_of = np.zeros(numbers.max() + 1, np.int64)
+        group_of[numbers] = labels
+        pairs = graph.pairs(numbers, len(group_of))
+        labels = _climbed(group_of, pairs, np.bincount(numbers), n_groups, least)[numbers]
+    return labels
+
+
+def _climbed(
+    group_of: np.ndarray, pairs: np.ndarray, sizes: np.ndarray, n_groups: int, least: float
+) -> np.ndarray:
+    """Move each cell to its best group, in turn, until none moves; return their groups, (n_cells,).
+
+    Parameters
+    ----------
+    group_of : ndarray of int64, shape (n_cells,)
+    pairs : ndarray of shape (n_cells, n_cells)
+        Share of pairs of neighbours in each two cells.
+    sizes : ndarray of int64, shape (n_cells,)
+        Rows of each cell.
+    n_groups : int
+    least : float
+        Rows that a move must leave in a group.
+    """
+    group_of, is_in = group_of.copy(), np.eye(n_groups)[group_of]
+    of_groups, n_rows = is_in.T @ pairs @ is_in, sizes @ is_in
+    within, moved = pairs.diagonal(), True
+    others = pairs - np.diag(within)
+    while moved:
+        moved = False
+        for cell, old in enumerate(group_of):
+            if n_rows[old] - sizes[cell] < least:
+                continue
+            to_groups = others[cell] @ is_in
+            without = _joined(of_groups, old, -to_groups, -within[cell])
+            gains = _gains(without, to_groups, within[cell])
+            new = int(gains.argmax())
+            if gains[new] - gains[old] < LEAST_GAIN:
+                continue
+            of_groups = _joined(without, new, to_groups, within[cell])
+            n_rows[[old, new]] += -sizes[cell], sizes[cell]
+            group_of[cell], is_in[cell], moved = new, np.eye(n_groups)[new], True
+    return group_of
+
+
+def _joined(of_groups: np.ndarray, group: int, to_groups: np.ndarray, within: float) -> np.ndarray:
+    """Pairs of groups, (K, K), after a cell has joined one; with negative shares, after it left."""
+    joined = of_groups.copy()
+    joined[group] += to_groups
+    joined[:, group] += to_groups
+    joined[group, group] += within
+    return joined.clip(0)  # of rounding errors
+
+
+def _gains(of_groups: np.ndarray, to_groups: np.ndarray, within: float) -> np.ndarray:
+    """Information of neighbours' groups by the group that a cell joins, (K,), up to a constant."""
+    shares = of_groups.sum(axis=1) + to_groups  # whatever group the cell joins
+    share = to_groups.sum() + within
+    of_one = entr(shares + share) - entr(shares)
+    of_both = 2 * (entr(of_groups + to_groups) - entr(of_groups)).sum(axis=1)
+    own = of_groups.diagonal()
+    of_both += entr(own + 2 * to_groups + within) + entr(own) - 2 * entr(own + to_groups)
+    return 2 * of_one - of_both
+
+
+def group_cells(cells: Tensor, augmented: Tensor, n_groups: int) -> Tensor:
+    """Group cells between which T moves many rows, by average linkage.
+
+    Parameters
+    ----------
+    cells, augmented : Tensor of shape (n, n_cells)
+        Posteriors of the rows and of T of the rows.
+    n_groups : int
+        From 1 to n_cells.
+
+    Returns
+    -------
+    groups : Tensor of shape (n_cells, n_groups)
+        1 where a cell belongs to a group, else 0.
+    """
+    from sklearn.cluster import AgglomerativeClustering  # here: it is slow to import
+
+    flow = cells.T @ augmented
+    flow = flow + flow.T
+    stays = flow.diagonal().clamp_min(TINY).sqrt()
+    distance = 1 - (flow / stays[:, None] / stays).clamp(0, 1)
+    linkage = AgglomerativeClustering(n_groups, metric="precomputed", linkage="average")
+    labels = torch.from_numpy(linkage.fit_predict(distance.cpu().double().numpy()))
+    return F.one_hot(labels, n_groups).to(cells)
+
+
+def linear_head(features: Tensor, posterior: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight (K, width) and bias (K,) of the linear layer whose softmax is closest to (n, K)."""
+    heads = linear_heads(features, posterior[None])
+    return heads.weights[0], heads.biases[0]
+
+
+def linear_heads(features: Tensor, posteriors: Tensor) -> LinearHeads:
+    """Fit such a layer for each of several posteriors, (n_heads, n, K).
+
+    One fit of all is several times faster than one after the other.
+    """
+    n_heads, _, n_groups = posteriors.shape
+    weight = features.new_zeros((n_heads * n_groups, features.shape[1]), requires_grad=True)
+    bias = features.new_zeros(len(weight), requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
+    targets = posteriors.permute(1, 2, 0).contiguous()
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        with torch.enable_grad():
+            logits = F.linear(features, weight, bias).unflatten(1, (n_heads, n_groups))
+            error = n_heads * F.cross_entropy(logits.transpose(1, 2), targets)
+            loss = error + WEIGHT_DECAY * weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(loss)
+    heads = (n_heads, n_groups)
+    return LinearHeads(weight.detach().unflatten(0, heads), bias.detach().unflatten(0, heads))
