@@ -39,7 +39,11 @@ class LinearHeads(NamedTuple):
 
 @torch.no_grad()
 def regrouped_heads(
-    encoder: Encoder, x: Tensor, augment: Augmentation, n_neighbors: int, seed: int
+    encoder: Encoder,
+    blocks: Sequence[Tensor],
+    augment: Augmentation,
+    n_neighbors: int,
+    seed: int,
 ) -> LinearHeads | None:
     """Improve the partitions of all sub-heads, and others, by moving cells between categories.
 
@@ -51,7 +55,7 @@ def regrouped_heads(
     Parameters
     ----------
     encoder : Encoder
-    x : Tensor of shape (n, C, H, W)
+    blocks : sequence of Tensors of shape (n, C, H, W)
         Images.
     augment : callable
         T, whose results have the category of x.
@@ -65,23 +69,24 @@ def regrouped_heads(
         One for each partition; None if there are too few rows for a graph.
     """
     n_groups = encoder.spec.n_categorical
-    if len(x) < 2 * n_groups * n_neighbors:
+    if sum(map(len, blocks)) < 2 * n_groups * n_neighbors:
         return None
-    features = encoder.category_trunk(x)
+    features = torch.cat([encoder.category_trunk(x) for x in blocks])
     directions = F.normalize(features).cpu().double().numpy()
-    graph = _nearest_in_either(_pixels(x), directions, n_neighbors)
-    cells = (
-        _labels(encoder.overclustering_logits(features)) if encoder.n_overclustering_heads else []
-    )
+    pixels = np.concatenate([_pixels(x) for x in blocks])
+    graph = _nearest_in_either(pixels, directions, n_neighbors)
+    has_cells = encoder.n_overclustering_heads > 0
+    cells = _labels(encoder.overclustering_logits(features)) if has_cells else []
     starts = [
         *_labels(encoder.sub_head_logits(features)),
         *(kmeans(directions, n_groups, 1, seed + i) for i in range(N_KMEANS)),
     ]
     found = np.stack([regrouped(start, cells, graph, n_groups) for start in starts])
     # From clean rows alone a head would be sure everywhere.
-    rng = torch.Generator(x.device).manual_seed(seed)
-    both = torch.cat([features, encoder.category_trunk(augment(x, rng))])
-    labels = torch.from_numpy(found).to(x.device).repeat(1, 2)
+    rng = torch.Generator(features.device).manual_seed(seed)
+    augmented = [encoder.category_trunk(augment(x, rng)) for x in blocks]
+    both = torch.cat([features, *augmented])
+    labels = torch.from_numpy(found).to(features.device).repeat(1, 2)
     return linear_heads(both, F.one_hot(labels, n_groups).to(both), ENOUGH_ITERATIONS)
 
 

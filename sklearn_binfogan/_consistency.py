@@ -157,17 +157,16 @@ class Consistency:
     @torch.no_grad()
     def regroup(self, encoder: Encoder, blocks: Sequence[Tensor]) -> bool:
         """Keep a head whose cells have been regrouped by neighbours; False if rows are too few."""
-        x = torch.cat(list(blocks))[:MAX_REGROUPED]
+        blocks = blocks[: MAX_REGROUPED // len(blocks[0])]
         augment, seed = self.settings.augment, self.settings.seed
-        heads = regrouped_heads(encoder, x, augment, self.recipe.n_neighbors, seed)
+        heads = regrouped_heads(encoder, blocks, augment, self.recipe.n_neighbors, seed)
         if heads is None:
             return False
 
         def logits_of(blocks: Iterable[Tensor]) -> Tensor:
             return heads.logits(torch.cat([encoder.category_trunk(x) for x in blocks]))
 
-        parts = x.split(len(blocks[0]))
-        best = int(self._inconsistency(logits_of, parts, self.rng).argmin())
+        best = int(self._inconsistency(logits_of, blocks, self.rng).argmin())
         encoder.set_kept_head(heads.weights[best], heads.biases[best])
         return True
 

@@ -784,13 +784,13 @@ def an_encoder(n_overclustering_heads=1):
 @pytest.mark.parametrize("n_overclustering_heads", [0, 1])
 def test_heads_for_all_sub_heads_and_kmeans(n_overclustering_heads):
     encoder, x = an_encoder(n_overclustering_heads), torch.rand(60, 1, 4, 4)
-    weights, biases = regrouped_heads(encoder, x, identity, 10, seed=0)
+    weights, biases = regrouped_heads(encoder, x.split(40), identity, 10, seed=0)
     assert weights.shape == (2 + N_KMEANS, 3, 16)
     assert biases.shape == (2 + N_KMEANS, 3)
 
 
 def test_too_few_rows_for_a_graph():
-    assert regrouped_heads(an_encoder(), torch.rand(59, 1, 4, 4), identity, 10, seed=0) is None
+    assert regrouped_heads(an_encoder(), [torch.rand(59, 1, 4, 4)], identity, 10, seed=0) is None
 
 
 def test_large_images_are_compared_at_32_pixels():
