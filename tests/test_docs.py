@@ -311,12 +311,19 @@ def test_results_are_for_readers(page):
 def test_the_guide_says_what_the_paper_and_its_preset_reach():
     """Numbers of the guide's table are those of the files."""
     text = (ROOT / "docs" / "guide" / "how_it_works.md").read_text(encoding="utf-8")
-    keys = {"paper_full": "test_accuracy_as_they_are", "mnist": "test_accuracy"}
-    for name, key in keys.items():
-        content = json.loads((ROOT / f"benchmarks/results/{name}.json").read_text("utf-8"))
-        values = [100 * row[key] for row in content["rows"]]
-        mean = sum(values) / len(values)
-        assert f"| {mean:.1f} % | {min(values):.1f} % | {len(values)} |" in text
+    stored = {
+        name: json.loads((ROOT / f"benchmarks/results/{name}.json").read_text("utf-8"))["rows"]
+        for name in ("paper_full", "categories_images")
+    }
+    paper = [row["test_accuracy_as_they_are"] for row in stored["paper_full"]]
+    ours = [
+        row["agreement"]
+        for row in stored["categories_images"]
+        if (row["name"], row["method"]) == ("mnist", "ours")
+    ]
+    for values in (paper, ours):
+        mean, worst = 100 * sum(values) / len(values), 100 * min(values)
+        assert f"| {mean:.1f} % | {worst:.1f} % | {len(values)} |" in text
 
 
 def test_the_readme_is_short():
