@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from ._augmentation import Augmentation
 from ._neighbours import NeighbourGraph
 from ._networks import Encoder
+from ._presets import Recipe
 
 TINY = 1e-6
 WEIGHT_DECAY = 1e-4  # of a linear head
@@ -23,7 +24,6 @@ MOST_ITERATIONS, ENOUGH_ITERATIONS = 100, 25
 MOST_SIDE = 32  # pixels of images whose distances are compared
 N_KMEANS = 4  # partitions by k-means of the features
 LEAST_GAIN = 1e-3  # nats, of a move
-LEAST_SHARE = 0.25  # of a group's rows that must stay, relative to groups of equal size
 
 
 class LinearHeads(NamedTuple):
@@ -42,7 +42,7 @@ def regrouped_heads(
     encoder: Encoder,
     blocks: Sequence[Tensor],
     augment: Augmentation,
-    n_neighbors: int,
+    recipe: Recipe,
     seed: int,
 ) -> LinearHeads | None:
     """Improve the partitions of all sub-heads, and others, by moving cells between categories.
@@ -59,8 +59,8 @@ def regrouped_heads(
         Images.
     augment : callable
         T, whose results have the category of x.
-    n_neighbors : int
-        Rows nearest to each row by pixels, and as many by features.
+    recipe : Recipe
+        With `n_neighbors`, the rows nearest to each row by pixels, and as many by features.
     seed : int
 
     Returns
@@ -69,19 +69,20 @@ def regrouped_heads(
         One for each partition; None if there are too few rows for a graph.
     """
     n_groups = encoder.spec.n_categorical
-    if sum(map(len, blocks)) < 2 * n_groups * n_neighbors:
+    if sum(map(len, blocks)) < 2 * n_groups * recipe.n_neighbors:
         return None
     features = torch.cat([encoder.category_trunk(x) for x in blocks])
     directions = F.normalize(features).cpu().double().numpy()
     pixels = np.concatenate([_pixels(x) for x in blocks])
-    graph = _nearest_in_either(pixels, directions, n_neighbors)
+    graph = _nearest_in_either(pixels, directions, recipe.n_neighbors)
     has_cells = encoder.n_overclustering_heads > 0
     cells = _labels(encoder.overclustering_logits(features)) if has_cells else []
     starts = [
         *_labels(encoder.sub_head_logits(features)),
         *(kmeans(directions, n_groups, 1, seed + i) for i in range(N_KMEANS)),
     ]
-    found = np.stack([regrouped(start, cells, graph, n_groups) for start in starts])
+    least = recipe.least_group_share
+    found = np.stack([regrouped(start, cells, graph, n_groups, least) for start in starts])
     # From clean rows alone a head would be sure everywhere.
     rng = torch.Generator(features.device).manual_seed(seed)
     augmented = [encoder.category_trunk(augment(x, rng)) for x in blocks]
@@ -120,7 +121,11 @@ def _nearest_in_either(one: np.ndarray, other: np.ndarray, n_neighbors: int) -> 
 
 
 def regrouped(
-    labels: np.ndarray, cells: Sequence[np.ndarray], graph: NeighbourGraph, n_groups: int
+    labels: np.ndarray,
+    cells: Sequence[np.ndarray],
+    graph: NeighbourGraph,
+    n_groups: int,
+    least_share: float,
 ) -> np.ndarray:
     """Move cells between groups as long as neighbours' groups then tell more about each other.
 
@@ -132,12 +137,14 @@ def regrouped(
         Finer partitions, used in turn. A cell that groups share is as many cells.
     graph : NeighbourGraph
     n_groups : int
+    least_share : float
+        Least size of a group that a move may leave, relative to groups of equal size.
 
     Returns
     -------
     labels : ndarray of int64, shape (n,)
     """
-    least = LEAST_SHARE * len(labels) / n_groups
+    least = least_share * len(labels) / n_groups
     for cell in cells:
         _, numbers = np.unique(labels * (cell.max() + 1) + cell, return_inverse=True)
         group_of = np.zeros(numbers.max() + 1, np.int64)

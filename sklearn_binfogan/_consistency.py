@@ -159,14 +159,14 @@ class Consistency:
         """Keep a head whose cells have been regrouped by neighbours; False if rows are too few."""
         blocks = blocks[: MAX_REGROUPED // len(blocks[0])]
         augment, seed = self.settings.augment, self.settings.seed
-        heads = regrouped_heads(encoder, blocks, augment, self.recipe.n_neighbors, seed)
+        heads = regrouped_heads(encoder, blocks, augment, self.recipe, seed)
         if heads is None:
             return False
 
         def logits_of(blocks: Iterable[Tensor]) -> Tensor:
             return heads.logits(torch.cat([encoder.category_trunk(x) for x in blocks]))
 
-        best = int(self._inconsistency(logits_of, blocks, self.rng).argmin())
+        best = int(self._inconsistency(logits_of(blocks), logits_of, blocks, self.rng).argmin())
         encoder.set_kept_head(heads.weights[best], heads.biases[best])
         return True
 
@@ -174,7 +174,7 @@ class Consistency:
     def quality(
         self, encoder: Encoder, blocks: Sequence[Tensor], penalty: Tensor | float = 0.0
     ) -> float:
-        """How good the kept head is, by the sum of loss and penalty that settled it.
+        """How good the kept head is, by the sum of loss and penalty that sub-heads are chosen by.
 
         Starts are compared by it: the same draws of T for all, and no draw of the training's own.
         """
@@ -186,18 +186,22 @@ class Consistency:
         self, encoder: Encoder, blocks: Sequence[Tensor], rng: torch.Generator
     ) -> Tensor:
         """Loss of each sub-head on T(x) and on the rows nearest to x, (n_heads,)."""
-        loss = self._inconsistency(encoder.sub_head_logits_of, blocks, rng)
-        loss = loss + self._disagreement_of_neighbours(encoder, blocks)
+        logits = encoder.sub_head_logits_of(blocks)
+        loss = self._inconsistency(logits, encoder.sub_head_logits_of, blocks, rng)
+        loss = loss + self._disagreement_of_neighbours(blocks, logits)
         return self.recipe.unlabelled_weight * loss
 
     def _inconsistency(
         self,
+        logits: Tensor,
         logits_of: Callable[[Iterable[Tensor]], Tensor],
         blocks: Sequence[Tensor],
         rng: torch.Generator,
     ) -> Tensor:
-        """Loss of heads on T(x), (n_heads,); `logits_of` gives their logits, (n_heads, n, K)."""
-        logits = logits_of(blocks)
+        """Loss of heads on T(x), (n_heads,), from their logits of x, (n_heads, n, K).
+
+        `logits_of` gives their logits of other blocks of rows.
+        """
         loss = self.recipe.head_draws * losses.code_overlap(self.spec, logits)
         for _ in range(self.recipe.head_draws):
             augmented = logits_of(self._augmented(blocks, rng))
@@ -206,11 +210,11 @@ class Consistency:
                 loss = loss - self.balance_weight * losses.entropy(terms.mean)
         return loss / self.recipe.head_draws
 
-    def _disagreement_of_neighbours(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Tensor:
+    def _disagreement_of_neighbours(self, blocks: Sequence[Tensor], logits: Tensor) -> Tensor:
         """Cross-entropy of a row's posterior and its neighbours' mean, over rows, (n_heads,)."""
-        x = torch.cat(list(blocks))[:MAX_COMPARED]
-        logits = encoder.sub_head_logits_of(x.split(len(blocks[0])))
-        mean = self.spec.posterior(logits)[:, nearest(x.flatten(1), N_NEAREST)].mean(dim=2)
+        rows = torch.cat([x.flatten(1) for x in blocks])[:MAX_COMPARED]
+        logits = logits[:, : len(rows)]
+        mean = self.spec.posterior(logits)[:, nearest(rows, N_NEAREST)].mean(dim=2)
         terms = self._terms(logits, mean.clamp_min(TINY).log())
         return torch.stack([t.agreement for t in terms]).sum(dim=0)
 

@@ -23,8 +23,8 @@ N_KMEANS = 10  # starts of k-means
 def uses_neighbours(recipe: Recipe, spec: CodeSpec, is_image: bool) -> bool:
     """Whether a graph of neighbours helps to settle the categories.
 
-    There must be one code, whose sizes are free, and a wish for information. Groups of cells of
-    images are about equally likely: otherwise neighbours would tell little.
+    There must be one code, whose sizes are free, and a wish for information. Cells of images
+    are grouped by information, which is largest for equal sizes: no prior is learned with them.
     """
     prior = recipe.cluster_prior
     free = prior == "uniform" or (prior == "learned" and not is_image)

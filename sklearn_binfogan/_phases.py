@@ -225,20 +225,20 @@ class ConsistencyPhase(Phase):
     def settle_categories(self, rows: TrainingRows, is_over: bool = True) -> None:
         """Fix the head to use from now on, and each category's probability in the game.
 
-        If the phase is over, the head may learn a better partition, found by a neighbour graph.
+        If the phase is over, a graph of neighbours may find a better partition: the head of images
+        is then one of regrouped cells, and that of tables learns the partition.
         """
         encoder, blocks = self.players.averaged_encoder, rows.deciding_blocks()
         supervision = self.common.supervision
         is_image = self.settings.layout.is_image
-        asks_neighbours = supervision is None and is_over
-        asks_neighbours &= uses_neighbours(self.recipe, self.spec, is_image)
-        regroups = asks_neighbours and is_image
-        if not (regroups and self.consistency.regroup(encoder, blocks)):
+        has_graph = uses_neighbours(self.recipe, self.spec, is_image)
+        has_graph = has_graph and supervision is None and is_over
+        if not (has_graph and is_image and self.consistency.regroup(encoder, blocks)):
             self.consistency.settle(encoder, blocks, self._penalty())
         own = self.players.encoder
         own.head.copy_(encoder.head)
         own.category_head.load_state_dict(encoder.category_head.state_dict())
-        if asks_neighbours and not is_image:
+        if has_graph and not is_image:
             self._learn_better_partition(torch.cat(blocks))
         if supervision is None:
             self.common.prior = self.consistency.prior(encoder, blocks)

@@ -130,6 +130,20 @@ def test_another_stage_is_captured_anew():
     assert_same(one, other)
 
 
+def test_a_stage_that_changes_during_the_warm_up_gets_a_warm_up_of_its_own():
+    third = SHORT["warmup_iter"] // 3
+    trainer = training()
+    trainer.phase.n_steps = third - 2
+    graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+
+    for numbers in batches(trainer, 2 + WARM_UP):
+        graph.step(numbers)
+
+    assert Recorded.made == []
+    graph.step(numbers)
+    assert [each.n_replays for each in Recorded.made] == [1]
+
+
 def test_a_step_is_captured_anew_when_details_begin_to_count():
     rows = np.random.default_rng(0).random((60, 256)).astype(np.float32)
     n_steps = 24

@@ -17,7 +17,6 @@ from sklearn_binfogan._aggregate import MOST_MIXED, AggregatePosterior
 from sklearn_binfogan._arrays import as_tensor, subsample
 from sklearn_binfogan._augmentation import identity
 from sklearn_binfogan._cells import (
-    LEAST_SHARE,
     N_KMEANS,
     _pixels,
     linear_heads,
@@ -740,14 +739,14 @@ def test_a_cell_in_the_wrong_group_moves_to_the_group_around_it(cell):
     groups, cells, graph = groups_of_cells()
     wrong = np.where(cells == cell, (groups + 1) % 3, groups)
 
-    found = regrouped(wrong, [cells], graph, 3)
+    found = regrouped(wrong, [cells], graph, 3, 0.25)
 
     assert cluster_accuracy(groups, found) == 1
 
 
 def test_the_right_groups_stay():
     groups, cells, graph = groups_of_cells()
-    np.testing.assert_array_equal(regrouped(groups, [cells, groups], graph, 3), groups)
+    np.testing.assert_array_equal(regrouped(groups, [cells, groups], graph, 3, 0.25), groups)
 
 
 def test_neighbours_tell_no_less_after_moves():
@@ -755,7 +754,7 @@ def test_neighbours_tell_no_less_after_moves():
     rng = np.random.default_rng(1)
     for _ in range(20):
         before, cells = rng.integers(0, 3, 120), rng.integers(0, 12, 120)
-        after = regrouped(before, [cells], graph, 3)
+        after = regrouped(before, [cells], graph, 3, 0.25)
         assert graph.information(after, 3) >= graph.information(before, 3) - 1e-9
 
 
@@ -764,8 +763,8 @@ def test_no_group_is_emptied():
     rng = np.random.default_rng(0)
     graph = NeighbourGraph.of(rng.normal(size=(200, 1)), 10)
     labels, cells = rng.integers(0, 4, 200), rng.integers(0, 30, 200)
-    sizes = np.bincount(regrouped(labels, [cells], graph, 4), minlength=4)
-    assert sizes.min() >= LEAST_SHARE * 200 / 4
+    sizes = np.bincount(regrouped(labels, [cells], graph, 4, 0.25), minlength=4)
+    assert sizes.min() >= 0.25 * 200 / 4
 
 
 def test_several_linear_heads_give_their_posteriors_back():
@@ -784,13 +783,20 @@ def an_encoder(n_overclustering_heads=1):
 @pytest.mark.parametrize("n_overclustering_heads", [0, 1])
 def test_heads_for_all_sub_heads_and_kmeans(n_overclustering_heads):
     encoder, x = an_encoder(n_overclustering_heads), torch.rand(60, 1, 4, 4)
-    weights, biases = regrouped_heads(encoder, x.split(40), identity, 10, seed=0)
+    weights, biases = regrouped_heads(
+        encoder, x.split(40), identity, Recipe(n_neighbors=10), seed=0
+    )
     assert weights.shape == (2 + N_KMEANS, 3, 16)
     assert biases.shape == (2 + N_KMEANS, 3)
 
 
 def test_too_few_rows_for_a_graph():
-    assert regrouped_heads(an_encoder(), [torch.rand(59, 1, 4, 4)], identity, 10, seed=0) is None
+    assert (
+        regrouped_heads(
+            an_encoder(), [torch.rand(59, 1, 4, 4)], identity, Recipe(n_neighbors=10), seed=0
+        )
+        is None
+    )
 
 
 def test_large_images_are_compared_at_32_pixels():
