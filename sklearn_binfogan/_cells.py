@@ -36,6 +36,12 @@ class LinearHeads(NamedTuple):
         """Logits of features of the trunk, (n_heads, n, K)."""
         return features @ self.weights.mT + self.biases[:, None]
 
+    def followed_by(self, weight: Tensor, bias: Tensor) -> LinearHeads:
+        """Heads with further rows, (n_rows, width) and (n_rows,), the same for all heads."""
+        n_heads = len(self.biases)
+        weights = torch.cat([self.weights, weight.expand(n_heads, -1, -1)], dim=1)
+        return LinearHeads(weights, torch.cat([self.biases, bias.expand(n_heads, -1)], dim=1))
+
 
 @torch.no_grad()
 def regrouped_heads(
@@ -45,7 +51,9 @@ def regrouped_heads(
     recipe: Recipe,
     seed: int,
 ) -> LinearHeads | None:
-    """Improve the partitions of all sub-heads, and others, by moving cells between categories.
+    """Improve partitions of all sub-heads, and others, by moving cells between categories.
+
+    Of several codes the first is improved.
 
     A sub-head may put a rare form of one class, such as the crossed seven, into a category of
     another: T cannot tell. A cell of an over-clustering head often holds just this form, and the
@@ -68,17 +76,17 @@ def regrouped_heads(
     heads : LinearHeads or None
         One for each partition; None if there are too few rows for a graph.
     """
-    n_groups = encoder.spec.n_categorical
+    n_groups = encoder.spec.categories[0]
     if sum(map(len, blocks)) < 2 * n_groups * recipe.n_neighbors:
         return None
     features = torch.cat([encoder.category_trunk(x) for x in blocks])
     directions = F.normalize(features).cpu().double().numpy()
-    pixels = np.concatenate([_pixels(x) for x in blocks])
+    pixels = np.concatenate([_pixels(encoder.seen(x)) for x in blocks])
     graph = _nearest_in_either(pixels, directions, recipe.n_neighbors)
     has_cells = encoder.n_overclustering_heads > 0
     cells = _labels(encoder.overclustering_logits(features)) if has_cells else []
     starts = [
-        *_labels(encoder.sub_head_logits(features)),
+        *_labels(encoder.spec.split(encoder.sub_head_logits(features))[0]),
         *(kmeans(directions, n_groups, 1, seed + i) for i in range(N_KMEANS)),
     ]
     least = recipe.least_group_share

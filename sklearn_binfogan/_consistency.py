@@ -156,17 +156,25 @@ class Consistency:
 
     @torch.no_grad()
     def regroup(self, encoder: Encoder, blocks: Sequence[Tensor]) -> bool:
-        """Keep a head whose cells have been regrouped by neighbours; False if rows are too few."""
-        blocks = blocks[: MAX_REGROUPED // len(blocks[0])]
+        """Keep a head whose cells have been regrouped by neighbours; False if rows are too few.
+
+        Of several codes, those after the first stay as the best sub-head has them.
+        """
+        n_categories = self.spec.categories[0]
+        some = blocks[: MAX_REGROUPED // len(blocks[0])]
         augment, seed = self.settings.augment, self.settings.seed
-        heads = regrouped_heads(encoder, blocks, augment, self.recipe, seed)
+        heads = regrouped_heads(encoder, some, augment, self.recipe, seed)
         if heads is None:
             return False
+        if len(self.spec.categories) > 1:
+            self.settle(encoder, blocks)
+            weight, bias = encoder.kept_head()
+            heads = heads.followed_by(weight[n_categories:], bias[n_categories:])
 
         def logits_of(blocks: Iterable[Tensor]) -> Tensor:
             return heads.logits(torch.cat([encoder.category_trunk(x) for x in blocks]))
 
-        best = int(self._inconsistency(logits_of(blocks), logits_of, blocks, self.rng).argmin())
+        best = int(self._inconsistency(logits_of(some), logits_of, some, self.rng).argmin())
         encoder.set_kept_head(heads.weights[best], heads.biases[best])
         return True
 
@@ -188,6 +196,7 @@ class Consistency:
         """Loss of each sub-head on T(x) and on the rows nearest to x, (n_heads,)."""
         logits = encoder.sub_head_logits_of(blocks)
         loss = self._inconsistency(logits, encoder.sub_head_logits_of, blocks, rng)
+        loss = loss + losses.code_overlap(self.spec, logits)
         loss = loss + self._disagreement_of_neighbours(blocks, logits)
         return self.recipe.unlabelled_weight * loss
 
@@ -202,7 +211,7 @@ class Consistency:
 
         `logits_of` gives their logits of other blocks of rows.
         """
-        loss = self.recipe.head_draws * losses.code_overlap(self.spec, logits)
+        loss = logits.new_zeros(())
         for _ in range(self.recipe.head_draws):
             augmented = logits_of(self._augmented(blocks, rng))
             for terms in self._terms(logits, augmented):

@@ -323,6 +323,17 @@ class Encoder(nn.Module):
         """Logits of the kept head, (n, n_categorical)."""
         return self._kept(self.sub_head_logits(self.category_trunk(x)))
 
+    def seen(self, x: Tensor) -> Tensor:
+        """Images as the category trunk sees them: their contrast, where it begins with that."""
+        first = next(self.category_trunk.children(), None)
+        return first(x) if isinstance(first, LocalContrast) else x
+
+    def kept_head(self) -> tuple[Tensor, Tensor]:
+        """Weight (n_categorical, width) and bias (n_categorical,) of the kept head."""
+        shape = (self.n_heads, -1)
+        weights, biases = self.category_head.weight, self.category_head.bias
+        return self._kept(weights.unflatten(0, shape)), self._kept(biases.unflatten(0, shape))
+
     @torch.no_grad()
     def set_kept_head(self, weight: Tensor, bias: Tensor) -> None:
         """Put a linear head, of shapes (K, width) and (K,), in place of the one that is kept."""

@@ -23,21 +23,23 @@ N_KMEANS = 10  # starts of k-means
 def uses_neighbours(recipe: Recipe, spec: CodeSpec, is_image: bool) -> bool:
     """Whether a graph of neighbours helps to settle the categories.
 
-    There must be one code, whose sizes are free, and a wish for information. Cells of images
+    There must be a code whose sizes are free, and a wish for information. Cells of images
     are grouped by information, which is largest for equal sizes: no prior is learned with them.
+    Of several codes of images only the first is settled so: the later ones are to be other
+    partitions than the one that neighbours suggest.
     """
     prior = recipe.cluster_prior
     free = prior == "uniform" or (prior == "learned" and not is_image)
-    has_one_code = len(spec.categories) == 1 and spec.categories[0] > 1
-    return recipe.n_neighbors > 0 and recipe.mi_weight > 0 and free and has_one_code
+    has_code = spec.categories[0] > 1 and (is_image or len(spec.categories) == 1)
+    return recipe.n_neighbors > 0 and recipe.mi_weight > 0 and free and has_code
 
 
 def check_neighbours(recipe: Recipe, spec: CodeSpec, n_rows: int, is_image: bool) -> None:
     """Raise ValueError if a number of neighbours that the user gave can't be used."""
     given = f"n_neighbors={recipe.n_neighbors}"
-    if len(spec.categories) > 1:
+    if len(spec.categories) > 1 and not is_image:
         raise ValueError(
-            f"{given} needs one categorical code; n_clusters={spec.categories} has "
+            f"{given} needs one categorical code of a table; n_clusters={spec.categories} has "
             f"{len(spec.categories)}. Use n_neighbors=0."
         )
     if not isinstance(recipe.cluster_prior, str):

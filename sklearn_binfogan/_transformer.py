@@ -94,9 +94,10 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         those of k-means, if neighbours share a cluster more often, or groups of any shape and size
         that gaps in the data separate, if they split few pairs of neighbours. For images (up to
         6 000, by pixels and by features) small groups of rows move to the cluster of their
-        neighbours; clusters stay about equal in size. 0: no graph. "auto" is 10, or 0 where it
-        can't be used: with several categorical codes, an array as `cluster_prior`, "learned" for
-        images, or fewer than 20 images per cluster.
+        neighbours; clusters stay about equal in size. Of several categorical codes only the first
+        is corrected, and only for images. 0: no graph. "auto" is 10, or 0 where it can't be used:
+        with several codes of a table, an array as `cluster_prior`, "learned" for images, or fewer
+        than 20 images per cluster.
     warmup_iter : int or "auto", default="auto"
         Steps of the consistency phase, at least 0. "auto" depends on the number of rows.
     max_iter : int or "auto", default="auto"

@@ -179,6 +179,15 @@ def test_few_images_have_no_graph():
     np.testing.assert_array_equal(one.predict_proba(few), other.predict_proba(few))
 
 
+def test_of_several_codes_of_images_the_first_is_corrected():
+    with_graph, without = (
+        fitted(DIGITS[:300], (10, 3), n_neighbors=n, image_shape=(8, 8), warmup_iter=10)
+        for n in ("auto", 0)
+    )
+    corrected = (with_graph.labels_ != without.labels_).any(axis=0)
+    np.testing.assert_array_equal(corrected, [True, False])
+
+
 def test_a_learned_prior_of_images_and_neighbours_exclude_each_other():
     with pytest.raises(ValueError, match=r"n_neighbors=10 finds .* images .*learned"):
         fitted(DIGITS, 10, **IMAGES, n_neighbors=10, cluster_prior="learned")

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_binfogan import BInfoGANClassifier, _driver
 from sklearn_binfogan._aggregate import MOST_MIXED, AggregatePosterior
+from sklearn_binfogan._architectures import ConvArchitecture
 from sklearn_binfogan._arrays import as_tensor, subsample
 from sklearn_binfogan._augmentation import identity
 from sklearn_binfogan._cells import (
@@ -26,7 +27,7 @@ from sklearn_binfogan._cells import (
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout, misfits, parse_image_shape
 from sklearn_binfogan._neighbours import NeighbourGraph, separated_groups
-from sklearn_binfogan._networks import Encoder
+from sklearn_binfogan._networks import Encoder, LocalContrast
 from sklearn_binfogan._presets import AllLabels, Recipe, counting_labels, resolve_preset
 from sklearn_binfogan._rows import Rows
 from sklearn_binfogan._threads import seeded, undisturbed
@@ -772,6 +773,24 @@ def test_several_linear_heads_give_their_posteriors_back():
     features, posteriors = torch.randn(60, 80), torch.eye(3)[torch.randint(3, (4, 60))]
     logits = linear_heads(features, posteriors).logits(features)
     torch.testing.assert_close(logits.argmax(dim=2), posteriors.argmax(dim=2))
+
+
+def test_heads_followed_by_rows_of_another():
+    heads = linear_heads(torch.randn(20, 8), torch.eye(3)[torch.randint(3, (4, 20))])
+    weight, bias, x = torch.randn(2, 8), torch.randn(2), torch.randn(5, 8)
+    both = heads.followed_by(weight, bias).logits(x)
+    torch.testing.assert_close(both[..., :3], heads.logits(x))
+    torch.testing.assert_close(both[3, :, 3:], x @ weight.T + bias)
+
+
+def test_what_a_trunk_sees_of_images():
+    x = torch.rand(2, 3, 32, 32)
+    encoders = [
+        architecture.build(CodeSpec((3,), 0, 0), x.shape[1:]).encoder.eval()
+        for architecture in (ConvArchitecture(), ConvArchitecture(local_contrast=True))
+    ]
+    assert encoders[0].seen(x) is x
+    torch.testing.assert_close(encoders[1].seen(x), LocalContrast()(x))
 
 
 def an_encoder(n_overclustering_heads=1):
