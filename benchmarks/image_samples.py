@@ -1,6 +1,7 @@
 """Samples of images as training data: MNIST and clothing (Fashion-MNIST).
 
     python benchmarks/image_samples.py             # seeds 100 to 104 -> results/image_samples.json
+    python benchmarks/image_samples.py --labelled  # with labels -> results/labelled_samples.json
     python benchmarks/image_samples.py --budgets   # longer games -> results/sample_budgets.json
 
 A small convolutional network, or logistic regression, is trained on 10 000 real or generated images
@@ -9,8 +10,10 @@ best one-to-one assignment on training images; labels are used for nothing else.
 of the network's last hidden layer, trained on real images. Fits take no label, and the defaults but
 for two continuous codes.
 
-`--budgets` gives the game 1, 2, 4 and 8 times the default steps: MNIST as above, and a table
-(penbased) as in `samples.py`. An interrupted run resumes where it stopped.
+`--labelled` fits the classifier with all labels and asks it for samples of each class: that shows
+what its generator can, whatever the clusters are. `--budgets` gives the game 1, 2, 4 and 8 times
+the default steps: MNIST as above, and a table (penbased) as in `samples.py`. An interrupted run
+resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -45,13 +48,13 @@ from _shared import (
 from image_categories import clothing
 from samples import generated, judged, samples_of, split
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, shuffle
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 from sklearn_binfogan._presets import resolve_preset
 from sklearn_binfogan.metrics import match_clusters, prdc
 
-NAME, BUDGETS = "image_samples", "sample_budgets"
+NAME, LABELLED, BUDGETS = "image_samples", "labelled_samples", "sample_budgets"
 IMAGES = ("MNIST", "clothing")
 SEEDS = range(100, 105)
 N_IMAGES, N_COMPARED, N_CODED = 10_000, 2_000, 2_500
@@ -160,6 +163,24 @@ def factors(gan: BInfoGANTransformer, X: np.ndarray) -> Row:
     return {name: found[name] for name in ("slant_correlation", "stroke_correlation")}
 
 
+def measure_labelled(images: str, seed: int, quick: bool) -> Row:
+    """Accuracy of the network trained on samples of each class, or on real images."""
+    data = load(images, quick)
+    X, y = data.X_train, data.y_train
+    gan = BInfoGANClassifier(
+        image_shape=MNIST_SHAPE, n_continuous=2, random_state=seed, **(QUICK if quick else {})
+    )
+    gan, seconds = timed_fit(gan, X, y)
+    drawn = shuffle(*generated(samples_of(gan, seed), y[:N_IMAGES]), random_state=seed)
+    tested = (data.X_test, data.y_test)
+    return {
+        "net_real": conv_net_accuracy(X[:N_IMAGES], y[:N_IMAGES], *tested, seed),
+        "net_samples": conv_net_accuracy(*drawn, *tested, seed),
+        "test_accuracy": float(gan.score(*tested)),
+        **seconds,
+    }
+
+
 def measure_budget(data: str, times: int, quick: bool) -> Row:
     """Quality of samples and seconds of a fit whose game takes `times` the default steps."""
     seed = BUDGET_SEED
@@ -214,6 +235,12 @@ MEASURES = [
     Measure("test_accuracy", "clusters: one-to-one test accuracy"),
     Measure("seconds", "seconds of a fit", shown=whole, worst=max),
 ]
+OF_LABELLED = [
+    Measure("net_real", "network trained on real images"),
+    Measure("net_samples", "network trained on samples of each class"),
+    Measure("test_accuracy", "the classifier itself"),
+    Measure("cpu_seconds", "CPU seconds of a fit", shown=whole, worst=max),
+]
 OF_BUDGETS = [
     Measure("quality", "accuracy of what is trained on samples, on real rows"),
     Measure("r2", "R2 of reconstructions", shown=decimals),
@@ -234,6 +261,17 @@ def section(content: Row) -> str:
 
 
 @reported(
+    "Samples of images, with labels",
+    LABELLED,
+    "benchmarks/image_samples.py --labelled",
+    "The same network, trained on samples that `BInfoGANClassifier` draws of each class after a "
+    "fit with all labels.",
+)
+def labelled_section(content: Row) -> str:
+    return groups_table("images", content["rows"], OF_LABELLED)
+
+
+@reported(
     "Longer games",
     BUDGETS,
     "benchmarks/image_samples.py --budgets",
@@ -250,6 +288,7 @@ def budgets_section(content: Row) -> str:
 
 def main() -> None:
     options = parser(__doc__.splitlines()[0])
+    options.add_argument("--labelled", action="store_true", help="samples of each class")
     options.add_argument("--budgets", action="store_true", help="longer games, one seed")
     options = options.parse_args()
     if options.budgets:
@@ -257,7 +296,8 @@ def main() -> None:
         rows = run(BUDGETS, partial(measure_budget, quick=options.quick), cases, options)
     else:
         cases = [{"images": name, "seed": n} for n in options.seeds or SEEDS for name in IMAGES]
-        rows = run(NAME, partial(measure, quick=options.quick), cases, options)
+        name, measured = (LABELLED, measure_labelled) if options.labelled else (NAME, measure)
+        rows = run(name, partial(measured, quick=options.quick), cases, options)
     for name in dict.fromkeys(row[next(iter(cases[0]))] for row in rows):
         print_table(numbers_only([row for row in rows if name in row.values()]))
 

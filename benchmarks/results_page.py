@@ -147,6 +147,7 @@ No labels are used to fit or to choose a model, except in the sections on labels
         samples.section,
         samples.peers_section,
         image_samples.section,
+        image_samples.labelled_section,
         image_samples.budgets_section,
         few_labels.digits_section,
         few_labels.mnist_section,
