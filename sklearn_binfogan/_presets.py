@@ -199,7 +199,7 @@ class Budget:
     game_share : float
         Steps of the game, relative to those of the consistency phase.
     most_game : int
-        No more steps of the game than this, however many rows; 0 for no limit.
+        No more steps of the game than this, unless very many rows ask for more; 0 for no limit.
     least_labelled : int
         What `least` grows to where all rows have a label, but no more than four steps a row.
     """
@@ -217,9 +217,10 @@ class Budget:
         labelled = min(self.least_labelled, LABELLED_STEPS_A_ROW * n_rows)
         least = max(self.least, int(emphasis * labelled))
         few = min(max(n_rows, least), self.enough)
-        steps = max(few, min(n_rows // self.rows_per_step, self.most))
-        game = int(self.game_share * steps)
-        return steps, min(game, self.most_game) if self.most_game else game
+        many = min(n_rows // self.rows_per_step, self.most)
+        game, game_of_many = int(self.game_share * few), int(self.game_share * many)
+        game = min(game, self.most_game) if self.most_game else game
+        return max(few, many), max(game, game_of_many)
 
 
 def emphasis_of(label_share: float) -> float:
@@ -307,7 +308,7 @@ SMALL_IMAGES = Preset(
     ConvArchitecture(most_pixels=MOST_PIXELS),
     Recipe(n_neighbors=10, cycle_weight=1.0, detail_gain=5.0, density_components=20),
     n_noise=16,
-    budget=Budget(least=200, enough=500, most=1400, game_share=0.6),
+    budget=Budget(least=200, enough=1000, most=1400, game_share=0.6, most_game=300),
 )
 IMAGES = Preset(
     ConvArchitecture(
@@ -328,7 +329,7 @@ IMAGES = Preset(
         density_components=20,
     ),
     n_noise=32,
-    budget=Budget(least=200, enough=500, most=1400, game_share=0.75),
+    budget=Budget(least=200, enough=1000, most=1400, game_share=0.75, most_game=375),
 )
 PAPER_MNIST = Preset(
     PaperArchitecture(),

@@ -251,6 +251,21 @@ def test_the_steps_of_tables_follow_their_rows(n_rows, emphasis, steps):
     assert preset.budget.steps(n_rows, emphasis) == steps
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "steps"),
+    [
+        (50, (200, 150)),
+        (400, (400, 300)),
+        (2000, (1000, 375)),
+        (48_000, (1200, 900)),
+        (10**6, (1400, 1050)),
+    ],
+)
+def test_the_steps_of_images_follow_their_rows(n_rows, steps):
+    preset = resolve_preset("auto", (1, 28, 28), n_rows)
+    assert preset.budget.steps(n_rows) == steps
+
+
 def test_a_row_far_from_all_others_is_not_copied():
     """A Gaussian of its own would have next to no spread."""
     spec = CodeSpec((1,), 0, 3)
