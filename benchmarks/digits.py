@@ -8,6 +8,7 @@ An interrupted run resumes where it stopped. Every fit uses one thread.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def measure(seed: int, quick: bool) -> Row:
     """Every line of the table for one seed."""
     X, y = load_digits(return_X_y=True)
     gan = image_model((8, 8), seed, quick, **CODES)
-    seconds = timed(gan.fit, X)
+    seconds = timed(gan.fit, X, clock=time.process_time)
     digit_of, accuracy = match_clusters(y, gan.labels_)
     with_noise = gan.transform(X)
     codes = with_noise[:, :N_CODES]
@@ -176,7 +177,7 @@ DIGITS = [
     Measure("five_labels_codes", "5 labels per class, logistic regression on codes"),
     Measure("five_labels_pixels", "5 labels per class, logistic regression on pixels"),
     Measure("five_labels_pca", "5 labels per class, logistic regression on principal components"),
-    Measure("fit_seconds", "seconds for one fit", "", whole, max),
+    Measure("fit_seconds", "CPU seconds of one fit", "", whole, max),
 ]
 
 
