@@ -39,7 +39,7 @@ class AggregatePosterior(nn.Module):
 
     It is a Gaussian, or a mixture of several. Before `fit` codes have the mean and the variance of
     the prior, and the residual is 0. Several categorical codes have too many combinations of
-    categories, so these share one density.
+    categories: there each category of the first code has a density.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class AggregatePosterior(nn.Module):
     def __init__(self, spec: CodeSpec, n_components: int = 1, n_residual: int = 0) -> None:
         super().__init__()
         n_style = spec.width - spec.n_categorical
-        n_groups = spec.categories[0] if len(spec.categories) == 1 else 1
+        n_groups = spec.categories[0]
         if n_groups * (n_style + n_residual) ** 2 > MOST_NUMBERS:
             n_residual = 0
         n_numbers = n_groups * max(n_style + n_residual, 1) ** 2
@@ -130,9 +130,7 @@ class AggregatePosterior(nn.Module):
         return drawn[:, :n_style], drawn[:, n_style:]
 
     def _groups(self, codes: Tensor) -> Tensor:
-        if len(self.mean) == 1:
-            return torch.zeros(len(codes), dtype=torch.int64, device=codes.device)
-        return codes[:, : self.spec.n_categorical].argmax(dim=1)
+        return codes[:, : self.spec.categories[0]].argmax(dim=1)
 
 
 def _shrunken(mixture: GaussianMixture, n_rows: int) -> np.ndarray:

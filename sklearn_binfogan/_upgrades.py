@@ -12,7 +12,7 @@ Content = tuple[dict[str, Any], Arrays]  # the document and the arrays of a file
 
 # Raise this number if the contents of a file change, or the meaning of a stored field. Then add a
 # function to `UPGRADES` that upgrades files of the previous version.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 def upgraded(version: int, document: Any, arrays: Arrays) -> Content:
@@ -88,5 +88,19 @@ def _from_2(document: Any, arrays: Arrays) -> Content:
     return document, arrays
 
 
-UPGRADES: dict[int, Callable[[Any, Arrays], Content]] = {1: _from_1, 2: _from_2}
+def _from_3(document: Any, arrays: Arrays) -> Content:
+    """Upgrade from 3: all categories of several codes shared one density.
+
+    Now each category of the first code has one. They are all equal, so samples do not change.
+    """
+    n_categories = document["settings"]["Settings"]["spec"]["CodeSpec"]["categories"]["tuple"][0]
+    arrays = dict(arrays)
+    for part in ("weight", "mean", "root"):
+        name = f"module.aggregate.{part}"
+        if name in arrays and len(arrays[name]) == 1:
+            arrays[name] = arrays[name].repeat(n_categories, axis=0)
+    return document, arrays
+
+
+UPGRADES: dict[int, Callable[[Any, Arrays], Content]] = {1: _from_1, 2: _from_2, 3: _from_3}
 FORMAT_VERSIONS = [*UPGRADES, FORMAT_VERSION]

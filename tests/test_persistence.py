@@ -252,6 +252,20 @@ def test_golden_files_load(golden):
     assert gan.partial_fit(X).n_iter_ == 7
 
 
+def test_in_format_3_several_codes_shared_one_density(tmp_path):
+    path = tmp_path / "codes"
+    save(BInfoGANTransformer((3, 2), warmup_iter=5, max_iter=5).fit(TABLE), path)
+
+    def share(document, arrays):
+        for part in ("weight", "mean", "root"):
+            arrays[f"module.aggregate.{part}"] = arrays[f"module.aggregate.{part}"][:1]
+
+    repack(path, share, version=3)
+    mean = fitted_model(load(path)).trainer.players.aggregate.mean
+    assert len(mean) == 3
+    assert (mean == mean[0]).all()
+
+
 def test_every_format_version_has_golden_files():
     kinds = ("v", "transformer_format", "classifier_format", "checkpoint_format")
     expected = {f"{kind}{n}" for kind in kinds for n in range(1, FORMAT_VERSION + 1)}

@@ -294,17 +294,21 @@ def test_the_residual_is_drawn_together_with_the_codes():
     np.testing.assert_allclose(drawn[:, 1], 0.1, atol=0.1)
 
 
-def test_several_codes_share_one_gaussian():
+def test_each_category_of_the_first_code_has_a_gaussian():
     spec = CodeSpec(categories=(3, 4), n_continuous=1, n_noise=1)
     codes = spec.draw(4000, generator())
-    codes[:, -1] = codes[:, -2] + 0.3
+    category = codes[:, :3].argmax(dim=1)
+    codes[:, -1] = codes[:, -2] + category
     aggregate = AggregatePosterior(spec)
     aggregate.fit(codes)
 
     drawn, _ = aggregate.draw(codes[:, :7], generator())
 
     np.testing.assert_allclose(drawn.mean(dim=0), codes[:, 7:].mean(dim=0), atol=0.03)
-    assert np.corrcoef(drawn.T)[0, 1] > 0.99
+    for k in range(3):
+        own = drawn[category == k]
+        np.testing.assert_allclose((own[:, 1] - own[:, 0]).mean(), k, atol=0.05)
+        assert np.corrcoef(own.T)[0, 1] > 0.95
 
 
 def test_codes_without_continuous_columns_and_noise():
