@@ -39,7 +39,7 @@ def check_neighbours(recipe: Recipe, spec: CodeSpec, n_rows: int, is_image: bool
     given = f"n_neighbors={recipe.n_neighbors}"
     if len(spec.categories) > 1 and not is_image:
         raise ValueError(
-            f"{given} needs one categorical code of a table; n_clusters={spec.categories} has "
+            f"With a table, {given} needs one categorical code; n_clusters={spec.categories} has "
             f"{len(spec.categories)}. Use n_neighbors=0."
         )
     if not isinstance(recipe.cluster_prior, str):

@@ -98,7 +98,9 @@ def _from_3(document: Any, arrays: Arrays) -> Content:
     for part in ("weight", "mean", "root"):
         name = f"module.aggregate.{part}"
         if name in arrays and len(arrays[name]) == 1:
-            arrays[name] = arrays[name].repeat(n_categories, axis=0)
+            # A view, since the number has not been checked yet.
+            shape = (n_categories, *arrays[name].shape[1:])
+            arrays[name] = np.broadcast_to(arrays[name], shape)
     return document, arrays
 
 

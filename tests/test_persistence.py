@@ -704,6 +704,18 @@ def test_limits_that_no_fit_gives_are_refused(case, model_of_far_values, path):
     assert "limits" in refused(path)
 
 
+@pytest.mark.parametrize("n", [10**9, -1, "3"])
+def test_a_forged_number_of_categories_of_format_3_is_refused(stored, n):
+    def forge(document, arrays):
+        spec = document["settings"]["Settings"]["spec"]["CodeSpec"]
+        spec["categories"]["tuple"][0] = n
+        for part in ("weight", "mean", "root"):
+            arrays[f"module.aggregate.{part}"] = arrays[f"module.aggregate.{part}"][:1]
+
+    repack(stored, forge, version=3)
+    refused(stored)
+
+
 def test_an_unknown_version_says_so(stored):
     repack(stored, lambda document, arrays: None, version=FORMAT_VERSION + 1)
 
