@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from skorch.callbacks import Callback
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ._architectures import ARCHITECTURES
 from ._augmentation import AUGMENTATIONS, ColourMove, identity
-from ._phases import Common, Phase
+from ._phases import Phase
 from ._rows import Rows
 from ._settings import Settings
 
@@ -21,26 +21,16 @@ WARM_UP = 3  # steps before the capture, in which libraries allocate what they n
 ONE_AT_A_TIME = threading.Lock()  # a capture waits for all work of the GPU before it begins
 
 
-class Graph(Protocol):
-    """What a captured step needs of `CudaGraph`."""
-
-    def capture(self, run: Callable[[], None]) -> None:
-        """Record what a function does on the GPU, without executing it."""
-
-    def replay(self) -> None:
-        """Do what was recorded."""
-
-
 class CudaGraph:
-    """A CUDA graph whose every replay draws new numbers from a training's generators.
+    """A CUDA graph whose every replay draws new numbers from a training's generator.
 
     Parameters
     ----------
-    rngs : sequence of torch.Generator
+    rng : torch.Generator
     """
 
-    def __init__(self, rngs: Sequence[torch.Generator]) -> None:
-        self.rngs = rngs
+    def __init__(self, rng: torch.Generator) -> None:
+        self.rng = rng
         self.graph = torch.cuda.CUDAGraph()
 
     def capture(self, run: Callable[[], None]) -> None:
@@ -49,20 +39,18 @@ class CudaGraph:
         Raises
         ------
         RuntimeError
-            If the function waits for the GPU, or memory runs out. The generators are restored.
+            If the function waits for the GPU, or memory runs out. The generator is restored.
         """
-        before = [rng.clone_state() for rng in self.rngs]
+        before = self.rng.clone_state()
         try:
-            for rng in self.rngs:
-                self.graph.register_generator_state(rng)
+            self.graph.register_generator_state(self.rng)
             stream = torch.cuda.current_stream()
             # Other threads may train on the same GPU.
             capture = torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local")
             with ONE_AT_A_TIME, capture:
                 run()
         except RuntimeError:
-            for rng, state in zip(self.rngs, before, strict=True):
-                rng.graphsafe_set_state(state)  # otherwise it would still belong to the capture
+            self.rng.graphsafe_set_state(before)  # otherwise it would still belong to the capture
             raise
 
     def replay(self) -> None:
@@ -86,11 +74,11 @@ class StepGraph:
         Returns an empty graph.
     """
 
-    def __init__(self, phase: Phase, rows: Rows, new_graph: Callable[[], Graph]) -> None:
+    def __init__(self, phase: Phase, rows: Rows, new_graph: Callable[[], CudaGraph]) -> None:
         self.phase, self.rows, self.new_graph = phase, rows, new_graph
         self.numbers = torch.empty(0, dtype=torch.long)
         self.recorded: dict[str, Tensor] = {}
-        self.graph: Graph | None = None
+        self.graph: CudaGraph | None = None
         self.n_warm_up = 0
         self.stage: tuple[bool, ...] = ()
         self.layout: tuple[Any, ...] = ()
@@ -194,7 +182,8 @@ def step_graph(
     )
     if not can_be_captured or not (_is_ours(common.settings) if wanted == "auto" else wanted):
         return None
-    return StepGraph(phase, rows, lambda: CudaGraph(_generators(common)))
+    # A process that shares its fit with none draws all numbers from one generator.
+    return StepGraph(phase, rows, lambda: CudaGraph(common.rng))
 
 
 def overrides(callbacks: Sequence[tuple[str, Callback]], *methods: str) -> bool:
@@ -212,7 +201,3 @@ def _is_ours(settings: Settings) -> bool:
     parts = [augment, augment.move] if isinstance(augment, ColourMove) else [augment]
     own_augmentation = augment is identity or all(type(part) in AUGMENTATIONS for part in parts)
     return type(settings.architecture) in ARCHITECTURES and own_augmentation
-
-
-def _generators(common: Common) -> list[torch.Generator]:
-    return list({id(rng): rng for rng in (common.rng, common.row_rng)}.values())

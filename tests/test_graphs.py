@@ -282,7 +282,6 @@ def made(callbacks=(), resident=True, device="cuda", shared=False, can=True, **p
     common = SimpleNamespace(
         can_be_captured=can,
         rng=SimpleNamespace(device=torch.device(device)),
-        row_rng=None,
         settings=trainer.settings,
         sharing=SimpleNamespace(is_shared=shared),
     )
