@@ -5,25 +5,21 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ._arrays import as_tensor, row_blocks
-from ._codes import CodeSpec, Prior
+from ._codes import Prior
 from ._collapse import Evidence
-from ._layout import Layout
 from ._networks import Encoder
 from ._rows import Source
-from ._settings import Settings
 from ._state import TrainingState
 from ._terms import guessing_loss
 from ._threads import undisturbed
 from ._trainer import Trainer
-
-Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 class FittedModel:
@@ -40,23 +36,9 @@ class FittedModel:
     """
 
     def __init__(self, trainer: Trainer, order: np.ndarray | None = None) -> None:
-        self.trainer = trainer
+        self.trainer, self.settings = trainer, trainer.settings
+        self.spec, self.layout = trainer.settings.spec, trainer.settings.layout
         self.order = np.arange(self.spec.n_categorical) if order is None else order
-
-    @property
-    def settings(self) -> Settings:
-        """What the model was built from."""
-        return self.trainer.settings
-
-    @property
-    def spec(self) -> CodeSpec:
-        """Which columns of a code hold what."""
-        return self.settings.spec
-
-    @property
-    def layout(self) -> Layout:
-        """Scaling of rows."""
-        return self.settings.layout
 
     @property
     def history(self) -> Any:
@@ -115,9 +97,7 @@ class FittedModel:
         self, inputs: Iterable[Tensor], read: Callable[[Encoder, Tensor], Tensor] = Encoder.__call__
     ) -> Iterator[np.ndarray]:
         """Encode block by block, so that callers need not hold the codes of all rows in memory."""
-        encoder = self.trainer.players.averaged_encoder
-        for x, network in _for_inference(encoder, inputs):
-            codes = _computed(read, network, x)
+        for codes in _computed(read, self.trainer.players.averaged_encoder, inputs):
             codes[:, : self.spec.n_categorical] = codes[:, self.order]
             yield codes
 
@@ -132,9 +112,9 @@ class FittedModel:
         """Generate network input from codes (n, width)."""
         own = codes.copy()
         own[:, self.order] = codes[:, : self.spec.n_categorical]
-        blocks = map(torch.from_numpy, row_blocks(own))
-        pairs = _for_inference(self.trainer.players.averaged_generator, blocks)
-        return np.concatenate([_computed(torch.nn.Module.__call__, g, block) for block, g in pairs])
+        generator, blocks = self.trainer.players.averaged_generator, row_blocks(own)
+        output = _computed(nn.Module.__call__, generator, map(torch.from_numpy, blocks))
+        return np.concatenate(list(output))
 
     @undisturbed()
     def sample(
@@ -242,24 +222,19 @@ class FittedModel:
         return losses[-1] / guessing_loss(self.settings.recipe) if losses else math.nan
 
 
-def _for_inference(network: Network, inputs: Iterable[Tensor]) -> Iterator[tuple[Tensor, Network]]:
-    """Pair each input with the network that computes in its dtype.
+def _computed(
+    compute: Callable[[Any, Tensor], Tensor], network: nn.Module, inputs: Iterable[Tensor]
+) -> Iterator[np.ndarray]:
+    """Compute a network's output of each input, in the dtype that all inputs share.
 
     In float64, results do not depend on how rows are batched.
     """
-    double: Network | None = None
+    own = network
     for x in inputs:
-        if x.dtype == torch.float64 and double is None:
-            double = copy.deepcopy(network)
-            on_apples_gpu = next(network.parameters()).device.type == "mps"  # has no float64
-            double = (double.cpu() if on_apples_gpu else double).double()
-        yield x, double if double is not None and x.dtype == torch.float64 else network
-
-
-def _computed(
-    compute: Callable[[Any, Tensor], Tensor], module: torch.nn.Module, block: Tensor
-) -> np.ndarray:
-    block = block.to(next(module.parameters()).device)
-    with torch.no_grad():
-        output: np.ndarray = compute(module, block).cpu().numpy()
-    return output
+        if x.dtype == torch.float64 and own is network:
+            own = copy.deepcopy(network)
+            on_apples_gpu = next(own.parameters()).device.type == "mps"  # has no float64
+            own = (own.cpu() if on_apples_gpu else own).double()
+        with torch.no_grad():
+            output = compute(own, x.to(next(own.parameters()).device))
+        yield output.cpu().numpy()
