@@ -67,6 +67,14 @@ class Common:
 class Phase(ABC):
     """A phase of the training: `begin`, then `step` for every batch.
 
+    Parameters
+    ----------
+    common : Common
+    budget : int
+        Steps that the recipe gives the phase.
+    average_decay : float
+        Of the running averages of the weights.
+
     Attributes
     ----------
     n_steps : int
@@ -79,19 +87,14 @@ class Phase(ABC):
     optimizers: list[tuple[torch.optim.Adam, float]]
     rates: list[float | Tensor]  # of the next step; on a GPU tensors, which captured steps read
 
-    def __init__(self, common: Common, average_decay: float) -> None:
-        self.common, self.average_decay = common, average_decay
+    def __init__(self, common: Common, budget: int, average_decay: float) -> None:
+        self.common, self.budget, self.average_decay = common, budget, average_decay
         self.settings, self.players = common.settings, common.players
         self.recipe, self.spec = common.settings.recipe, common.settings.spec
         self.n_steps = 0
         self.decay = number_on(common.rng.device, average_decay)
         self.forward: Forward = directly
         self.category_branch_is_frozen = False
-
-    @property
-    @abstractmethod
-    def budget(self) -> int:
-        """Steps that the recipe gives the phase."""
 
     @abstractmethod
     def rate_factor(self, share: float) -> float:
@@ -180,18 +183,14 @@ class ConsistencyPhase(Phase):
     name = CONSISTENCY
 
     def __init__(self, common: Common) -> None:
-        super().__init__(common, common.settings.recipe.warmup_average_decay)
+        recipe = common.settings.recipe
+        super().__init__(common, recipe.warmup_iter, recipe.warmup_average_decay)
         self.consistency = Consistency(self.settings, common.row_rng)
-        rate = self.recipe.warmup_rate * self.recipe.learning_rate
+        rate = recipe.warmup_rate * recipe.learning_rate
         weights, _, _ = self.players.by_optimizer()
-        self.optimizer = adam(weights, rate, self.recipe.warmup_betas)
+        self.optimizer = adam(weights, rate, recipe.warmup_betas)
         self.optimizers = [(self.optimizer, rate)]
         self.rates = [number_on(common.rng.device, rate) for _, rate in self.optimizers]
-
-    @property
-    def budget(self) -> int:
-        """`warmup_iter`."""
-        return self.recipe.warmup_iter
 
     def rate_factor(self, share: float) -> float:
         """Cosine decay."""
@@ -278,20 +277,15 @@ class GamePhase(Phase):
     name = GAME
 
     def __init__(self, common: Common, consistency: ConsistencyPhase) -> None:
-        super().__init__(common, common.settings.recipe.average_decay)
+        recipe = common.settings.recipe
+        super().__init__(common, recipe.max_iter, recipe.average_decay)
         self.consistency = consistency
-        recipe = self.recipe
         _, players, discriminator = self.players.by_optimizer()
         rate, rate_of_d = recipe.learning_rate, recipe.discriminator_learning_rate
         self.optimizer = adam(players, rate, recipe.betas)
         self.discriminator_optimizer = adam(discriminator, rate_of_d, recipe.betas)
         self.optimizers = [(self.optimizer, rate), (self.discriminator_optimizer, rate_of_d)]
         self.rates = [number_on(common.rng.device, rate) for _, rate in self.optimizers]
-
-    @property
-    def budget(self) -> int:
-        """`max_iter`."""
-        return self.recipe.max_iter
 
     def rate_factor(self, share: float) -> float:
         """Polynomial decay."""
