@@ -48,7 +48,6 @@ class Architecture(Protocol):
 
     def build(self, spec: CodeSpec, shape: tuple[int, ...]) -> Networks:
         """Build encoder, generator and discriminator for input (n_features,) or (C, H, W)."""
-        ...
 
 
 @dataclass(frozen=True)

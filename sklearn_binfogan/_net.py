@@ -37,15 +37,12 @@ class Training(Protocol):
     @property
     def optimizer(self) -> torch.optim.Optimizer:
         """The optimiser of E and G, which skorch's callbacks look for."""
-        ...
 
     def validation_batch(self) -> Tensor:
         """Network input of the validation rows of an epoch."""
-        ...
 
     def validation_score(self, x: Tensor) -> float:
         """Label-free score of the averaged networks."""
-        ...
 
 
 class AdversarialNet(NeuralNet):
@@ -202,7 +199,10 @@ class AdversarialNet(NeuralNet):
             now = f"step {phase.n_steps - behind + 1} of the {phase.name} phase"
             batch = self.history[-1]["batches"][-behind]
             for name in of_step:
-                batch[name] = _finite(name, next(read), now)
+                value = next(read)
+                if not math.isfinite(value):
+                    raise divergence(name, value, now)
+                batch[name] = value
             if "train_loss" in batch:  # skorch recorded a placeholder, before the loss was read
                 batch["train_loss"] = batch[of_step[0]]
         if not math.isfinite(norm):
@@ -265,12 +265,6 @@ class _AfterEpoch(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Call it."""
         self.call()
-
-
-def _finite(name: str, value: float, now: str) -> float:
-    if not math.isfinite(value):
-        raise divergence(name, value, now)
-    return value
 
 
 def require_finite_weights(players: nn.Module, now: str) -> None:
