@@ -245,16 +245,10 @@ def group_cells(cells: Tensor, augmented: Tensor, n_groups: int) -> Tensor:
     return F.one_hot(labels, n_groups).to(cells)
 
 
-def linear_head(features: Tensor, posterior: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight (K, width) and bias (K,) of the linear layer whose softmax is closest to (n, K)."""
-    heads = linear_heads(features, posterior[None])
-    return heads.weights[0], heads.biases[0]
-
-
 def linear_heads(
     features: Tensor, posteriors: Tensor, n_iterations: int = MOST_ITERATIONS
 ) -> LinearHeads:
-    """Fit such a layer for each of several posteriors, (n_heads, n, K).
+    """Fit a linear layer whose softmax is closest to each of several posteriors, (n_heads, n, K).
 
     One fit of all is several times faster than one after the other.
     """

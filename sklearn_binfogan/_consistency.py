@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import _losses as losses
-from ._cells import group_cells, linear_head, regrouped_heads
+from ._cells import group_cells, linear_heads, regrouped_heads
 from ._codes import Prior, on_device
 from ._networks import Encoder
 from ._settings import Settings
@@ -147,9 +147,9 @@ class Consistency:
         learned = self.recipe.cluster_prior == "learned"
         if learned and encoder.n_overclustering_heads and len(self.spec.categories) == 1:
             features = torch.cat([encoder.category_trunk(x) for x in blocks])
-            weight, bias = linear_head(features, self._merged_cells(encoder, features, blocks))
+            heads = linear_heads(features, self._merged_cells(encoder, features, blocks)[None])
             encoder.head.zero_()
-            encoder.set_kept_head(weight, bias)
+            encoder.set_kept_head(heads.weights[0], heads.biases[0])
         else:
             losses = self._head_losses(encoder, blocks, self.rng)
             encoder.head.copy_((losses + penalty).argmin())

@@ -19,7 +19,7 @@ from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._architectures import MLPArchitecture
 from sklearn_binfogan._base import fitted_model, new_training
-from sklearn_binfogan._cells import group_cells, linear_head
+from sklearn_binfogan._cells import group_cells, linear_heads
 from sklearn_binfogan._checkpoints import Checkpoints, Keeper, Start
 from sklearn_binfogan._consistency import Consistency, nearest
 from sklearn_binfogan._driver import Job, trained
@@ -309,15 +309,14 @@ def test_linear_head_gives_the_posterior_back():
     rng = torch.Generator().manual_seed(0)
     features = torch.randn((500, 6), generator=rng)
     posterior = (features @ torch.randn((6, 3), generator=rng)).softmax(dim=1)
-    weight, bias = linear_head(features, posterior)
-    found = torch.nn.functional.linear(features, weight, bias).softmax(dim=1)
+    found = linear_heads(features, posterior[None]).logits(features)[0].softmax(dim=1)
     torch.testing.assert_close(found, posterior, atol=0.02, rtol=0)
 
 
 def test_linear_head_for_one_category():
-    weight, bias = linear_head(torch.randn(10, 4), torch.ones(10, 1))
-    assert weight.shape == (1, 4)
-    assert bias.shape == (1,)
+    heads = linear_heads(torch.randn(10, 4), torch.ones(1, 10, 1))
+    assert heads.weights.shape == (1, 1, 4)
+    assert heads.biases.shape == (1, 1)
 
 
 # -- labelled rows ---------------------------------------------------------------------------------
