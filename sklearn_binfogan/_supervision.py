@@ -194,20 +194,22 @@ class Supervision:
         """Probabilities of the categories as the kept head numbers them; None: uniform."""
         if self.class_prior is None:
             return None
-        labels, posteriors = self._labelled_posteriors(encoder)
-        assigned = assigned_categories(posteriors[int(encoder.head)], labels.classes)
-        return (self._by_category(assigned.tolist(), self.class_prior[0]), *self.class_prior[1:])
+        of_classes, *others = self.class_prior
+        return (self._by_category(self._assigned(encoder).tolist(), of_classes), *others)
 
     def known_categories(self, encoder: Encoder) -> Tensor:
         """Category of every row by its label, int64 (n_rows,), as the kept head numbers them.
 
         -1 where there is no label.
         """
-        labels, posteriors = self._labelled_posteriors(encoder)
-        assigned = assigned_categories(posteriors[int(encoder.head)], labels.classes)
         known = np.full(len(self.rows), -1)
-        known[self.labels.rows] = assigned[self.labels.classes]
+        known[self.labels.rows] = self._assigned(encoder)[self.labels.classes]
         return torch.from_numpy(known).to(self.rng.device)
+
+    def _assigned(self, encoder: Encoder) -> np.ndarray:
+        """Category of each class, as the kept head numbers them."""
+        labels, posteriors = self._labelled_posteriors(encoder)
+        return assigned_categories(posteriors[int(encoder.head)], labels.classes)
 
     @staticmethod
     def _by_category(assigned: list[int], by_class: Sequence[float]) -> tuple[float, ...]:
