@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import row_blocks
+from ._arrays import extremes, row_blocks
 
 FEW = 20  # distinct values that a column keeps
 ROWS_PER_VALUE = 5  # a column of few values has at least this many rows per value, on average
@@ -109,25 +109,15 @@ def _survey(X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray
         Distinct values of each column; None: there are more than `FEW`.
     """
     n_features = X.shape[1]
-    whole = np.ones(n_features, bool)
-    low, high = np.full((2, n_features), [[np.inf], [-np.inf]])
-    n_low = n_high = np.zeros(n_features, int)
+    ends = np.array(extremes(X), dtype=np.float64)
+    whole, n_ends = np.ones(n_features, bool), np.zeros((2, n_features), int)
     distinct: list[np.ndarray | None] = [np.empty(0)] * n_features
     for block in row_blocks(X):
         rows = np.asarray(block, dtype=np.float64)
         whole &= ((rows == np.rint(rows)) & (np.abs(rows) <= EXACT)).all(axis=0)
-        low, n_low = _least(rows, low, n_low)
-        negative_high, n_high = _least(-rows, -high, n_high)
-        high = -negative_high
+        n_ends += (rows == ends[:, None]).sum(axis=1)
         distinct = [_merged(seen, column) for seen, column in zip(distinct, rows.T, strict=True)]
-    return whole, np.stack([low, high]), np.stack([n_low, n_high]), distinct
-
-
-def _least(rows: np.ndarray, before: np.ndarray, n_before: np.ndarray) -> tuple[np.ndarray, Any]:
-    """Least value of each column so far, and how many rows have it."""
-    here = rows.min(axis=0)
-    least = np.minimum(here, before)
-    return least, (rows == least).sum(axis=0) + n_before * (before == least)
+    return whole, ends, n_ends, distinct
 
 
 def _merged(seen: np.ndarray | None, column: np.ndarray) -> np.ndarray | None:
