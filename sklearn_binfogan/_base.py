@@ -104,9 +104,10 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         given["cluster_prior"] = self._given_prior(spec)
         share = self._label_share(len(X))
         recipe = preset.resolved(len(X), given, share)
+        settings = Settings(spec, layout, preset.networks_for(share), recipe, augment, seed)
         if given.get("n_neighbors", 0):
-            check_neighbours(recipe, spec, len(X), layout.is_image)
-        return Settings(spec, layout, preset.networks_for(share), recipe, augment, seed)
+            check_neighbours(settings, len(X))
+        return settings
 
     def _given(self) -> dict[str, Any]:
         """Give the fields of a recipe that the user's parameters set."""

@@ -12,10 +12,9 @@ from threadpoolctl import threadpool_limits  # comes with scikit-learn
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._augmentation import Augmentation
 from ._neighbours import NeighbourGraph
 from ._networks import Encoder
-from ._presets import Recipe
+from ._settings import Settings
 
 TINY = 1e-6
 WEIGHT_DECAY = 1e-4  # of a linear head
@@ -45,11 +44,7 @@ class LinearHeads(NamedTuple):
 
 @torch.no_grad()
 def regrouped_heads(
-    encoder: Encoder,
-    blocks: Sequence[Tensor],
-    augment: Augmentation,
-    recipe: Recipe,
-    seed: int,
+    encoder: Encoder, blocks: Sequence[Tensor], settings: Settings
 ) -> LinearHeads | None:
     """Improve partitions of all sub-heads, and others, by moving cells between categories.
 
@@ -65,18 +60,16 @@ def regrouped_heads(
     encoder : Encoder
     blocks : sequence of Tensors of shape (n, C, H, W)
         Images.
-    augment : callable
-        T, whose results have the category of x.
-    recipe : Recipe
-        With `n_neighbors`, the rows nearest to each row by pixels, and as many by features.
-    seed : int
+    settings : Settings
+        T's results have the category of x. The graph has `n_neighbors` of each row by pixels, and
+        as many by features.
 
     Returns
     -------
     heads : LinearHeads or None
         One for each partition; None if there are too few rows for a graph.
     """
-    n_groups = encoder.spec.categories[0]
+    n_groups, recipe, seed = encoder.spec.categories[0], settings.recipe, settings.seed
     if sum(map(len, blocks)) < 2 * n_groups * recipe.n_neighbors:
         return None
     features = torch.cat([encoder.category_trunk(x) for x in blocks])
@@ -93,7 +86,7 @@ def regrouped_heads(
     found = np.stack([regrouped(start, cells, graph, n_groups, least) for start in starts])
     # From clean rows alone a head would be sure everywhere.
     rng = torch.Generator(features.device).manual_seed(seed)
-    augmented = [encoder.category_trunk(augment(x, rng)) for x in blocks]
+    augmented = [encoder.category_trunk(settings.augment(x, rng)) for x in blocks]
     both = torch.cat([features, *augmented])
     labels = torch.from_numpy(found).to(features.device).repeat(1, 2)
     return linear_heads(both, F.one_hot(labels, n_groups).to(both), ENOUGH_ITERATIONS)

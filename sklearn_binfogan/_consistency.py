@@ -162,8 +162,7 @@ class Consistency:
         """
         n_categories = self.spec.categories[0]
         some = blocks[: MAX_REGROUPED // len(blocks[0])]
-        augment, seed = self.settings.augment, self.settings.seed
-        heads = regrouped_heads(encoder, some, augment, self.recipe, seed)
+        heads = regrouped_heads(encoder, some, self.settings)
         if heads is None:
             return False
         if len(self.spec.categories) > 1:

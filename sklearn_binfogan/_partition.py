@@ -10,17 +10,15 @@ from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._augmentation import Augmentation
 from ._cells import kmeans
-from ._codes import CodeSpec
 from ._neighbours import NeighbourGraph, separated_groups
 from ._networks import Encoder
-from ._presets import Recipe
+from ._settings import Settings
 
 N_KMEANS = 10  # starts of k-means
 
 
-def uses_neighbours(recipe: Recipe, spec: CodeSpec, is_image: bool) -> bool:
+def uses_neighbours(settings: Settings) -> bool:
     """Whether a graph of neighbours helps to settle the categories.
 
     There must be a code whose sizes are free, and a wish for information. Cells of images
@@ -28,14 +26,16 @@ def uses_neighbours(recipe: Recipe, spec: CodeSpec, is_image: bool) -> bool:
     Of several codes of images only the first is settled so: the later ones are to be other
     partitions than the one that neighbours suggest.
     """
+    spec, recipe, is_image = settings.spec, settings.recipe, settings.layout.is_image
     prior = recipe.cluster_prior
     free = prior == "uniform" or (prior == "learned" and not is_image)
     has_code = spec.categories[0] > 1 and (is_image or len(spec.categories) == 1)
     return recipe.n_neighbors > 0 and recipe.mi_weight > 0 and free and has_code
 
 
-def check_neighbours(recipe: Recipe, spec: CodeSpec, n_rows: int, is_image: bool) -> None:
+def check_neighbours(settings: Settings, n_rows: int) -> None:
     """Raise ValueError if a number of neighbours that the user gave can't be used."""
+    spec, recipe, is_image = settings.spec, settings.recipe, settings.layout.is_image
     given = f"n_neighbors={recipe.n_neighbors}"
     if len(spec.categories) > 1 and not is_image:
         raise ValueError(
@@ -62,7 +62,7 @@ def check_neighbours(recipe: Recipe, spec: CodeSpec, n_rows: int, is_image: bool
 
 
 @torch.no_grad()
-def better_partition(encoder: Encoder, x: Tensor, recipe: Recipe, seed: int) -> Tensor | None:
+def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor | None:
     """Find a partition of network input that is better than that of the kept head.
 
     Neighbours should share their category. So k-means replaces the head's partition if the category
@@ -75,13 +75,13 @@ def better_partition(encoder: Encoder, x: Tensor, recipe: Recipe, seed: int) -> 
     labels : Tensor of int64, shape (n,), or None
         None: the head's own partition is kept.
     """
-    n_groups = encoder.spec.n_categorical
+    n_groups, recipe = encoder.spec.n_categorical, settings.recipe
     rows = x.flatten(1).cpu().double().numpy()
     if len(rows) <= max(recipe.n_neighbors, 2 * n_groups):
         return None
     own = encoder.logits(x).argmax(dim=1).cpu().numpy()
     graph = NeighbourGraph.of(rows, recipe.n_neighbors)
-    means = kmeans(rows, n_groups, N_KMEANS, seed)
+    means = kmeans(rows, n_groups, N_KMEANS, settings.seed)
     groups = separated_groups(graph.spanning_tree(), n_groups, recipe.least_group_share)
     best = max((own, means), key=lambda labels: graph.information(labels, n_groups))
     cuts = [graph.cut(labels, n_groups) for labels in (best, means, groups)]
@@ -93,20 +93,13 @@ def better_partition(encoder: Encoder, x: Tensor, recipe: Recipe, seed: int) -> 
     return torch.from_numpy(best).to(x.device)
 
 
-def learn_partition(
-    encoder: Encoder,
-    x: Tensor,
-    labels: Tensor,
-    augment: Augmentation,
-    recipe: Recipe,
-    seed: int,
-) -> None:
+def learn_partition(encoder: Encoder, x: Tensor, labels: Tensor, settings: Settings) -> None:
     """Train the category branch to give rows their labels, (n,), by the kept head.
 
     T(x) has the label of x. From x alone E would learn to be sure everywhere, also of new rows and
     at the borders, where it is often wrong.
     """
-    rng = torch.Generator(x.device).manual_seed(seed)
+    recipe, rng = settings.recipe, torch.Generator(x.device).manual_seed(settings.seed)
     rate = recipe.partition_rate * recipe.learning_rate
     weights = [*encoder.category_trunk.parameters(), *encoder.category_head.parameters()]
     optimizer = torch.optim.Adam(weights, rate, recipe.warmup_betas, fused=True)
@@ -121,7 +114,7 @@ def learn_partition(
         cosine = 0.5 + 0.5 * math.cos(math.pi * step / n_steps)
         optimizer.param_groups[0]["lr"] = rate * (floor + (1 - floor) * cosine)
         optimizer.zero_grad()
-        both = torch.cat([x[batch], augment(x[batch], rng)])
+        both = torch.cat([x[batch], settings.augment(x[batch], rng)])
         loss = F.cross_entropy(encoder.logits(both), labels[batch].repeat(2))
         loss.backward()
         optimizer.step()

@@ -228,10 +228,8 @@ class ConsistencyPhase(Phase):
         is then one of regrouped cells, and that of tables learns the partition.
         """
         encoder, blocks = self.players.averaged_encoder, rows.deciding_blocks()
-        supervision = self.common.supervision
-        is_image = self.settings.layout.is_image
-        has_graph = uses_neighbours(self.recipe, self.spec, is_image)
-        has_graph = has_graph and supervision is None and is_over
+        supervision, is_image = self.common.supervision, self.settings.layout.is_image
+        has_graph = uses_neighbours(self.settings) and supervision is None and is_over
         if not (has_graph and is_image and self.consistency.regroup(encoder, blocks)):
             self.consistency.settle(encoder, blocks, self._penalty())
         own = self.players.encoder
@@ -261,12 +259,12 @@ class ConsistencyPhase(Phase):
     def _learn_better_partition(self, x: Tensor) -> None:
         """Train the category branch on a better partition of the rows, if there is one."""
         own, averaged = self.players.encoder, self.players.averaged_encoder
-        labels = better_partition(averaged, x, self.recipe, self.settings.seed)
+        labels = better_partition(averaged, x, self.settings)
         if labels is None:
             return
         own.category_trunk.load_state_dict(averaged.category_trunk.state_dict())
         own.category_trunk.train()
-        learn_partition(own, x, labels, self.settings.augment, self.recipe, self.settings.seed)
+        learn_partition(own, x, labels, self.settings)
         averaged.category_trunk.load_state_dict(own.category_trunk.state_dict())
         averaged.category_head.load_state_dict(own.category_head.state_dict())
 

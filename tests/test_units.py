@@ -4,6 +4,7 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -812,6 +813,9 @@ def test_what_a_trunk_sees_of_images():
     torch.testing.assert_close(encoders[1].seen(x), LocalContrast()(x))
 
 
+TEN_NEIGHBOURS = SimpleNamespace(augment=identity, recipe=Recipe(n_neighbors=10), seed=0)
+
+
 def an_encoder(n_overclustering_heads=1):
     trunk = torch.nn.Flatten()
     spec = CodeSpec((3,), 0, 0)
@@ -821,20 +825,13 @@ def an_encoder(n_overclustering_heads=1):
 @pytest.mark.parametrize("n_overclustering_heads", [0, 1])
 def test_heads_for_all_sub_heads_and_kmeans(n_overclustering_heads):
     encoder, x = an_encoder(n_overclustering_heads), torch.rand(60, 1, 4, 4)
-    weights, biases = regrouped_heads(
-        encoder, x.split(40), identity, Recipe(n_neighbors=10), seed=0
-    )
+    weights, biases = regrouped_heads(encoder, x.split(40), TEN_NEIGHBOURS)
     assert weights.shape == (2 + N_KMEANS, 3, 16)
     assert biases.shape == (2 + N_KMEANS, 3)
 
 
 def test_too_few_rows_for_a_graph():
-    assert (
-        regrouped_heads(
-            an_encoder(), [torch.rand(59, 1, 4, 4)], identity, Recipe(n_neighbors=10), seed=0
-        )
-        is None
-    )
+    assert regrouped_heads(an_encoder(), [torch.rand(59, 1, 4, 4)], TEN_NEIGHBOURS) is None
 
 
 def test_large_images_are_compared_at_32_pixels():
