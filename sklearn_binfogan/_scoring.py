@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ._augmentation import Augmentation
-from ._codes import Prior
+from ._codes import CodeSpec, Prior
 from ._losses import entropy
 from ._networks import Encoder
 
@@ -78,29 +78,22 @@ def evaluate(
     through the middle of a kind adds more to 2 CE than to H. One category has N = 1, so fits with
     different numbers of categories can be compared.
     """
+    spec = encoder.spec
     codes = encoder.posterior(x) if generator is None else encoder(x)
-    measures = _stability(encoder, codes, x, augment, rng, n_moves)
+    log_augmented = _log_augmented(encoder, x, augment, rng, n_moves)
+    measures = _stability(spec, codes[:, : spec.n_categorical], log_augmented)
     if generator is None:
         measures |= {"recovery": 0.0, "agreement": 0.0, "reconstruction": 0.0}
     else:
-        measures |= _recovery(encoder, generator, rng, prior, n_draws)
+        drawn = spec.draw(n_draws, rng, prior).to(codes.dtype)
+        measures |= _recovery(spec, drawn, encoder(generated(generator, drawn)))
         measures["reconstruction"] = _r2(generated(generator, codes), x)
     cut = [min(max(measures[part], 0.0), 1.0) for part in SCORE_WEIGHTS]
     return {**measures, "score": float(np.average(cut, weights=[*SCORE_WEIGHTS.values()]))}
 
 
-def _stability(
-    encoder: Encoder,
-    codes: Tensor,
-    x: Tensor,
-    augment: Augmentation,
-    rng: torch.Generator,
-    n_moves: int,
-) -> dict[str, float]:
+def _stability(spec: CodeSpec, q: Tensor, log_augmented: Tensor) -> dict[str, float]:
     """Consistency and distinctness, each the mean over the categorical codes."""
-    spec = encoder.spec
-    q = codes[:, : spec.n_categorical]
-    log_augmented = _log_augmented(encoder, x, augment, rng, n_moves)
     kept, told_apart = [], []
     for p, log_p in zip(spec.split(q), spec.split(log_augmented), strict=True):
         information, lost = entropy(p.mean(dim=0)), -(p * log_p).sum(dim=1).mean()
@@ -129,12 +122,8 @@ def _log_augmented(
     return total
 
 
-def _recovery(
-    encoder: Encoder, generator: nn.Module, rng: torch.Generator, prior: Prior | None, n_draws: int
-) -> dict[str, float]:
-    spec = encoder.spec
-    drawn = spec.draw(n_draws, rng, prior).to(next(encoder.parameters()).dtype)
-    found = encoder(generated(generator, drawn))
+def _recovery(spec: CodeSpec, drawn: Tensor, found: Tensor) -> dict[str, float]:
+    """How well E finds the codes that samples were drawn from, and how often the categories."""
     categories, q = drawn[:, : spec.n_categorical], found[:, : spec.n_categorical]
     pairs = zip(spec.split(categories), spec.split(q.clamp_min(1e-6).log()), strict=True)
     parts = [
