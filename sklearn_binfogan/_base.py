@@ -266,18 +266,18 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             return self._model.decode(full)
 
     def _sampled(
-        self,
-        n_samples: int,
-        chosen: Sequence[int | None],
-        random_state: Any,
-        prior: Prior | None,
-        from_prior: bool,
+        self, n_samples: int, chosen: Sequence[int | None], random_state: Any, from_prior: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows of drawn codes, and their categories (n, n_codes), some of which may be chosen."""
         check_count("n_samples", n_samples)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
+        prior = self._drawing_prior()
         with undisturbed(self.n_threads):
             return self._model.sample(int(n_samples), chosen, seed, prior, from_prior)
+
+    def _drawing_prior(self) -> Prior | None:
+        """Probabilities by which `sample` draws categories, in public order; None: uniform."""
+        return self._model.drawing_prior
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of `transform`.

@@ -442,8 +442,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         chosen = [self._class_number(label), *[None] * (len(self._model.spec.categories) - 1)]
-        prior = self._prior_of_classes()
-        X, labels = self._sampled(n_samples, chosen, random_state, prior, from_prior)
+        X, labels = self._sampled(n_samples, chosen, random_state, from_prior)
         return X, self.classes_[labels[:, 0]]
 
     def _class_number(self, label: Any) -> int | None:
@@ -454,7 +453,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             raise ValueError(f"label={label!r} is not a class: give one of {classes} or None.")
         return classes.index(label)
 
-    def _prior_of_classes(self) -> Prior:
+    def _drawing_prior(self) -> Prior:
         """Return the prior in public order, without the free categories of the first code."""
         first, *others = (part.tolist() for part in self._model.priors)
         bound = np.array(first)

@@ -414,8 +414,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         """
         check_is_fitted(self)
         chosen = self._chosen_clusters(cluster)
-        prior = self._model.drawing_prior
-        X, labels = self._sampled(n_samples, chosen, random_state, prior, from_prior)
+        X, labels = self._sampled(n_samples, chosen, random_state, from_prior)
         return X, squeezed(labels)
 
     def score(self, X: Any, y: Any = None) -> float:
