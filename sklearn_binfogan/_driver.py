@@ -109,14 +109,12 @@ def trained(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Tr
     trainer = Trainer(start.settings, job.device, job.callbacks, job.progress, state, sharing)
     try:
         trainer.load_rows(job.X, job.labels)
-        budget = {phase: trainer.phases[phase].budget for phase in phases}
         begun = None
         if unfinished is not None:
             begun = checked_progress(trainer, unfinished)
             keeper.state = unfinished
-            remaining = PHASES[PHASES.index(begun.phase) :]
-            budget = {name: n for name, n in budget.items() if name in remaining}
-            budget[begun.phase] -= trainer.steps[begun.phase]
+            phases = phases[phases.index(begun.phase) :]
+        budget = {name: trainer.phases[name].budget - trainer.steps[name] for name in phases}
         trainer.train(budget, keeper.keep, begun)
     except BaseException:
         trainer.forget_rows()

@@ -301,10 +301,8 @@ class Trainer:
         # The state from another kind of device has another length.
         if len(own.rng) == len(self.common.rng.get_state()):
             self.common.rng.set_state(torch.as_tensor(own.rng))
-        balance = own.balance
-        self.consistency.consistency.balance = (
-            None if balance is None else torch.as_tensor(balance).to(self.device)
-        )
+        if own.balance is not None:
+            self.consistency.consistency.balance = own.balance.to(self.device)
         for name, phase in self.phases.items():
             phase.n_steps = state.steps[name]
         if state.progress is not None:
