@@ -333,13 +333,12 @@ def _check_kinds(kinds: ColumnKinds, n_features: int) -> None:
     require(fits, "a column has more values than are listed")
     for count in (n_values, groups):
         require((count == np.rint(count)).all(), "the kinds of columns are not whole numbers")
-    fits = bool(
-        ((groups >= 0) & (groups <= n_features)).all() and (n_values[groups > 0] == 2).all()
-    )
-    require(fits, "a one-hot group is not one")
-    on_and_off = kinds.values[groups > 0, :2]
+    grouped = groups > 0
+    in_range = groups.min() >= 0 and groups.max() <= n_features
+    require(in_range and (n_values[grouped] == 2).all(), "a one-hot group is not one")
+    on_and_off = kinds.values[grouped, :2]
     require((on_and_off[:, :1] < on_and_off[:, 1:]).all(), "a one-hot group is not one")
-    present = np.unique(groups[groups > 0])
+    present = np.unique(groups[grouped])
     require((present == np.arange(1, len(present) + 1)).all(), "a one-hot group is empty")
 
 
