@@ -243,7 +243,7 @@ def watched(
 ) -> Iterator[None]:
     """Show a progress bar of some steps and call a function after epochs, within the block."""
     n_before = len(net.callbacks_)
-    bar = None if n_steps is None else PhaseProgress(n_steps).initialize()
+    bar = None if n_steps is None else PhaseProgress(n_steps)
     if bar is not None:
         net.callbacks_.append(("progress", bar))
     if after_epoch is not None:

@@ -28,31 +28,26 @@ class PhaseProgress(Callback):
     """
 
     def __init__(self, n_steps: int) -> None:
-        self.n_steps = n_steps
-
-    def initialize(self) -> PhaseProgress:
-        """Open the bar."""
-        self.bar_ = tqdm(total=self.n_steps, unit="step", leave=True)
-        return self
+        self.bar = tqdm(total=n_steps, unit="step", leave=True)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Show the phase."""
         phase = net.history[-1]["phase"]
-        self.bar_.set_description(PHASES.get(phase, phase))
+        self.bar.set_description(PHASES.get(phase, phase))
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         """Advance by one step."""
         if training:
-            self.bar_.update()
+            self.bar.update()
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Show the last losses."""
         last = net.history[-1]
-        self.bar_.set_postfix({name: last[key] for name, key in SHOWN.items() if key in last})
+        self.bar.set_postfix({name: last[key] for name, key in SHOWN.items() if key in last})
 
     def close(self) -> None:
         """Close the bar, however training ended."""
-        self.bar_.close()
+        self.bar.close()
 
 
 @contextmanager
