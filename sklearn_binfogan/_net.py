@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ._callback_rules import LOGGERS_OF_NUMBERS, check_callbacks
 from ._graphs import StepGraph, overrides
-from ._phases import Phase
+from ._phases import GamePhase, Phase
 from ._players import Players
 from ._progress import PhaseProgress, noticed_interrupts
 from ._rows import Batches
@@ -33,10 +33,7 @@ class Training(Protocol):
     phase: Phase
     batches: Batches | None
     graph: StepGraph | None
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """The optimiser of E and G, which skorch's callbacks look for."""
+    game: GamePhase
 
     def validation_batch(self) -> Tensor:
         """Network input of the validation rows of an epoch."""
@@ -91,8 +88,8 @@ class AdversarialNet(NeuralNet):
         return self
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> AdversarialNet:
-        """Expose the optimiser that callbacks look for; the phases own all optimisers."""
-        self.optimizer_ = self.training.optimizer
+        """Expose the optimiser of E and G to callbacks; the phases own all optimisers."""
+        self.optimizer_ = self.training.game.optimizer
         return self
 
     def initialize_callbacks(self) -> AdversarialNet:

@@ -85,11 +85,6 @@ class Trainer:
             self._restore(state)
 
     @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Adam of E and G."""
-        return self.game.optimizer
-
-    @property
     def prior(self) -> Prior | None:
         """Probability of each category, in the networks' numbering; None: uniform."""
         return self.common.prior

@@ -110,7 +110,7 @@ def test_gradients_lie_in_memory_as_their_weights():
     factors = torch.arange(float(weight.numel())).reshape(weight.shape)
     loss = (weight.T.reshape(-1) * factors.T.reshape(-1)).sum()
     assert torch.autograd.grad(loss, weight, retain_graph=True)[0].stride() != weight.stride()
-    backward(loss, trainer.optimizer)
+    backward(loss, trainer.game.optimizer)
     assert weight.grad.stride() == weight.stride()
     torch.testing.assert_close(weight.grad, factors)
 
