@@ -28,6 +28,7 @@ class PhaseProgress(Callback):
     """
 
     def __init__(self, n_steps: int) -> None:
+        self.n_steps = n_steps
         self.bar = tqdm(total=n_steps, unit="step", leave=True)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
