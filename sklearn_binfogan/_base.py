@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from sklearn.base import TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
@@ -373,6 +374,23 @@ def renumbered(labels: np.ndarray, orders: list[list[int]]) -> np.ndarray:
     """Renumber labels (n, n_codes): the first cluster of each code's order becomes 0, and so on."""
     columns = [np.argsort(order)[labels[:, i]] for i, order in enumerate(orders)]
     return np.stack(columns, axis=1)
+
+
+def with_kept_numbers(
+    model: FittedModel, labels: np.ndarray, before: np.ndarray
+) -> tuple[FittedModel, np.ndarray]:
+    """Renumber clusters, and labels (n, n_codes), so that most rows keep the numbers of `before`.
+
+    The end of a consistency phase may choose another sub-head, or learn another partition.
+    """
+    orders = []
+    for i, k in enumerate(model.spec.categories):
+        shared = np.bincount(before[:, i] * k + labels[:, i], minlength=k**2).reshape(k, k)
+        # Clusters that share no rows with any keep their numbers.
+        _, order = linear_sum_assignment(shared + np.eye(k) / 2, maximize=True)
+        orders.append(order.tolist())
+    order = model.order[model.spec.category_columns(orders)]
+    return FittedModel(model.trainer, order), renumbered(labels, orders)
 
 
 def squeezed(labels: np.ndarray) -> np.ndarray:

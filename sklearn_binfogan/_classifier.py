@@ -449,7 +449,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         classes = self.classes_.tolist()
         if label is None:
             return None
-        if label not in classes:
+        if np.ndim(label) or label not in classes:
             raise ValueError(f"label={label!r} is not a class: give one of {classes} or None.")
         return classes.index(label)
 

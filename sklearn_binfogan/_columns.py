@@ -72,7 +72,7 @@ class ColumnKinds:
             whole.astype(np.float64),
             n_values.astype(np.float64),
             values,
-            _one_hot_groups(X, np.flatnonzero(n_values == 2), values).astype(np.float64),
+            _one_hot_groups(X, n_values, values).astype(np.float64),
         )
 
     def kept(self, rows: np.ndarray) -> np.ndarray:
@@ -128,14 +128,14 @@ def _merged(seen: np.ndarray | None, column: np.ndarray) -> np.ndarray | None:
     return found if len(found) <= FEW else None
 
 
-def _one_hot_groups(X: Any, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _one_hot_groups(X: Any, n_values: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Find groups of neighbouring columns of which each row has exactly one switched on.
 
     Parameters
     ----------
     X : array that can be sliced
-    columns : ndarray of int
-        Columns that have two values.
+    n_values : ndarray of int, shape (n_features,)
+        Number of distinct values of columns that have few, else 0.
     values : ndarray of shape (n_features, most)
 
     Returns
@@ -143,14 +143,15 @@ def _one_hot_groups(X: Any, columns: np.ndarray, values: np.ndarray) -> np.ndarr
     groups : ndarray of int, shape (n_features,)
         Numbers of the groups, from 1 on; 0: none.
     """
-    groups = np.zeros(X.shape[1], int)
+    groups, columns = np.zeros(X.shape[1], int), np.flatnonzero(n_values == 2)
     if not 1 < len(columns) <= MOST_BINARY:
         return groups
     together = np.zeros((len(columns), len(columns)))
     for block in row_blocks(X):
         on = (np.asarray(block)[:, columns] == values[columns, 1]).astype(np.float64)
         together += on.T @ on
-    edges = np.flatnonzero(np.diff(columns) > 1) + 1
+    place = np.cumsum(n_values != 1)  # a category that no row has leaves a constant column
+    edges = np.flatnonzero(np.diff(place[columns]) > 1) + 1
     start, n_found = 0, 0
     for end in [*edges, len(columns)]:
         while start < end:

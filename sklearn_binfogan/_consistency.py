@@ -173,7 +173,10 @@ class Consistency:
         def logits_of(blocks: Iterable[Tensor]) -> Tensor:
             return heads.logits(torch.cat([encoder.category_trunk(x) for x in blocks]))
 
-        best = int(self._inconsistency(logits_of(some), logits_of, some, self.rng).argmin())
+        logits = logits_of(some)
+        loss = self._inconsistency(logits, logits_of, some, self.rng)
+        # Otherwise the first code may become the partition that a later one holds.
+        best = int((loss + losses.code_overlap(self.spec, logits)).argmin())
         encoder.set_kept_head(heads.weights[best], heads.biases[best])
         return True
 
@@ -220,7 +223,8 @@ class Consistency:
 
     def _disagreement_of_neighbours(self, blocks: Sequence[Tensor], logits: Tensor) -> Tensor:
         """Cross-entropy of a row's posterior and its neighbours' mean, over rows, (n_heads,)."""
-        rows = torch.cat([x.flatten(1) for x in blocks])[:MAX_COMPARED]
+        some = blocks[: -(-MAX_COMPARED // len(blocks[0]))]  # all of them would take much memory
+        rows = torch.cat([x.flatten(1) for x in some])[:MAX_COMPARED]
         logits = logits[:, : len(rows)]
         mean = self.spec.posterior(logits)[:, nearest(rows, N_NEAREST)].mean(dim=2)
         terms = self._terms(logits, mean.clamp_min(TINY).log())

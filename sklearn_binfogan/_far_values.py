@@ -15,6 +15,7 @@ SAMPLE_OF_IMAGES = 200
 GAP = 5.0  # values are far beyond a gap this many times as wide as the range of nearer values
 SPOILT = 3.0  # far values count if they make the deviation at least this many times as large
 FEW, RARE = 10, 0.1  # with fewer than 10 distinct near values, at most a tenth of rows may be far
+MOST_FAR = 0.5  # share of rows that may be far at all
 MARGIN = 1.0  # far values are clipped this many deviations beyond the others
 
 
@@ -153,7 +154,9 @@ def _fences_of_column(values: np.ndarray, counts: np.ndarray) -> tuple[float, fl
     up = np.flatnonzero(np.diff(above) > GAP * (above[:-1] - low))
     low, high = below[down[0] if len(down) else -1], above[up[0] if len(up) else -1]
     is_near = (values >= low) & (values <= high)
-    if is_near.sum() < FEW and counts[~is_near].sum() > RARE * counts.sum():
-        return nowhere  # a column of 1, 10, 100 and 1000 may be correct
+    # A column of 1, 10, 100 and 1000 may be correct, and so may one that is 0 in most rows.
+    most_far = RARE if is_near.sum() < FEW else MOST_FAR
+    if counts[~is_near].sum() > most_far * counts.sum():
+        return nowhere
     reach = GAP * (high - low)
     return low - reach if len(down) else -np.inf, high + reach if len(up) else np.inf

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 from scipy.stats import entropy
+from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
 # Number of neighbours that measure how sparse a row's surroundings are, and what a partition cuts.
 # More would reach across the gap between two thin groups.
@@ -50,7 +51,9 @@ class NeighbourGraph:
         """Find the neighbours of more than `n_neighbors` rows."""
         from sklearn.neighbors import NearestNeighbors  # slow to import
 
-        distances, nearest = NearestNeighbors(n_neighbors=n_neighbors).fit(rows).kneighbors()
+        # Which of several equally near rows are found depends on the number of threads.
+        with threadpool_limits(1):
+            distances, nearest = NearestNeighbors(n_neighbors=n_neighbors).fit(rows).kneighbors()
         return cls(rows, nearest, distances)
 
     def pairs(self, labels: np.ndarray, n_labels: int, n_nearest: int | None = None) -> np.ndarray:
@@ -103,7 +106,8 @@ class NeighbourGraph:
         inside = parts == numbers[sizes.argmin()]
         near, far = np.flatnonzero(inside), np.flatnonzero(~inside)
         search = NearestNeighbors(n_neighbors=1).fit(self.rows[far])
-        distance, found = search.kneighbors(self.rows[near])
+        with threadpool_limits(1):  # as in `of`
+            distance, found = search.kneighbors(self.rows[near])
         other = far[found[:, 0]]
         length = _reachability(distance[:, 0], sparseness[near], sparseness[other])
         best = length.argmin()

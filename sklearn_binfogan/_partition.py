@@ -57,6 +57,11 @@ def check_neighbours(settings: Settings, n_rows: int) -> None:
             f"{given} is used at the end of the consistency phase, and there is none: set "
             "warmup_iter and consistency_weight above 0, or use n_neighbors=0."
         )
+    if is_image and n_rows < 2 * spec.categories[0] * recipe.n_neighbors:
+        raise ValueError(
+            f"{given} needs {2 * recipe.n_neighbors} images for each of the {spec.categories[0]} "
+            f"clusters; there are n_samples={n_rows}. Use fewer neighbours, or 0."
+        )
     if recipe.n_neighbors >= n_rows:
         raise ValueError(f"{given} must be less than n_samples={n_rows}.")
 

@@ -11,7 +11,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._arrays import subsample
-from ._base import _BInfoGAN, new_training, orders_by_size, squeezed
+from ._base import (
+    _BInfoGAN,
+    new_training,
+    orders_by_size,
+    squeezed,
+    with_kept_numbers,
+)
 from ._callback_rules import check_callbacks
 from ._callbacks import FitTasks
 from ._codes import is_count
@@ -281,8 +287,10 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
 
         Over all calls together, the first `warmup_iter` steps are those of the consistency phase,
         and the game's parts are shares of `max_iter` steps after these.
-        The first call's rows set the scaling and the "auto" numbers of steps. Clusters keep their
-        numbers.
+        The first call's rows set the scaling and the "auto" numbers of steps. Most rows keep the
+        numbers of their clusters, which are therefore not ordered by size. The call that ends the
+        consistency phase settles the clusters by its own rows: give it as many as possible, or
+        set `n_neighbors` to 0.
 
         Between calls, `set_params` may change the weights of the loss, rates, `batch_size`,
         `warmup_iter`, `max_iter`, `n_threads`, `precision`, `compile`, `cuda_graph`, `device`,
@@ -311,9 +319,12 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         first = not hasattr(self, "_model")
         with self._all_or_nothing(), undisturbed(self.n_threads):
             X = checked_rows(self, X, reset=first)
-            order = None if first else self._model.order
-            model = FittedModel(self._continued(X, first), order)
-            self._describe(model, X, model.predict(X))
+            before = None if first else self._model.predict(X)
+            model = FittedModel(self._continued(X, first), None if first else self._model.order)
+            labels = model.predict(X)
+            if before is not None:
+                model, labels = with_kept_numbers(model, labels, before)
+            self._describe(model, X, labels)
         return self
 
     def _continued(self, X: Source, first: bool) -> Trainer:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ._aggregate import MOST_NUMBERS
+
 Arrays = dict[str, np.ndarray]
 Content = tuple[dict[str, Any], Arrays]  # the document and the arrays of a file
 
@@ -91,17 +93,25 @@ def _from_2(document: Any, arrays: Arrays) -> Content:
 def _from_3(document: Any, arrays: Arrays) -> Content:
     """Upgrade from 3: all categories of several codes shared one density.
 
-    Now each category of the first code has one. They are all equal, so samples do not change.
+    Now each category of the first code has one. They are all equal, so samples do not change. Where
+    that would be too many numbers, residuals and the lightest Gaussians are left out, as in a fit.
     """
-    n_categories = document["settings"]["Settings"]["spec"]["CodeSpec"]["categories"]["tuple"][0]
-    arrays = dict(arrays)
-    for part in ("weight", "mean", "root"):
-        name = f"module.aggregate.{part}"
-        if name in arrays and len(arrays[name]) == 1:
-            # A view, since the number has not been checked yet.
-            shape = (n_categories, *arrays[name].shape[1:])
-            arrays[name] = np.broadcast_to(arrays[name], shape)
-    return document, arrays
+    names = [f"module.aggregate.{part}" for part in ("weight", "mean", "root")]
+    if any(name not in arrays for name in names) or len(arrays[names[0]]) != 1:
+        return document, arrays
+    spec = document["settings"]["Settings"]["spec"]["CodeSpec"]
+    n_categories, n_style = spec["categories"]["tuple"][0], spec["n_continuous"] + spec["n_noise"]
+    weight, mean, root = (arrays[name] for name in names)
+    if n_categories * mean.shape[2] ** 2 > MOST_NUMBERS:
+        mean, root = mean[:, :, :n_style], root[:, :, :n_style, :n_style]
+    most = max(MOST_NUMBERS // (n_categories * max(mean.shape[2], 1) ** 2), 1)
+    kept = np.sort(np.argsort(-weight[0], kind="stable")[:most])
+    # Views, since the number of categories has not been checked yet.
+    copies = [
+        np.broadcast_to(part[:, kept], (n_categories, *part[:, kept].shape[1:]))
+        for part in (weight, mean, root)
+    ]
+    return document, arrays | dict(zip(names, copies, strict=True))
 
 
 UPGRADES: dict[int, Callable[[Any, Arrays], Content]] = {1: _from_1, 2: _from_2, 3: _from_3}

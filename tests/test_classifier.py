@@ -152,7 +152,7 @@ def test_bad_parameters(params, message):
     assert vars(classifier) == before
 
 
-@pytest.mark.parametrize("label", [3, -1, "0", 0.5])
+@pytest.mark.parametrize("label", [3, -1, "0", 0.5, np.array([0, 1])])
 def test_samples_of_a_class_that_does_not_exist(model, label):
     with pytest.raises(ValueError, match=r"label=.*is not a class.*\[0, 1, 2\]"):
         model.sample(2, label=label)

@@ -73,6 +73,17 @@ def test_a_scaled_group_stays_one():
     assert set(rows[:, 0]) <= set(scaled[:, 0])
 
 
+def test_a_group_stays_one_with_a_category_that_no_row_has():
+    X, _ = mixed_table()
+    missing = np.insert(X, 1, 0, axis=1)
+    gan = tiny(n_clusters=3, include_noise=True).fit(missing)
+
+    rows = gan.inverse_transform(gan.transform(missing))
+
+    np.testing.assert_array_equal(rows[:, :4].sum(axis=1), 1)
+    assert (rows[:, 1] == 0).all()
+
+
 def test_kinds_are_kept_in_files(tmp_path):
     X, _ = mixed_table()
     gan = tiny(n_clusters=3).fit(X)

@@ -188,6 +188,17 @@ def test_of_several_codes_of_images_the_first_is_corrected():
     np.testing.assert_array_equal(corrected, [True, False])
 
 
+def test_the_corrected_code_is_no_copy_of_a_later_one():
+    gan = fitted(DIGITS[:900], (4, 10), image_shape=(8, 8), warmup_iter=300)
+    assert gan.diagnostics_["code_information"][0][1] < 0.15
+
+
+def test_images_too_few_for_a_given_number_are_an_error_before_training():
+    message = "n_neighbors=10 needs 20 images for each of the 10 clusters; .*n_samples=199"
+    with pytest.raises(ValueError, match=message):
+        fitted(DIGITS[:199], 10, **IMAGES, n_neighbors=10)
+
+
 def test_a_learned_prior_of_images_and_neighbours_exclude_each_other():
     with pytest.raises(ValueError, match=r"n_neighbors=10 finds .* images .*learned"):
         fitted(DIGITS, 10, **IMAGES, n_neighbors=10, cluster_prior="learned")

@@ -37,9 +37,11 @@ from sklearn_binfogan import (
     save,
 )
 from sklearn_binfogan import _container as container
+from sklearn_binfogan._aggregate import AggregatePosterior
 from sklearn_binfogan._architectures import ConvArchitecture, MLPArchitecture, PaperArchitecture
 from sklearn_binfogan._augmentation import identity
 from sklearn_binfogan._base import fitted_model
+from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._upgrades import FORMAT_VERSION
 from sklearn_binfogan.exceptions import ScaleWarning
 
@@ -714,6 +716,33 @@ def test_a_forged_number_of_categories_of_format_3_is_refused(stored, n):
 
     repack(stored, forge, version=3)
     refused(stored)
+
+
+@pytest.mark.parametrize(("n_clusters", "n_features"), [((10, 3), 64), ((60, 3), 140)])
+def test_a_large_density_of_format_3_is_cut_to_what_a_fit_has_now(n_clusters, n_features, path):
+    X = np.random.default_rng(0).normal(size=(130, n_features))
+    gan = fit(X, n_clusters=n_clusters)
+    most = AggregatePosterior(CodeSpec((1,), 2, 8), 20, n_features)
+
+    def as_of_format_3(document, arrays):
+        arrays["module.aggregate.weight"] = np.full((1, 20), 0.05, np.float32)
+        for part in ("mean", "root"):
+            arrays[f"module.aggregate.{part}"] = getattr(most, part).numpy()
+
+    save(gan, path)
+    repack(path, as_of_format_3, version=3)
+
+    rows, _ = load(path).sample(5, random_state=0)
+    assert rows.shape == (5, n_features)
+    assert np.isfinite(rows).all()
+
+
+def test_classes_that_a_file_cannot_hold_are_named(path):
+    classes = CLASSES[:40].astype(np.float16)
+    model = BInfoGANClassifier(warmup_iter=2, max_iter=2).fit(TABLE, classes)
+
+    with pytest.raises(ValueError, match=r"classes of dtype 'float16' can't be stored, .*float32"):
+        save(model, path)
 
 
 def test_an_unknown_version_says_so(stored):

@@ -459,6 +459,16 @@ def test_sample_scorers_give_what_the_measures_give(measure):
     assert score == pytest.approx(expected, abs=0.05 if drawn_anew else 1e-12)
 
 
+@pytest.mark.parametrize("mark", [-1, "-1"])
+def test_rows_without_a_label_are_left_out_of_training_on_samples(mark):
+    X, y = iris()
+    model, scorer = Blobs().fit(X, y), scorer_of("train_on_generated")
+    some = y.astype(object)
+    some[::2] = mark
+
+    assert scorer(model, X, some) > 0.9
+
+
 @pytest.mark.parametrize("measure", ALL)
 def test_sample_scorers_can_be_copied_and_pickled(measure):
     X, y = iris()

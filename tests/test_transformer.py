@@ -12,6 +12,7 @@ import pytest
 from conftest import CLASSES, TABLE
 from conftest import DIGITS as ALL_DIGITS
 from sklearn.base import clone
+from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import Pipeline
@@ -327,6 +328,20 @@ def test_partial_fit_goes_on_after_fit_and_keeps_numbers():
 
     assert estimator.n_iter_ == 401
     assert np.mean(estimator.predict(TABLE) == labels) > 0.9
+
+
+@pytest.mark.parametrize("n_clusters", [3, (3, 2)])
+def test_clusters_keep_their_numbers_between_calls_of_partial_fit(n_clusters):
+    X, _ = make_blobs(300, centers=3, random_state=0)
+    estimator = BInfoGANTransformer(
+        n_clusters, warmup_iter=60, max_iter=5, batch_size=50, random_state=0
+    ).partial_fit(X)
+
+    for _ in range(5):
+        before = estimator.labels_
+        after = estimator.partial_fit(X).labels_
+        assert np.mean(after == before) > 0.8
+        np.testing.assert_array_equal(after, estimator.predict(X))
 
 
 def test_partial_fit_after_a_round_trip_is_bit_equal():

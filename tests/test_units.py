@@ -12,6 +12,7 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from sklearn_binfogan import BInfoGANClassifier, _driver
 from sklearn_binfogan._aggregate import MOST_MIXED, AggregatePosterior
@@ -672,6 +673,17 @@ def test_there_are_as_many_groups_as_were_asked_for():
     tree = line_of(np.arange(6)).spanning_tree()
     for n_groups in range(1, 7):
         assert len(np.unique(separated_groups(tree, n_groups, 1.0))) == n_groups
+
+
+@pytest.mark.parametrize("n_columns", [20, 200])
+def test_neighbours_do_not_depend_on_the_number_of_threads(n_columns):
+    rows = np.random.default_rng(0).integers(2, size=(2_000, n_columns)).astype(float)
+    found = []
+    for n_threads in (1, 2, 5):
+        with threadpool_limits(n_threads):
+            found.append(NeighbourGraph.of(rows, 10).nearest)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
 
 
 def test_a_cut_counts_neighbours_outside_and_groups_without_rows():

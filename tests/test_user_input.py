@@ -487,6 +487,17 @@ def test_clusters_are_found_beside_far_values(n_columns):
     assert adjusted_rand_score(y[whole], labels[whole]) > 0.95
 
 
+def test_the_value_of_most_rows_is_not_far():
+    rng = np.random.default_rng(0)
+    data = np.column_stack([rng.normal(size=400), rng.uniform(5000, 5100, 400).round()])
+    data[40:, 1] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ScaleWarning)
+        rows, _ = BInfoGANTransformer(**BUDGET).fit(data).sample(200, random_state=0)
+
+    assert (rows[:, 1] == 0).any()
+
+
 def test_the_warning_names_columns_values_and_rows():
     frame = pd.DataFrame(with_far(-999, [3, 4, 60], (1, 2)), columns=list("abcd"))
     frame.loc[70, "d"] = 12345.0

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils import check_random_state
+from sklearn.utils import _safe_indexing, check_random_state
 
 from ._samples import (
     PRDC,
@@ -112,6 +113,7 @@ class _SampleScorer:
             )
         if self.measure == "train_on_generated":
             _check_classified(estimator, y)
+            X, y = _labelled(X, np.asarray(y), estimator.classes_.tolist())
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=2).tolist()
         drawn = estimator.sample(len(X), random_state=seeds[0])
         rows, labels = drawn if isinstance(drawn, tuple) else (drawn, None)
@@ -128,6 +130,12 @@ def _check_classified(estimator: Any, y: Any) -> None:
         )
     if y is None:
         raise ValueError("'train_on_generated' needs y, the classes of X; got y=None.")
+
+
+def _labelled(X: Any, y: np.ndarray, classes: list[Any]) -> tuple[Any, np.ndarray]:
+    """Leave out rows that are marked as having no label, by -1 or "-1"."""
+    numbers = [i for i, label in enumerate(y.tolist()) if label in classes or str(label) != "-1"]
+    return _safe_indexing(X, numbers), y[numbers]
 
 
 def _two_sample(rows: _Comparison, **params: Any) -> float:
