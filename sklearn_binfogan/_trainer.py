@@ -163,27 +163,23 @@ class Trainer:
         call = None if after_epoch is None else partial(after_epoch, self)
         with training_on(self.device), watched(self.net, n_shown, call):
             for name, n_steps in budget.items():
-                if begun is not None:
-                    self._go_on(begun, n_steps)
-                    begun = None
-                elif n_steps > 0:
-                    self._train_phase(name, n_steps, self.rows.train_index)
+                if n_steps > 0 or begun is not None:
+                    self._train_phase(name, n_steps, begun)
+                begun = None
             if self.game.n_steps:
                 self.game.fit_aggregate(self.rows)
 
-    def _go_on(self, begun: Progress, n_steps: int) -> None:
-        if self.common.supervision is not None and begun.assignment is not None:
-            self.common.supervision.assign_as(begun.assignment)
-        order = as_tensor(begun.order).to(self.device)
-        self._train_phase(begun.phase, n_steps, order, begun.position)
-
-    def _train_phase(
-        self, name: str, n_steps: int, order: Tensor, position: int | None = None
-    ) -> None:
-        """Train for some steps of one phase; a callback may end the phase early."""
+    def _train_phase(self, name: str, n_steps: int, begun: Progress | None) -> None:
+        """Train for some steps of one phase, new or begun; a callback may end the phase early."""
         assert self.rows is not None
         phase = self.begin(name)
-        self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH, order, position)
+        if begun is None:
+            self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH)
+        else:
+            order = as_tensor(begun.order).to(self.device)
+            self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH, order, begun.position)
+            if self.common.supervision is not None and begun.assignment is not None:
+                self.common.supervision.assign_as(begun.assignment)
         try:
             self.net.run(self.batches.n_epochs)
         finally:
