@@ -107,6 +107,7 @@ class ConvArchitecture:
     category_dense: int = 256
     style_channels: tuple[int, ...] = (16, 32)
     style_dense: int = 128
+    style_norm: str = "group"  # "none" lets the style codes know an image's brightness and contrast
     generator_channels: tuple[int, ...] = (64, 32)
     discriminator_channels: tuple[int, ...] = (32, 64)
     discriminator_dense: int = 256
@@ -147,7 +148,7 @@ class ConvArchitecture:
             category.insert(0, LocalContrast(self.contrast_side))
         category.extend(dense_stack([width, self.category_dense], activation, batch_norm=True))
         channels = self.style_channels
-        style, width = conv_stack(shape, channels, (2,) * len(channels), "group")
+        style, width = conv_stack(shape, channels, (2,) * len(channels), self.style_norm)
         style.extend(dense_stack([width, self.style_dense]))
         encoder = Encoder(
             spec,

@@ -54,7 +54,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Number of continuous codes, at least 0.
     n_noise : int or "auto", default="auto"
         Size of the noise z, at least 0. "auto" is 8 for tables, 16 for images below 16 x 16 pixels
-        and 32 for larger ones; with the paper's presets, 16 for MNIST and 64 for 32 x 32.
+        and 32 for larger ones, 128 if these are in colour; with the paper's presets, 16 for MNIST
+        and 64 for 32 x 32.
     include_noise : bool, default=False
         Whether `transform` appends the encoding of z.
     image_shape : tuple of int or None, default=None

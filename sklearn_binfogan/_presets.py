@@ -331,6 +331,8 @@ IMAGES = Preset(
     n_noise=32,
     budget=Budget(least=200, enough=1000, most=1400, game_share=0.75, most_game=375),
 )
+# Photographs differ in brightness and in contrast, too, and their backgrounds need many numbers.
+COLOUR_IMAGES = replace(IMAGES.with_networks(style_norm="none"), n_noise=128)
 PAPER_MNIST = Preset(
     PaperArchitecture(),
     Recipe(
@@ -369,15 +371,18 @@ PAPER_32X32 = Preset(
 )
 
 
+def _by_name(preset: Preset) -> dict[str, Preset]:
+    return {"conv": preset, "conv-contrast": preset.with_networks(local_contrast=True)}
+
+
 PRESETS = {
     "mlp": TABLE,
-    "conv": SMALL_IMAGES,
-    "conv-contrast": SMALL_IMAGES.with_networks(local_contrast=True),
+    **_by_name(SMALL_IMAGES),
     "paper-mnist": PAPER_MNIST,
     "paper-32x32": PAPER_32X32,
 }
 # In place of these for images from 16 pixels a side on.
-LARGE = {"conv": IMAGES, "conv-contrast": IMAGES.with_networks(local_contrast=True)}
+LARGE, LARGE_IN_COLOUR = _by_name(IMAGES), _by_name(COLOUR_IMAGES)
 
 
 AUTO = StrOptions({"auto"})
@@ -468,7 +473,9 @@ def resolve_preset(architecture: Any, shape: tuple[int, ...], n_rows: int) -> Pr
         )
     if name != "mlp" and not is_image:
         raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
-    return (PRESETS | (LARGE if is_large_image(shape) else {}))[name]
+    if name in LARGE and is_large_image(shape):
+        return (LARGE_IN_COLOUR if shape[0] > 1 else LARGE)[name]
+    return PRESETS[name]
 
 
 def _preset_around(architecture: Architecture, preset: Preset, n_rows: int) -> Preset:

@@ -46,6 +46,7 @@ LAYERS = {
         "_checkpoints",
         "_portable",
         "_model",
+        "_upgrades",
     ],
     "training: phases on skorch's loop": [
         "_trainer",
@@ -85,7 +86,6 @@ LAYERS = {
     "leaves: they know nothing of the rest": [
         "_progress",
         "_callback_rules",
-        "_upgrades",
         "_container",
         "_threads",
         "exceptions",
