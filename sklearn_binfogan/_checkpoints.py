@@ -134,7 +134,7 @@ class Checkpoints:
         if self.folder is not None:
             path = self.folder / f"checkpoint-{number}-{phases[-1]}.safetensors"
             head = {"description": self.description, "seeds": self.starts}
-            keeper = FileKeeper(start, path, self.every, head)
+            keeper = FileKeeper(start, phases, path, self.every, head)
         self.keepers[number] = keeper
         return keeper
 
@@ -183,6 +183,8 @@ class FileKeeper(Keeper):
     Parameters
     ----------
     start : Start
+    phases : sequence of str
+        Which the start trains.
     path : Path
     every : int
         Steps between checkpoints; the last epoch of a phase is always written.
@@ -190,9 +192,11 @@ class FileKeeper(Keeper):
         Other entries of the document.
     """
 
-    def __init__(self, start: Start, path: Path, every: int, head: dict[str, Any]) -> None:
+    def __init__(
+        self, start: Start, phases: Sequence[str], path: Path, every: int, head: dict[str, Any]
+    ) -> None:
         super().__init__(start)
-        self.path, self.every, self.head = path, every, head
+        self.phases, self.path, self.every, self.head = phases, path, every, head
         self.written_at = 0
 
     def unfinished(self) -> TrainingState | None:
@@ -203,6 +207,8 @@ class FileKeeper(Keeper):
         try:
             state = decode_state(document, self.settings, arrays)
             state = decode_progress(document, state, self.settings, arrays)
+            is_of_these = state.progress is not None and state.progress.phase in self.phases
+            require(is_of_these, "it is of another phase")
             require(not arrays, f"it holds unknown arrays: {sorted(arrays)!r:.200}")
         except Exception as error:  # a damaged file may raise anything in the decoders
             raise damaged(self.path, error) from error

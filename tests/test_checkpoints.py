@@ -289,6 +289,17 @@ def test_a_forged_checkpoint_is_refused(name, value, tmp_path):
         model(checkpoint_dir=tmp_path).fit(TABLE)
 
 
+def test_a_checkpoint_of_another_phase_is_refused(tmp_path):
+    cut_off(tmp_path, 12, n_init=2, checkpoint_every=10)
+    (path,) = map(str, tmp_path.iterdir())
+    assert path.endswith("checkpoint-0-consistency.safetensors")
+    _, document, arrays = container.read(path, [FORMAT_VERSION])
+    container.write(path, FORMAT_VERSION, document | {"phase": "game"}, arrays)
+
+    with pytest.raises(ValueError, match="another phase"):
+        model(checkpoint_dir=tmp_path, n_init=2).fit(TABLE)
+
+
 def test_other_files_are_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     leftover = tmp_path / ".sklearn_binfogan-0123456789abcdef.tmp"
