@@ -20,6 +20,7 @@ TINY = 1e-6
 # no head was trained on them.
 N_NEAREST, MAX_COMPARED = 16, 4_000
 MAX_REGROUPED = 6_000  # images
+SHARED = 0.1  # part of the smaller entropy that the first of several codes may share with another
 
 
 class Consistency:
@@ -174,11 +175,22 @@ class Consistency:
             return heads.logits(torch.cat([encoder.category_trunk(x) for x in blocks]))
 
         logits = logits_of(some)
-        loss = self._inconsistency(logits, logits_of, some, self.rng)
-        # Otherwise the first code may become the partition that a later one holds.
-        best = int((loss + losses.code_overlap(self.spec, logits)).argmin())
+        loss = self._inconsistency(logits, logits_of, some, self.rng) + self._copying(logits)
+        best = int(loss.argmin())
         encoder.set_kept_head(heads.weights[best], heads.biases[best])
         return True
+
+    def _copying(self, logits: Tensor) -> Tensor:
+        """Information in nats that the first code shares with later ones, (n_heads,).
+
+        A small share of the smaller entropy is left out: true factors are rarely independent.
+        """
+        first, *later = self.spec.split(self.spec.posterior(logits))
+        copied = logits.new_zeros(len(logits))
+        for q in later:
+            least = torch.minimum(*(losses.entropy(each.mean(dim=1)) for each in (first, q)))
+            copied += (losses.mutual_information(first, q) - SHARED * least).clamp_min(0)
+        return copied
 
     @torch.no_grad()
     def quality(
