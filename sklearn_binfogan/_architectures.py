@@ -12,6 +12,7 @@ from torch import nn
 
 from ._codes import CodeSpec
 from ._networks import (
+    Centred,
     ConvGenerator,
     DenseGenerator,
     Discriminator,
@@ -107,7 +108,7 @@ class ConvArchitecture:
     category_dense: int = 256
     style_channels: tuple[int, ...] = (16, 32)
     style_dense: int = 128
-    style_norm: str = "group"  # "none" lets the style codes know an image's brightness and contrast
+    style_norm: bool = True  # group norm, which hides an image's brightness and contrast from z
     generator_channels: tuple[int, ...] = (64, 32)
     discriminator_channels: tuple[int, ...] = (32, 64)
     discriminator_dense: int = 256
@@ -148,7 +149,10 @@ class ConvArchitecture:
             category.insert(0, LocalContrast(self.contrast_side))
         category.extend(dense_stack([width, self.category_dense], activation, batch_norm=True))
         channels = self.style_channels
-        style, width = conv_stack(shape, channels, (2,) * len(channels), self.style_norm)
+        norm = "group" if self.style_norm else "none"
+        style, width = conv_stack(shape, channels, (2,) * len(channels), norm)
+        if not self.style_norm:
+            style.insert(0, Centred())
         style.extend(dense_stack([width, self.style_dense]))
         encoder = Encoder(
             spec,

@@ -194,6 +194,14 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
     return [nn.BatchNorm2d(channels) if name == "batch" else nn.GroupNorm(4, channels)]
 
 
+class Centred(nn.Module):
+    """Images in [-1, 1] instead of [0, 1]: layers without norm learn little from the latter."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Centre x of any shape."""
+        return 2 * x - 1
+
+
 class LocalContrast(nn.Module):
     """Distance of each pixel from the mean of its neighbourhood.
 

@@ -332,7 +332,7 @@ IMAGES = Preset(
     budget=Budget(least=200, enough=1000, most=1400, game_share=0.75, most_game=375),
 )
 # Photographs differ in brightness and in contrast, too, and their backgrounds need many numbers.
-COLOUR_IMAGES = replace(IMAGES.with_networks(style_norm="none"), n_noise=128)
+COLOUR_IMAGES = replace(IMAGES.with_networks(style_norm=False), n_noise=128)
 PAPER_MNIST = Preset(
     PaperArchitecture(),
     Recipe(

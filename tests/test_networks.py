@@ -734,3 +734,14 @@ def test_a_cut_off_fit_with_code_of_the_user_goes_on(tmp_path):
     resumed = tiny(checkpoint_dir=tmp_path, **params).fit(TABLE)
 
     assert_same_model(resumed, tiny(**params).fit(TABLE), TABLE)
+
+
+@pytest.mark.parametrize(("channels", "has_norm", "n_noise"), [(1, True, 32), (3, False, 128)])
+@pytest.mark.parametrize("name", ["auto", "conv-contrast"])
+def test_style_codes_of_colour_images_know_contrasts(name, channels, has_norm, n_noise):
+    preset = resolve_preset(name, (channels, 20, 24), 500)
+    spec = CodeSpec((3,), 2, preset.n_noise)
+    style = preset.build(spec, (channels, 20, 24)).encoder.style_trunk
+
+    assert preset.n_noise == n_noise
+    assert any(isinstance(module, nn.GroupNorm) for module in style.modules()) == has_norm
