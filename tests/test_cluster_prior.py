@@ -124,7 +124,12 @@ def test_sizes_of_image_clusters_are_learned():
     found = {}
     for prior in ("learned", "uniform"):
         gan = BInfoGANTransformer(
-            10, image_shape=(8, 8), cluster_prior=prior, max_iter=0, random_state=0
+            10,
+            image_shape=(8, 8),
+            cluster_prior=prior,
+            warmup_iter=500,
+            max_iter=0,
+            random_state=0,
         ).fit(images[kept])
         found[prior] = cluster_accuracy(digits[kept], gan.labels_)
         if prior == "learned":
