@@ -379,18 +379,15 @@ def renumbered(labels: np.ndarray, orders: list[list[int]]) -> np.ndarray:
 def with_kept_numbers(
     model: FittedModel, labels: np.ndarray, before: np.ndarray
 ) -> tuple[FittedModel, np.ndarray]:
-    """Renumber clusters, and labels (n, n_codes), so that most rows keep the numbers of `before`.
-
-    The end of a consistency phase may choose another sub-head, or learn another partition.
-    """
+    """Renumber clusters, and labels (n, n_codes), so that most rows keep those of `before`."""
     orders = []
     for i, k in enumerate(model.spec.categories):
         shared = np.bincount(before[:, i] * k + labels[:, i], minlength=k**2).reshape(k, k)
-        # Clusters that share no rows with any keep their numbers.
-        _, order = linear_sum_assignment(shared + np.eye(k) / 2, maximize=True)
-        orders.append(order.tolist())
-    order = model.order[model.spec.category_columns(orders)]
-    return FittedModel(model.trainer, order), renumbered(labels, orders)
+        # Clusters without rows keep their numbers where these are free.
+        _, own = linear_sum_assignment(shared + np.eye(k) / 2, maximize=True)
+        orders.append(own.tolist())
+    columns = model.order[model.spec.category_columns(orders)]
+    return FittedModel(model.trainer, columns), renumbered(labels, orders)
 
 
 def squeezed(labels: np.ndarray) -> np.ndarray:

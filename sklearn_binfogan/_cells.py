@@ -20,6 +20,7 @@ TINY = 1e-6
 WEIGHT_DECAY = 1e-4  # of a linear head
 # Of its fit. Groups of cells need fewer: on MNIST and clothing more changed no accuracy.
 MOST_ITERATIONS, ENOUGH_ITERATIONS = 100, 25
+MAX_REGROUPED = 6_000  # images
 MOST_SIDE = 32  # pixels of images whose distances are compared
 N_KMEANS = 4  # partitions by k-means of the features
 LEAST_GAIN = 1e-3  # nats, of a move

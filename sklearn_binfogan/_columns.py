@@ -98,7 +98,7 @@ class ColumnKinds:
 
 
 def _survey(X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray | None]]:
-    """Look at all rows, block by block.
+    """Look at all rows, block by block, twice.
 
     Returns
     -------
@@ -129,7 +129,9 @@ def _merged(seen: np.ndarray | None, column: np.ndarray) -> np.ndarray | None:
 
 
 def _one_hot_groups(X: Any, n_values: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Find groups of neighbouring columns of which each row has exactly one switched on.
+    """Find groups of columns of which each row has exactly one switched on.
+
+    They are side by side, but for constant columns.
 
     Parameters
     ----------

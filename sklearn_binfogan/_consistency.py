@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import _losses as losses
-from ._cells import group_cells, linear_heads, regrouped_heads
+from ._cells import MAX_REGROUPED, group_cells, linear_heads, regrouped_heads
 from ._codes import Prior, on_device
 from ._networks import Encoder
 from ._settings import Settings
@@ -19,8 +19,7 @@ TINY = 1e-6
 # Heads can be equally consistent and still cluster differently. Rows that are close in X tell more:
 # no head was trained on them.
 N_NEAREST, MAX_COMPARED = 16, 4_000
-MAX_REGROUPED = 6_000  # images
-SHARED = 0.1  # part of the smaller entropy that the first of several codes may share with another
+TOLERATED = 0.1  # part of the smaller entropy that the first code may share with a later one
 
 
 class Consistency:
@@ -189,7 +188,7 @@ class Consistency:
         copied = logits.new_zeros(len(logits))
         for q in later:
             least = torch.minimum(*(losses.entropy(each.mean(dim=1)) for each in (first, q)))
-            copied += (losses.mutual_information(first, q) - SHARED * least).clamp_min(0)
+            copied += (losses.mutual_information(first, q) - TOLERATED * least).clamp_min(0)
         return copied
 
     @torch.no_grad()
@@ -235,7 +234,7 @@ class Consistency:
 
     def _disagreement_of_neighbours(self, blocks: Sequence[Tensor], logits: Tensor) -> Tensor:
         """Cross-entropy of a row's posterior and its neighbours' mean, over rows, (n_heads,)."""
-        some = blocks[: -(-MAX_COMPARED // len(blocks[0]))]  # all of them would take much memory
+        some = blocks[: -(-MAX_COMPARED // len(blocks[0]))]  # joining all would copy all images
         rows = torch.cat([x.flatten(1) for x in some])[:MAX_COMPARED]
         logits = logits[:, : len(rows)]
         mean = self.spec.posterior(logits)[:, nearest(rows, N_NEAREST)].mean(dim=2)

@@ -15,7 +15,7 @@ SAMPLE_OF_IMAGES = 200
 GAP = 5.0  # values are far beyond a gap this many times as wide as the range of nearer values
 SPOILT = 3.0  # far values count if they make the deviation at least this many times as large
 FEW, RARE = 10, 0.1  # with fewer than 10 distinct near values, at most a tenth of rows may be far
-MOST_FAR = 0.5  # share of rows that may be far at all
+MOST_FAR = 0.5  # share of rows that may be far
 MARGIN = 1.0  # far values are clipped this many deviations beyond the others
 
 

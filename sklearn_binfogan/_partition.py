@@ -10,9 +10,10 @@ from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._cells import kmeans
+from ._cells import MAX_REGROUPED, kmeans
 from ._neighbours import NeighbourGraph, separated_groups
 from ._networks import Encoder
+from ._rows import n_held_out
 from ._settings import Settings
 
 N_KMEANS = 10  # starts of k-means
@@ -57,10 +58,11 @@ def check_neighbours(settings: Settings, n_rows: int) -> None:
             f"{given} is used at the end of the consistency phase, and there is none: set "
             "warmup_iter and consistency_weight above 0, or use n_neighbors=0."
         )
-    if is_image and n_rows < 2 * spec.categories[0] * recipe.n_neighbors:
+    n_used = min(n_rows - n_held_out(n_rows), MAX_REGROUPED)
+    if is_image and n_used < 2 * spec.categories[0] * recipe.n_neighbors:
         raise ValueError(
             f"{given} needs {2 * recipe.n_neighbors} images for each of the {spec.categories[0]} "
-            f"clusters; there are n_samples={n_rows}. Use fewer neighbours, or 0."
+            f"clusters; of n_samples={n_rows} it can use {n_used}. Use fewer neighbours, or 0."
         )
     if recipe.n_neighbors >= n_rows:
         raise ValueError(f"{given} must be less than n_samples={n_rows}.")

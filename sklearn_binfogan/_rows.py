@@ -166,6 +166,11 @@ def _has_room(device: torch.device, X: Source) -> bool:
     return n_bytes <= free / 2
 
 
+def n_held_out(n_rows: int) -> int:
+    """Give the number of validation rows that are not trained on."""
+    return min(n_rows // 10, MAX_VALID) if n_rows >= MIN_ROWS_TO_HOLD_OUT else 0
+
+
 class TrainingRows:
     """Rows to train on and validation rows.
 
@@ -192,7 +197,7 @@ class TrainingRows:
         n_rows = len(self.rows)
         rng = torch.Generator(device).manual_seed(seed)
         order = torch.randperm(n_rows, generator=rng, device=device)
-        n_valid = min(n_rows // 10, MAX_VALID) if n_rows >= MIN_ROWS_TO_HOLD_OUT else 0
+        n_valid = n_held_out(n_rows)
         self.train_index = order[n_valid:]
         self.valid_index = order[:n_valid] if n_valid else order
 

@@ -288,10 +288,10 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
 
         Over all calls together, the first `warmup_iter` steps are those of the consistency phase,
         and the game's parts are shares of `max_iter` steps after these.
-        The first call's rows set the scaling and the "auto" numbers of steps. Most rows keep the
-        numbers of their clusters, which are therefore not ordered by size. The call that ends the
-        consistency phase settles the clusters by its own rows: give it as many as possible, or
-        set `n_neighbors` to 0.
+        The first call's rows set the scaling and the "auto" numbers of steps. Most rows of X keep
+        the numbers of their clusters, which are therefore not ordered by size. Calls of the
+        consistency phase settle the clusters by their own rows: each should hold all clusters,
+        and the last one many rows, or set `n_neighbors` to 0.
 
         Between calls, `set_params` may change the weights of the loss, rates, `batch_size`,
         `warmup_iter`, `max_iter`, `n_threads`, `precision`, `compile`, `cuda_graph`, `device`,
@@ -320,11 +320,15 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         first = not hasattr(self, "_model")
         with self._all_or_nothing(), undisturbed(self.n_threads):
             X = checked_rows(self, X, reset=first)
-            before = None if first else self._model.predict(X)
-            model = FittedModel(self._continued(X, first), None if first else self._model.order)
+            before, trainer = None if first else self._model, self._continued(X, first)
+            model = FittedModel(trainer, None if before is None else before.order)
             labels = model.predict(X)
-            if before is not None:
-                model, labels = with_kept_numbers(model, labels, before)
+            if (
+                before is not None
+                and before.trainer.consistency.n_steps < trainer.consistency.n_steps
+            ):
+                # The phase may have chosen another sub-head, or learned another partition.
+                model, labels = with_kept_numbers(model, labels, before.predict(X))
             self._describe(model, X, labels)
         return self
 

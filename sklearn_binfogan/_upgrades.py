@@ -106,11 +106,9 @@ def _from_3(document: Any, arrays: Arrays) -> Content:
         mean, root = mean[:, :, :n_style], root[:, :, :n_style, :n_style]
     most = max(MOST_NUMBERS // (n_categories * max(mean.shape[2], 1) ** 2), 1)
     kept = np.sort(np.argsort(-weight[0], kind="stable")[:most])
+    cut = [part[:, kept] for part in (weight, mean, root)]
     # Views, since the number of categories has not been checked yet.
-    copies = [
-        np.broadcast_to(part[:, kept], (n_categories, *part[:, kept].shape[1:]))
-        for part in (weight, mean, root)
-    ]
+    copies = [np.broadcast_to(part, (n_categories, *part.shape[1:])) for part in cut]
     return document, arrays | dict(zip(names, copies, strict=True))
 
 

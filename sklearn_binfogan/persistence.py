@@ -275,7 +275,9 @@ def _checked_classes(stored: Any, settings: Settings) -> dict[str, np.ndarray]:
     require(1 <= len(values) == len(counts) <= settings.spec.categories[0], message)
     require(all(type(n) is int and 1 <= n < 2**63 for n in counts), message)
     known = ", ".join(CLASS_KINDS)
-    require(kind in CLASS_KINDS, f"classes of dtype {kind!r} can't be stored, those of {known} can")
+    require(
+        kind in CLASS_KINDS, f"classes of dtype {kind!r:.50} can't be stored; these can: {known}"
+    )
     is_named = kind in ("str", "object")
     require(all(isinstance(v, str if is_named else int | float) for v in values), message)
     classes = np.array(values, dtype=kind)

@@ -741,7 +741,7 @@ def test_classes_that_a_file_cannot_hold_are_named(path):
     classes = CLASSES[:40].astype(np.float16)
     model = BInfoGANClassifier(warmup_iter=2, max_iter=2).fit(TABLE, classes)
 
-    with pytest.raises(ValueError, match=r"classes of dtype 'float16' can't be stored, .*float32"):
+    with pytest.raises(ValueError, match=r"classes of dtype 'float16' can't be stored; .*float32"):
         save(model, path)
 
 

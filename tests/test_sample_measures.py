@@ -459,14 +459,18 @@ def test_sample_scorers_give_what_the_measures_give(measure):
     assert score == pytest.approx(expected, abs=0.05 if drawn_anew else 1e-12)
 
 
-@pytest.mark.parametrize("mark", [-1, "-1"])
-def test_rows_without_a_label_are_left_out_of_training_on_samples(mark):
-    X, y = iris()
+@pytest.mark.parametrize("dtype", [object, str, float, int])
+def test_rows_without_a_label_are_left_out_of_training_on_samples(dtype):
+    X, names = iris()
+    y = names if dtype in (object, str) else np.unique(names, return_inverse=True)[1]
+    y = y.astype(dtype)
     model, scorer = Blobs().fit(X, y), scorer_of("train_on_generated")
-    some = y.astype(object)
-    some[::2] = mark
+    some = y.copy()
+    some[::2] = -1
 
     assert scorer(model, X, some) > 0.9
+    with pytest.raises(ValueError, match="needs labels"):
+        scorer(model, X, np.full_like(y, -1))
 
 
 @pytest.mark.parametrize("measure", ALL)

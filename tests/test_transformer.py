@@ -334,7 +334,7 @@ def test_partial_fit_goes_on_after_fit_and_keeps_numbers():
 def test_clusters_keep_their_numbers_between_calls_of_partial_fit(n_clusters):
     X, _ = make_blobs(300, centers=3, random_state=0)
     estimator = BInfoGANTransformer(
-        n_clusters, warmup_iter=60, max_iter=5, batch_size=50, random_state=0
+        n_clusters, warmup_iter=24, max_iter=5, batch_size=50, random_state=0
     ).partial_fit(X)
 
     for _ in range(5):

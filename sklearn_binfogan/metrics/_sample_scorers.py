@@ -134,8 +134,12 @@ def _check_classified(estimator: Any, y: Any) -> None:
 
 def _labelled(X: Any, y: np.ndarray, classes: list[Any]) -> tuple[Any, np.ndarray]:
     """Leave out rows that are marked as having no label, by -1 or "-1"."""
-    numbers = [i for i, label in enumerate(y.tolist()) if label in classes or str(label) != "-1"]
-    return _safe_indexing(X, numbers), y[numbers]
+    known = np.array([label in classes or label not in (-1, "-1") for label in y.tolist()])
+    if known.all():
+        return X, y
+    if not known.any():
+        raise ValueError("'train_on_generated' needs labels, and y marks every row as without one.")
+    return _safe_indexing(X, np.flatnonzero(known)), y[known]
 
 
 def _two_sample(rows: _Comparison, **params: Any) -> float:
