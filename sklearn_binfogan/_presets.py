@@ -83,6 +83,7 @@ class Recipe:
     rate_floor: float = 0.05  # to this share
     average_decay: float = 0.995  # of the running averages of the weights
     adversarial_weight: float = 1.0  # of G and E's adversarial term
+    category_gain: float = 1.0  # factor of the categories' part of L_I
     log_epsilon: float = 0.0  # added to probabilities before their logarithm, in the losses
     # Weight of details relative to `cycle_weight`; share of the game that comes before them.
     # From the start on, continuous codes would learn details instead of slant and stroke width.
@@ -108,6 +109,7 @@ class Recipe:
 # What else belongs to the paper's objective: its terms as they are, and none of ours.
 PAPERS_OBJECTIVE: dict[str, Any] = {
     "adversarial_weight": 1.0,
+    "category_gain": 1.0,
     "invariance_weight": 0.0,
     "prior_matching_weight": 0.0,
 }
@@ -332,7 +334,12 @@ IMAGES = Preset(
     budget=Budget(least=200, enough=1000, most=1400, game_share=0.75, most_game=375),
 )
 # Photographs differ in brightness and in contrast, too, and their backgrounds need many numbers.
-COLOUR_IMAGES = replace(IMAGES.with_networks(style_norm=False), n_noise=128)
+# A z that says so much would leave nothing to the categories, if these did not count for more.
+COLOUR_IMAGES = replace(
+    IMAGES.with_networks(style_norm=False),
+    recipe=replace(IMAGES.recipe, category_gain=5.0),
+    n_noise=128,
+)
 PAPER_MNIST = Preset(
     PaperArchitecture(),
     Recipe(

@@ -79,11 +79,12 @@ def adversarial(game: GamePass) -> Tensor:
 
 
 def mutual_information(game: GamePass) -> Tensor:
-    """-L_I(G, E), up to the entropy of the codes (paper, section 2)."""
+    """-L_I(G, E), up to the entropy of the codes (paper, section 2), with a gain of categories."""
     spec = game.spec
     continuous = game.fake_style[:, : spec.n_continuous]
     categories, epsilon = game.codes[:, : spec.n_categorical], game.recipe.log_epsilon
     categorical = losses.categorical_nll(spec, game.fake_logits, categories, epsilon)
+    categorical = game.recipe.category_gain * categorical
     return categorical + losses.continuous_nll(continuous, game.codes[:, spec.continuous])
 
 
