@@ -33,7 +33,7 @@ from sklearn_binfogan._presets import Recipe, resolve_preset
 from sklearn_binfogan._rows import Batches, Rows
 from sklearn_binfogan._sharing import SHARING, OneProcess
 from sklearn_binfogan._supervision import Labels, Supervision, assigned_categories
-from sklearn_binfogan._terms import detail
+from sklearn_binfogan._terms import detail, mutual_information
 from sklearn_binfogan._threads import undisturbed
 from sklearn_binfogan._trainer import Trainer
 
@@ -163,6 +163,19 @@ def test_without_cycle_terms_or_noise_there_are_no_details(parameters):
 
     assert "detail_loss" not in set.union(*recorded)
     assert ("cycle_loss" in recorded[0]) == ("cycle_weight" not in parameters)
+
+
+def test_categories_of_colour_images_count_five_times_and_in_the_papers_objective_once():
+    images = np.random.default_rng(0).integers(0, 256, (60, 768)).astype(np.uint8)
+    gan = BInfoGANTransformer(3, n_continuous=0, image_shape=(16, 16, 3), max_iter=8)
+    trainer = new_training(gan, images)
+    played = trainer.begin("game").play(trainer.rows.rows.take(torch.arange(60)))
+    categories = played.codes[:, :3]
+
+    nll = losses.categorical_nll(played.spec, played.fake_logits, categories)
+    torch.testing.assert_close(mutual_information(played), 5 * nll)
+    paper = {"consistency_weight": 0, "cycle_weight": 0, "adversarial_loss": "nonsaturating"}
+    assert new_training(gan.set_params(**paper), images).settings.recipe.category_gain == 1
 
 
 @pytest.mark.parametrize("factor", [100, 300, 1000, 3000])
