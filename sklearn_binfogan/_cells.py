@@ -43,6 +43,11 @@ class LinearHeads(NamedTuple):
         return LinearHeads(weights, torch.cat([self.biases, bias.expand(n_heads, -1)], dim=1))
 
 
+def images_needed(n_groups: int, n_neighbors: int) -> int:
+    """Least number of images that a graph of neighbours is made of."""
+    return 2 * n_groups * n_neighbors
+
+
 @torch.no_grad()
 def regrouped_heads(
     encoder: Encoder, blocks: Sequence[Tensor], settings: Settings
@@ -71,7 +76,7 @@ def regrouped_heads(
         One for each partition; None if there are too few rows for a graph.
     """
     n_groups, recipe, seed = encoder.spec.categories[0], settings.recipe, settings.seed
-    if sum(map(len, blocks)) < 2 * n_groups * recipe.n_neighbors:
+    if sum(map(len, blocks)) < images_needed(n_groups, recipe.n_neighbors):
         return None
     features = torch.cat([encoder.category_trunk(x) for x in blocks])
     directions = F.normalize(features).cpu().double().numpy()

@@ -195,7 +195,7 @@ def _norm(name: str, channels: int) -> list[nn.Module]:
 
 
 class Centred(nn.Module):
-    """Images in [-1, 1] instead of [0, 1]: layers without norm learn little from the latter."""
+    """Images in [-1, 1] instead of [0, 1]: layers without norm may learn little from the latter."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Centre x of any shape."""

@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from ._cells import MAX_REGROUPED, kmeans
+from ._cells import MAX_REGROUPED, images_needed, kmeans
 from ._neighbours import NeighbourGraph, separated_groups
 from ._networks import Encoder
 from ._rows import n_held_out
@@ -59,10 +59,12 @@ def check_neighbours(settings: Settings, n_rows: int) -> None:
             "warmup_iter and consistency_weight above 0, or use n_neighbors=0."
         )
     n_used = min(n_rows - n_held_out(n_rows), MAX_REGROUPED)
-    if is_image and n_used < 2 * spec.categories[0] * recipe.n_neighbors:
+    n_groups = spec.categories[0]
+    if is_image and n_used < images_needed(n_groups, recipe.n_neighbors):
         raise ValueError(
-            f"{given} needs {2 * recipe.n_neighbors} images for each of the {spec.categories[0]} "
-            f"clusters; of n_samples={n_rows} it can use {n_used}. Use fewer neighbours, or 0."
+            f"{given} needs {images_needed(1, recipe.n_neighbors)} images for each of the "
+            f"{n_groups} clusters; of n_samples={n_rows} it can use {n_used}. Use fewer "
+            "neighbours, or 0."
         )
     if recipe.n_neighbors >= n_rows:
         raise ValueError(f"{given} must be less than n_samples={n_rows}.")

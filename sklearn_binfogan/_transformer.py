@@ -323,10 +323,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             before, trainer = None if first else self._model, self._continued(X, first)
             model = FittedModel(trainer, None if before is None else before.order)
             labels = model.predict(X)
-            if (
-                before is not None
-                and before.trainer.consistency.n_steps < trainer.consistency.n_steps
-            ):
+            if before and trainer.steps[CONSISTENCY] > before.trainer.steps[CONSISTENCY]:
                 # The phase may have chosen another sub-head, or learned another partition.
                 model, labels = with_kept_numbers(model, labels, before.predict(X))
             self._describe(model, X, labels)

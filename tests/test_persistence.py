@@ -706,7 +706,7 @@ def test_limits_that_no_fit_gives_are_refused(case, model_of_far_values, path):
     assert "limits" in refused(path)
 
 
-@pytest.mark.parametrize("n", [10**9, -1, "3"])
+@pytest.mark.parametrize("n", [10**9, 0, -1, "3"])
 def test_a_forged_number_of_categories_of_format_3_is_refused(stored, n):
     def forge(document, arrays):
         spec = document["settings"]["Settings"]["spec"]["CodeSpec"]
