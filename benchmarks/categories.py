@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -89,6 +89,7 @@ PLAIN = [
     "wut/x3",
 ]
 MOST_ROWS = 4000  # of a table, and for spectral clustering
+HALVES = ("fitted half", "held-out half")
 SEEDS = (100, 101)
 
 
@@ -139,8 +140,13 @@ def ours(X: np.ndarray, k: int, seed: int, quick: bool = False) -> BInfoGANTrans
     return BInfoGANTransformer(n_clusters=k, random_state=seed, **budget).fit(X)
 
 
+def fitted_kmeans(X: np.ndarray, k: int, seed: int) -> KMeans:
+    return KMeans(k, n_init=10, random_state=seed).fit(X)
+
+
 def kmeans(X: np.ndarray, k: int, seed: int) -> np.ndarray:
-    return KMeans(k, n_init=10, random_state=seed).fit_predict(X)
+    labels: np.ndarray = fitted_kmeans(X, k, seed).labels_
+    return labels
 
 
 def mixture(X: np.ndarray, k: int, seed: int) -> np.ndarray:
@@ -230,15 +236,15 @@ def measure(method: str, name: str, seed: int, quick: bool) -> Row:
         if any(labels is None for labels in found.values()):
             return {"agreement": None}
         best = max(agreement(name, r, found[int(r.max())]) for r in data.references)
-        more = held_out(data, seed, quick) if fitted and is_table(name) else {}
+        fit = {OURS: partial(ours, quick=quick), "kmeans": fitted_kmeans}.get(method)
+        more = held_out(data, fit, seed) if fit and is_table(name) else {}
     return {"agreement": best, "seconds": max(seconds), **more}
 
 
-def held_out(data: Data, seed: int, quick: bool) -> Row:
+def held_out(data: Data, fit: Callable[..., Any], seed: int) -> Row:
     """Accuracy on both halves of a table of a model that was fitted to the first."""
     half, reference = len(data.X) // 2, data.references[0]
-    model = ours(data.X[:half], data.sizes[0], seed, quick)
-    labels = model.predict(data.X)
+    labels = fit(data.X[:half], data.sizes[0], seed).predict(data.X)
     # Clusters get their classes on the first half.
     counts = np.zeros((reference.max() + 1, labels.max() + 1))
     np.add.at(counts, (reference[:half], labels[:half]), 1)
@@ -314,16 +320,31 @@ def section(content: Row) -> str:
     ]
     own = {(row["name"], row["seed"]): row for row in rows if row["method"] == OURS}
     seeds = sorted({seed for _, seed in own})
-    header = ["ours, by seed", *seeds, "fitted half", "held-out half", "seconds"]
     by_seed = []
     for name in names:
         fits = [own[name, seed] for seed in seeds if (name, seed) in own]
         cells = [shown(own.get((name, seed), {}).get("agreement")) for seed in seeds]
-        for key in ("fitted_half", "held_out_half"):
-            known = [fit[key] for fit in fits if key in fit]
-            cells.append(shown(float(np.mean(known))) if known else "")
         by_seed.append([name, *cells, decimals(max(fit["seconds"] for fit in fits))])
-    return "\n\n".join([*parts, folded("Ours, every seed", table(header, by_seed))])
+    every_seed = table(["ours, by seed", *seeds, "seconds"], by_seed)
+    return "\n\n".join([*parts, folded("Ours, every seed", every_seed), halves(rows)])
+
+
+def halves(rows: list[Row]) -> str:
+    """Table of the accuracies on the two halves of each table."""
+    keys = ("fitted_half", "held_out_half")
+    found: dict[str, dict[str, list[list[float]]]] = {}
+    for row in rows:
+        if keys[0] in row:
+            of_table = found.setdefault(row["name"], {OURS: [], "kmeans": []})
+            of_table[row["method"]].append([row[key] for key in keys])
+    lines = {
+        name: [each for fits in methods.values() for each in np.mean(fits, axis=0)]
+        for name, methods in found.items()
+    }
+    lines["mean"] = list(np.mean(list(lines.values()), axis=0))
+    header = ["table", *(f"{title}, {half}" for title in ("ours", "k-means") for half in HALVES)]
+    text = table(header, [[name, *map(percent, cells)] for name, cells in lines.items()])
+    return folded("Rows that were not seen: half of a table fitted, the other half predicted", text)
 
 
 def main() -> None:
