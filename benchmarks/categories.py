@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from functools import cache, partial
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -116,7 +116,6 @@ def is_table(name: str) -> bool:
     return "/" not in name
 
 
-@cache
 def load(name: str) -> Data:
     """Read a set of the suite or a table."""
     if is_table(name):

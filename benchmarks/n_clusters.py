@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,7 +121,6 @@ def available() -> list[str]:
     ]
 
 
-@cache
 def loaded(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows, kinds, and the rows as the peers see them: standardised, or principal components."""
     X, y = DATA[name].load()
@@ -160,7 +159,6 @@ def measure(data: str, seed: int, n_clusters: int, quick: bool) -> Row:
     }
 
 
-@cache
 def n_dense(data: str) -> int:
     """Clusters that HDBSCAN finds, none smaller than a fiftieth of the rows."""
     rows = loaded(data)[2]
