@@ -23,6 +23,7 @@ from sklearn_binfogan import BInfoGANTransformer
 # A few steps, to try the page out
 QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
 STEPS = 5 if QUICK else 80
+N_ROWS = 300 if QUICK else None  # None: all
 LAMBDAS = [0.1, 1.0] if QUICK else [0.03, 1.0, 10.0]
 
 # %%
@@ -33,7 +34,7 @@ LAMBDAS = [0.1, 1.0] if QUICK else [0.03, 1.0, 10.0]
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
-    X, y, stratify=y, random_state=0
+    X[:N_ROWS], y[:N_ROWS], stratify=y[:N_ROWS], random_state=0
 )
 gan = BInfoGANTransformer(
     n_clusters=10,

@@ -15,7 +15,7 @@ from sklearn_binfogan import BInfoGANTransformer, load, save
 
 # Each example trains a model; derandomised, so that every run tries the same ones.
 COMMON = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
-QUICK = settings(max_examples=30, **COMMON)
+QUICK = settings(max_examples=20, **COMMON)
 LONG = settings(max_examples=int(os.environ.get("BINFOGAN_EXAMPLES", "500")), **COMMON)
 
 
