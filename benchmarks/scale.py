@@ -112,8 +112,7 @@ def _on_a_map(n_rows: int, folder: Path) -> Callable[[], Any]:
 def restarts_ratio(quick: bool) -> Row:
     """Time of two and four parallel restarts over as many in a row; of two over two whole fits.
 
-    The game is played by the better half of the starts: of two by one, so that one fit is as fast
-    as both can be.
+    The game is played by the best start alone, so that one fit is as fast as two starts can be.
     """
     budget = QUICK if quick else {}
     X = load_digits().data

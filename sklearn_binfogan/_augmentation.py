@@ -277,6 +277,7 @@ def resolve_augmentation(
     Parameters
     ----------
     augmentation : {"auto", "affine", "light", "colour", "noise"}, callable or None
+        A callable is returned as it is: see `check_augmentation`.
     scaled : ndarray of shape (n, n_features)
         A sample of rows, as the networks see them.
     shape : tuple of int
@@ -304,6 +305,30 @@ def resolve_augmentation(
         return ColourMove(gentle, contrast=0.5, cast=0.0, brightness=0.3, mirror=True)
     move = AffineMove(warp=0.12 if is_large_image(shape) else 0.0, reflect=is_colour)
     return move if name == "affine" else ColourMove(move)
+
+
+def check_augmentation(augmentation: Augmentation, x: Tensor) -> None:
+    """Try a user's augmentation on a few rows, as the networks see them.
+
+    Raises
+    ------
+    ValueError
+        If it changes them in place, or does not return a tensor like them.
+    """
+    given = x.clone()
+    result = augmentation(x, torch.Generator(x.device).manual_seed(0))
+    if not torch.equal(x, given):
+        raise ValueError(
+            f"augmentation={augmentation!r} changes its input: it must return a new tensor instead."
+        )
+    like = f"a tensor of shape {tuple(x.shape)} and {x.dtype}"
+    if not isinstance(result, Tensor):
+        raise ValueError(f"augmentation={augmentation!r} must return {like}; got {result!r:.80}.")
+    if (result.shape, result.dtype) != (x.shape, x.dtype):
+        raise ValueError(
+            f"augmentation={augmentation!r} must return {like}; got one of shape "
+            f"{tuple(result.shape)} and {result.dtype}."
+        )
 
 
 def _move_of_grey(scaled: np.ndarray, shape: tuple[int, ...]) -> str:

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.optimize import linear_sum_assignment
 from sklearn.base import TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -16,7 +17,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import _check_feature_names_in, check_array, check_is_fitted
 
 from ._arrays import as_numpy, subsample
-from ._augmentation import resolve_augmentation
+from ._augmentation import check_augmentation, resolve_augmentation
 from ._callback_rules import check_callbacks, check_copyable, copied_callbacks
 from ._callbacks import CallbackSupportMixin, FitTasks
 from ._checkpoints import Checkpoints
@@ -43,6 +44,7 @@ from ._trainer import Trainer
 from .metrics import code_information
 
 MAX_LOOKED_AT = 2000  # rows, for T and for diagnostics
+N_TRIED = 8  # rows that a user's T is tried on
 
 
 def published_at(name: str) -> str | None:
@@ -101,6 +103,9 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
         scaled = layout.scaled(subsample(X, MAX_LOOKED_AT), np.float64)
         augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
+        if callable(self.augmentation):
+            some = layout.to_network(torch.from_numpy(scaled[:N_TRIED].astype(np.float32)))
+            check_augmentation(augment, some.to(resolve_device(self.device)))
         given = self._given() | chosen_by_machine(self.get_params(deep=False), is_image)
         given["cluster_prior"] = self._given_prior(spec)
         share = self._label_share(len(X))
@@ -358,6 +363,11 @@ def new_training(estimator: _BInfoGAN, X: Source, seed: int = 0) -> Trainer:
 
 def fitted_model(estimator: _BInfoGAN) -> FittedModel:
     """Return the model of an estimator; raise NotFittedError if there is none."""
+    if not isinstance(estimator, _BInfoGAN):
+        raise TypeError(
+            "A BInfoGANTransformer or a BInfoGANClassifier is needed; got a "
+            f"{type(estimator).__name__}. Of a Pipeline, pass the step, such as `pipe[-1]`."
+        )
     check_is_fitted(estimator)
     return estimator._model
 

@@ -322,6 +322,8 @@ def described_recipe(recipe: Recipe) -> dict[str, str]:
 
 def described(value: Any) -> str:
     """Text of a value; equal values have the same text in every process."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if is_dataclass(value) and not isinstance(value, type):
         parts = [f"{field.name}={described(getattr(value, field.name))}" for field in fields(value)]
         return f"{type(value).__qualname__}({', '.join(parts)})"

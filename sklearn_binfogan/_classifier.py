@@ -60,7 +60,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Whether `transform` appends the encoding of z.
     image_shape : tuple of int or None, default=None
         (H, W) or (H, W, C) of the images, at least 8 x 8 pixels. The rows of X are then flattened
-        images, channels last. None: X is a table.
+        images, channels last. None: X is a table. The networks see pixels scaled to [0, 1], and
+        grey images on a bright background as their negatives.
     architecture : str or object, default="auto"
         Preset of the networks: "mlp", "conv", "conv-contrast", "paper-mnist" or "paper-32x32"; or
         an object with ``build(spec, shape)`` (see `networks.make_encoder`). "auto" is "conv" for
@@ -98,7 +99,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         How often each class is expected. "labels" takes the frequencies of the labelled rows,
         smoothed as if ten more rows of each class had a label; "uniform" expects all classes
         equally often. An array gives one positive probability per class, in the order of
-        `classes_`, adding up to 1. Free categories are drawn as often as the consistency phase
+        `classes_`, adding up to 1; with ``label_weight=0``, which is blind to classes, the largest
+        goes to the largest cluster. Free categories are drawn as often as the consistency phase
         found them.
     warmup_iter : int or "auto", default="auto"
         Steps of the consistency phase, at least 0. "auto" depends on the number of rows.
@@ -350,6 +352,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             return "uniform"
         first = np.full(n_categories, 1 / n_categories)
         first[:n_classes] = of_classes * n_classes / n_categories
+        if self.label_weight == 0:  # as the transformer: the largest goes to the largest cluster
+            first = np.sort(first)[::-1]
         others = (tuple([1 / k] * k) for k in spec.categories[1:])
         return (tuple(first.tolist()), *others)
 

@@ -53,7 +53,7 @@ class ColumnKinds:
         distinct values are not learned.
         """
         whole, ends, n_ends, distinct = _survey(X)
-        most = len(X) // ROWS_PER_VALUE
+        most = max(len(X) // ROWS_PER_VALUE, 1)  # a constant column has one value
         bounded = n_ends >= max(PILE_ROWS, PILE_SHARE * len(X))
         bounded[:, skipped] = False
         few = {

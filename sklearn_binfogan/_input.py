@@ -236,7 +236,7 @@ def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
 
 
 def _warn_of_far_pixels(layout: Layout, X: Any) -> None:
-    found = far_pixels(X, float(layout.center), float(layout.center + layout.scale))
+    found = far_pixels(X, layout.darkest, layout.brightest)
     if found:
         warn_user(
             f"Some pixels lie far from all others: {_values_and_counts(found, 'pixel')}. All "
@@ -253,7 +253,7 @@ def warn_of_misfits(estimator: Any, layout: Layout, X: Any) -> None:
         return
     if layout.is_image:
         worst, subject, more = slice(None), "pixels range", ""
-        before = f"{layout.center:g} to {layout.center + layout.scale:g}"
+        before = f"{layout.darkest:g} to {layout.brightest:g}"
         remedy = "bring the pixels of all pieces to one range first."
     else:
         worst, names = columns[0], _names(estimator, columns)

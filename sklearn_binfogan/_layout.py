@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from ._arrays import extremes, row_blocks
+from ._arrays import extremes, row_blocks, subsample
 from ._codes import is_count
 from ._columns import ColumnKinds
 from ._far_values import NearValues
@@ -22,6 +22,7 @@ FARTHEST = 1e6  # of network input; z-scores in `fit` never exceed the root of t
 OUTSIDE, OUTSIDE_IMAGE = 10.0, 2.0
 FLAT = 0.1  # network input with a smaller range is hardly seen
 ENOUGH_IMAGES = 10  # fewer may all be dark by chance
+MOST_FRAMED = 1000  # images that tell how bright the background is
 ROUNDING = 1e-8  # relative to the mean of a constant column; far above float64's rounding
 
 
@@ -34,7 +35,8 @@ class Layout:
     shape : tuple of int
         (n_features,) for tables, (C, H, W) for images.
     center, scale : ndarray of float64, shape (n_features,) for tables, () for images
-        Network input is (x - center) / scale.
+        Network input is (x - center) / scale. The scale of images on a bright background is
+        negative: the networks see their negatives.
     limits, stand_in : ndarray of float64, shape (2, n_features), or None
         Range of each column's network input, and what replaces inputs below and above it. None:
         nothing is replaced. Only `table` sets them, if a column has values far from all others.
@@ -81,6 +83,9 @@ class Layout:
     def image(cls, X: Any, image_shape: Any) -> Layout:
         """Map the data's range to [0, 1]; rows are flattened channels-last images.
 
+        Convolutions and T fill what lies outside an image with 0. So grey images on a bright
+        background are inverted: their background becomes 0, too.
+
         Raises
         ------
         ValueError
@@ -90,9 +95,11 @@ class Layout:
         lows, highs = extremes(X)
         low, high = float(lows.min()), float(highs.max())
         check_magnitude(np.array([low, high]))
-        span = high - low if high > low else 1.0
+        center, span = low, high - low if high > low else 1.0
+        if channels == 1 and _frame(X, height, width) > low + span / 2:
+            center, span = high, -span
         shape = (channels, height, width)
-        return cls(shape, np.asarray(low), np.asarray(span), row_dtype=_row_dtype(X))
+        return cls(shape, np.asarray(center), np.asarray(span), row_dtype=_row_dtype(X))
 
     def _fitted_to(self, near: NearValues) -> Layout:
         """Rescale some columns by their near values."""
@@ -118,12 +125,24 @@ class Layout:
     @property
     def was_constant(self) -> np.ndarray:
         """Whether each column of a table was constant in `fit`, and its scale is a guess."""
+        if self.kinds is not None:
+            return self.kinds.n_values == 1
         return (self.scale == 1) | (self.scale == ROUNDING * np.abs(self.center))
 
     @property
     def is_image(self) -> bool:
         """Whether rows are images."""
         return len(self.shape) == 3
+
+    @property
+    def darkest(self) -> float:
+        """The value of the darkest pixel of the images in `fit`."""
+        return float(self.center + min(self.scale, 0.0))
+
+    @property
+    def brightest(self) -> float:
+        """The value of the brightest pixel of the images in `fit`."""
+        return float(self.center + max(self.scale, 0.0))
 
     @property
     def n_features(self) -> int:
@@ -155,9 +174,13 @@ class Layout:
         """Turn generator output into rows (n, n_features) in the units and the dtype of X.
 
         The addition runs in float64: float32 would lose the digits of columns with a large mean.
-        Columns of a table only get values that they may take, by `kinds`.
+        Columns of a table only get values that they may take, by `kinds`; pixels stay in the range
+        of the images in `fit`.
         """
-        rows = self.flattened(output).astype(np.float64) * self.scale + self.center
+        scaled = self.flattened(output).astype(np.float64)
+        if self.is_image:
+            scaled = scaled.clip(0, 1)
+        rows = scaled * self.scale + self.center
         if self.kinds is not None:
             rows = self.kinds.kept(rows)
         return rows.astype(self.row_dtype, copy=False)
@@ -165,6 +188,13 @@ class Layout:
     def flattened(self, output: np.ndarray) -> np.ndarray:
         """Turn generator output, or network input, into scaled rows (n, n_features)."""
         return output.transpose(0, 2, 3, 1).reshape(len(output), -1) if self.is_image else output
+
+
+def _frame(X: Any, height: int, width: int) -> float:
+    """Give the median of the pixels at the border of grey images."""
+    inner = np.zeros((height, width), dtype=bool)
+    inner[1:-1, 1:-1] = True
+    return float(np.median(subsample(X, MOST_FRAMED)[:, ~inner.ravel()]))
 
 
 def _row_dtype(X: Any) -> str:

@@ -14,6 +14,7 @@ from ._settings import Settings
 from ._threads import has_bfloat16
 
 RECIPE = tuple(field.name for field in fields(Recipe))
+FLOATS = tuple(field.name for field in fields(Recipe) if field.type == "float")
 
 
 def is_auto(value: Any) -> bool:
@@ -22,8 +23,17 @@ def is_auto(value: Any) -> bool:
 
 
 def without_auto(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters that are not left to the package."""
-    return {name: value for name, value in values.items() if not is_auto(value)}
+    """Parameters that are not left to the package, numbers in Python's own types.
+
+    Files and checkpoints then hold equal values in one form only.
+    """
+    return {name: _plain(name, value) for name, value in values.items() if not is_auto(value)}
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name in FLOATS:
+        return float(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def given_to_recipe(parameters: Mapping[str, Any]) -> dict[str, Any]:

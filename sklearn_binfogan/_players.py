@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,12 @@ class Players(nn.Module):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        networks = settings.architecture.build(settings.spec, settings.layout.shape)
+        networks: Any = settings.architecture.build(settings.spec, settings.layout.shape)
+        if not isinstance(networks, tuple) or len(networks) != 3:
+            raise ValueError(
+                "architecture.build must return a tuple of encoder, generator and discriminator; "
+                f"got {networks!r:.80}."
+            )
         self.encoder, self.generator, self.discriminator = networks
         self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
         self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False).eval()

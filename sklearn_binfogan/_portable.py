@@ -86,6 +86,10 @@ def encode(value: Any, where: str, arrays: Arrays) -> Any:
     if isinstance(value, np.ndarray) and value.dtype in (np.float32, np.float64):
         arrays[where] = value
         return {"array": where}
+    floats = _as_floats(value)
+    if floats is not None:
+        arrays[where] = floats
+        return {"array": where}
     if isinstance(value, np.random.RandomState):
         return {"RandomState": _encode_items(_legacy_state(value, where), where, arrays)}
     if type(value) in RECORDS.values():
@@ -99,6 +103,16 @@ def encode(value: Any, where: str, arrays: Arrays) -> Any:
         "it. Use a name such as 'auto' or a class of this package instead, or store the model "
         "with joblib or pickle."
     )
+
+
+def _as_floats(value: Any) -> np.ndarray | None:
+    """Numbers of other kinds of arrays, such as a Series of probabilities; None of other values."""
+    if not hasattr(value, "__array__"):
+        return None
+    try:
+        return np.asarray(value).astype(np.float64)
+    except (TypeError, ValueError):
+        return None
 
 
 def _encode_items(content: dict[str, Any], where: str, arrays: Arrays) -> dict[str, Any]:
@@ -185,7 +199,9 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin in (Union, UnionType):
         return any(_fits(value, option) for option in inner)
     if origin is tuple:
-        if not isinstance(value, tuple | list) or len(value) > MAX_ITEMS:
+        if not isinstance(value, tuple | list):
+            return False
+        if len(value) > MAX_ITEMS and inner[0] is not float:  # probabilities of many categories
             return False
         hints = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
         return len(hints) == len(value) and all(map(_fits, value, hints))
@@ -289,7 +305,9 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     for array in (layout.center, layout.scale):
         fits = array.dtype == np.float64 and array.shape == (() if is_image else layout.shape)
         require(fits, "the scaling of rows does not fit their shape")
-    require((layout.scale > 0).all(), "the scale of a column is not above 0")
+    # A negative one is that of images on a bright background.
+    signed = np.abs(layout.scale) if is_image else layout.scale
+    require((signed > 0).all(), "the scale of a column is not above 0")
     for far in (layout.limits, layout.stand_in):
         fits = far is None or (far.dtype == np.float64 and far.shape == (2, *layout.shape))
         require(fits, "the limits of columns do not fit the shape of rows")

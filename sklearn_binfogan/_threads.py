@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 
 MOST_THREADS = 1024  # a system that can't start so many threads ends the process
@@ -142,7 +143,7 @@ _STREAMS = threading.local()
 
 @contextmanager
 def undisturbed(n_threads: int | str | None = None) -> Iterator[None]:
-    """Run torch in fixed modes, and restore the caller's modes afterwards.
+    """Run torch and NumPy in fixed modes, and restore the caller's modes afterwards.
 
     There is one thread, so that results do not depend on the number of threads, unless another
     number is asked for. Gradients are enabled, autocast is off, and the defaults are float32 and
@@ -156,6 +157,8 @@ def undisturbed(n_threads: int | str | None = None) -> Iterator[None]:
     _SHARED.enter(n_threads)
     try:
         with ExitStack() as modes:
+            # NumPy's defaults. A caller who wants errors does not want them of an underflow here.
+            modes.enter_context(np.errstate(all="warn", under="ignore"))
             modes.enter_context(torch.inference_mode(False))
             modes.enter_context(torch.enable_grad())
             for kind in ("cpu", "cuda", "mps"):

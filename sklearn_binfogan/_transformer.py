@@ -56,7 +56,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Whether `transform` appends the encoding of z.
     image_shape : tuple of int or None, default=None
         (H, W) or (H, W, C) of the images, at least 8 x 8 pixels. The rows of X are then flattened
-        images, channels last. None: X is a table.
+        images, channels last. None: X is a table. The networks see pixels scaled to [0, 1], and
+        grey images on a bright background as their negatives.
     architecture : str or object, default="auto"
         Preset of the networks: "mlp", "conv", "conv-contrast", "paper-mnist" or "paper-32x32"; or
         an object with ``build(spec, shape)`` (see `networks.make_encoder`). "auto" is "conv" for
@@ -93,8 +94,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     cluster_prior : {"uniform", "learned"} or array-like, default="uniform"
         How categories are drawn. "uniform" is the paper's. "learned" takes the cluster sizes of
         real rows after the consistency phase; clusters may then differ widely in size. An array
-        gives one positive probability per category, in any order, adding up to 1; the largest
-        goes to the largest cluster. For several codes, give a list of arrays.
+        gives one positive probability per category, in any order, adding up to 1; after a
+        consistency phase the largest goes to the largest cluster. For several codes, give a list
+        of arrays.
     n_neighbors : int or "auto", default="auto"
         Number of nearest neighbours of each row in a graph of up to 10 000 training rows, at the
         end of the consistency phase. For tables E may then learn other clusters than its own:

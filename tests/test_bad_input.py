@@ -1,6 +1,7 @@
 """Bad input: a clear error before any training, and nothing changed."""
 
 import pickle
+import re
 from functools import cache
 
 import numpy as np
@@ -184,6 +185,34 @@ def test_image_options_need_images(name, value):
 
 def test_architecture_without_build():
     assert_fails_and_changes_nothing({"architecture": object()}, X, ValueError, "build")
+
+
+@pytest.mark.parametrize("built", [(1, 2), None])
+def test_architecture_that_builds_something_else(built):
+    class Own:
+        def build(self, spec, shape):
+            return built
+
+    message = f"tuple of encoder, generator and discriminator; got {re.escape(repr(built))}"
+    assert_fails_and_changes_nothing({"architecture": Own()}, X, ValueError, message)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "message"),
+    [
+        (lambda x, rng: x.double(), "must return a tensor of .*float32; got .*float64"),
+        (
+            lambda x, rng: x[:5],
+            r"a tensor of shape \(8, 4\).*; got one of shape \(5, 4\)",
+        ),
+        (lambda x, rng: None, "must return a tensor .*; got None"),
+        (lambda x, rng: x.numpy(), "must return a tensor .*; got array"),
+        (lambda x, rng: x.add_(1), "changes its input"),
+    ],
+)
+def test_augmentation_with_another_result(augmentation, message):
+    with pytest.raises(ValueError, match=message):
+        BInfoGANTransformer(**BUDGET).set_params(augmentation=augmentation).fit(X)
 
 
 def test_nothing_to_train():

@@ -16,7 +16,7 @@ from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
-from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, _trainer
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, GaussianNoise, _trainer
 from sklearn_binfogan import _container as container
 from sklearn_binfogan._architectures import MLPArchitecture
 from sklearn_binfogan._base import new_training
@@ -229,6 +229,33 @@ def test_a_mismatch_says_what_differs(X, params, words, tmp_path):
     assert files(tmp_path) == before
     with pytest.raises(NotFittedError):
         other.predict(TABLE)
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other", "known"),
+    [
+        ("mi_weight", np.float32(0.25), np.float32(4), "mi_weight was 0.25 and is 4.0"),
+        ("learning_rate", np.float64(0.25), 0.5, "learning_rate was 0.25 and is 0.5"),
+        ("max_iter", np.int64(26), np.int64(27), "max_iter was 26 and is 27"),
+        ("n_noise", np.int64(4), np.int64(5), "n_noise was 4 and is 5"),
+        ("augmentation", GaussianNoise(np.float32(0.25)), GaussianNoise(0.5), "deviation=0.25"),
+    ],
+)
+def test_a_number_of_numpy_is_compared_by_its_value(name, one, other, known, tmp_path):
+    cut_off(tmp_path, 12, checkpoint_every=10, **{name: one})
+
+    with pytest.raises(ValueError, match=known):
+        model(checkpoint_dir=tmp_path, **{name: other}).fit(TABLE)
+
+
+def test_equal_numbers_of_other_types_resume(tmp_path):
+    whole = model(mi_weight=1.0, batch_size=16).fit(TABLE)
+    cut_off(tmp_path, 12, checkpoint_every=10, mi_weight=1, batch_size=np.int64(16))
+
+    resumed = model(mi_weight=np.float32(1), batch_size=16, checkpoint_dir=tmp_path).fit(TABLE)
+
+    assert resumed.n_iter_ == whole.n_iter_
+    np.testing.assert_array_equal(resumed.transform(TABLE), whole.transform(TABLE))
 
 
 def test_equal_parameters_are_described_equally():

@@ -295,6 +295,15 @@ def test_without_weight_training_is_that_of_the_transformer(params):
     np.testing.assert_allclose(rows, gan.inverse_transform(theirs), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("prior", [[0.1, 0.2, 0.7], [0.5, 0.1, 0.4]])
+def test_without_weight_an_array_is_the_transformers(prior):
+    classifier = fit(label_weight=0, cluster_prior=prior)
+    gan = BInfoGANTransformer(**{**BUDGET, "n_clusters": 3, "cluster_prior": prior}).fit(X)
+
+    np.testing.assert_array_equal(classifier.transform(X)[:, 3:], gan.transform(X)[:, 3:])
+    assert sorted(classifier.cluster_prior_) == pytest.approx(sorted(gan.cluster_prior_))
+
+
 def test_weight_changes_training():
     codes = [fit(label_weight=weight).transform(X) for weight in (0.0, 1.0, 2.0)]
 

@@ -14,6 +14,8 @@ import pytest
 from matplotlib.colors import to_rgba
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, inspection
 from sklearn_binfogan.inspection import (
@@ -147,6 +149,15 @@ def test_code_grid_in_random_order_repeats_with_its_seed(digits):
 
     np.testing.assert_array_equal(grids[0], grids[1])
     assert (grids[0] != grids[2]).any()
+
+
+def test_code_grid_draws_dark_digits_on_white_as_they_are():
+    X = 16 - DIGITS
+    display = CodeGridDisplay.from_estimator(tiny(X, image_shape=(8, 8)), X, n_columns=4)
+
+    drawn = tiles(display.ax_, len(display.indices), 4)
+    grey = X[display.indices[0, 0]].reshape(8, 8) / 16
+    np.testing.assert_allclose(drawn[0, 0][..., 0], grey, atol=1e-6)
 
 
 def test_code_grid_draws_colours(colours):
@@ -623,6 +634,11 @@ def test_colours_of_bars_follow_confidence(digits):
 
     for bar, confidence in zip(bars, np.nan_to_num(display.confidences), strict=True):
         assert to_rgba(bar.get_facecolor()) == pytest.approx(sure.to_rgba(confidence))
+
+
+def test_a_pipeline_is_refused_with_the_step_to_pass(table):
+    with pytest.raises(TypeError, match=r"got a Pipeline.*`pipe\[-1\]`"):
+        CodeUsageDisplay.from_estimator(make_pipeline(StandardScaler(), table), TABLE)
 
 
 def test_all_names_exist():

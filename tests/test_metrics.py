@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 from sklearn_binfogan.metrics import (
     DCI,
     cluster_accuracy,
@@ -393,3 +393,20 @@ def test_code_columns_of_the_estimator(n_clusters, n_codes):
     assert codes.shape == (30, n_codes + 2)
     np.testing.assert_array_equal(codes[:, :n_codes], pipe.predict(X).reshape(30, -1))
     np.testing.assert_array_equal(codes[:, n_codes:], pipe.transform(X).iloc[:, -2:])
+
+
+@pytest.mark.parametrize(("n_clusters", "n_codes"), [(None, 1), ((4, 3), 2), (5, 1)])
+def test_code_columns_of_a_classifier_are_numbers_of_all_its_categories(n_clusters, n_codes):
+    X = rng().normal(size=(60, 4))
+    y = np.where(X[:, 0] > 0, "yes", "no")
+    classifier = BInfoGANClassifier(
+        n_clusters=n_clusters, n_continuous=2, warmup_iter=30, max_iter=1, random_state=0
+    ).fit(X, y)
+
+    codes = code_columns(classifier, X)
+
+    assert codes.shape == (60, n_codes + 2)
+    assert codes.dtype.kind == "f"
+    labels = classifier.labels_.reshape(60, -1)
+    np.testing.assert_array_equal(codes[:, :n_codes], labels)
+    assert 0 <= mutual_information_gap_scorer(classifier, X, X[:, :2] > 0) <= 1

@@ -208,6 +208,17 @@ def test_prdc_is_its_definition(seed, k):
     np.testing.assert_allclose(prdc(real, generated, k=k), expected)
 
 
+def test_prdc_of_two_far_rows_is_that_of_the_others():
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    far = np.full((1, 3), 1e9)
+
+    found = prdc(np.r_[rows, far], np.r_[rows, -far])
+
+    # The ball of the far real row reaches to the other real rows, which all are generated, too.
+    of_others = prdc(rows, rows).density * 60
+    assert found.density == pytest.approx((of_others + 60 / 5) / 61)
+
+
 def test_prdc_of_noise_is_imprecise():
     scores = prdc(normal(300, 8), normal(300, 8, seed=1) * 9)
 
@@ -533,6 +544,8 @@ def test_sample_scorers_say_what_is_wrong():
     X, y = iris()
     with pytest.raises(ValueError, match=r"measure must be one of \['two_sample'.*'fid'"):
         make_sample_scorer("fid")
+    with pytest.raises(ValueError, match=r"measure must be one of .*; got \['two_sample'\]"):
+        make_sample_scorer(["two_sample"])
     with pytest.raises(TypeError, match=r"'coverage' takes .*\['k', 'features'\]; got \['cv'\]"):
         make_sample_scorer("coverage", cv=5)
     with pytest.raises(TypeError, match=r"must have sample.*LogisticRegression"):

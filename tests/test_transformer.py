@@ -18,7 +18,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import Pipeline
 from skorch.callbacks import Callback, EarlyStopping
 
-from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise
+from sklearn_binfogan import AffineMove, BInfoGANTransformer, GaussianNoise, load, save
 
 DIGITS = ALL_DIGITS[:100]
 WIDE = np.random.default_rng(0).random((40, 9 * 13))
@@ -644,6 +644,42 @@ def test_images_keep_their_range(low, high):
         assert images.min() >= low - 1e-4 * (high - low)
         assert images.max() <= high + 1e-4 * (high - low)
     assert np.corrcoef(X.ravel(), rebuilt.ravel())[0, 1] > 0.4
+
+
+@pytest.mark.parametrize("prior", ["uniform", "learned"])
+def test_dark_images_on_white_are_treated_as_bright_ones_on_black(prior, tmp_path):
+    images = DIGITS.astype(np.uint8)
+    on_black, on_white = (
+        fit(X, image_shape=(8, 8), warmup_iter=20, cluster_prior=prior)
+        for X in (images, 255 - images)
+    )
+
+    np.testing.assert_array_equal(on_white.labels_, on_black.labels_)
+    codes = on_white.transform(255 - images)
+    np.testing.assert_array_equal(codes, on_black.transform(images))
+    rebuilt = on_white.inverse_transform(codes)
+    np.testing.assert_allclose(rebuilt, 255 - on_black.inverse_transform(codes), atol=1e-3)
+    assert on_white.score(255 - images) == on_black.score(images)
+    save(on_white, tmp_path / "model.safetensors")
+    loaded = load(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(loaded.inverse_transform(codes), rebuilt)
+
+
+def test_a_network_without_bounds_draws_no_pixels_outside_the_range():
+    estimator = fit(DIGITS, image_shape=(8, 8), architecture="mlp", warmup_iter=40, max_iter=100)
+
+    images, _ = estimator.sample(50, random_state=0)
+
+    assert images.min() == 0
+    assert images.max() == 16
+
+
+def test_modes_of_numpy_change_nothing():
+    X = np.random.default_rng(0).normal(size=(120, 4))
+    with np.errstate(all="raise"):
+        one = fit(X)
+
+    np.testing.assert_array_equal(one.transform(X), fit(X).transform(X))
 
 
 def test_memory_maps(tmp_path):

@@ -487,6 +487,17 @@ def test_clusters_are_found_beside_far_values(n_columns):
     assert adjusted_rand_score(y[whole], labels[whole]) > 0.95
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_standardised_columns_are_not_taken_for_constant_ones(seed):
+    data = np.random.default_rng(seed).normal(size=(200, 6))
+    data = (data - data.mean(axis=0)) / data.std(axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ScaleWarning)
+        model = BInfoGANTransformer(**BUDGET).partial_fit(data)
+        for rows in np.split(data[:20], 10):
+            model.partial_fit(rows)
+
+
 def test_the_value_of_most_rows_is_not_far():
     rng = np.random.default_rng(0)
     data = np.column_stack([rng.normal(size=400), rng.uniform(5000, 5100, 400).round()])

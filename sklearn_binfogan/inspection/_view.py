@@ -37,13 +37,13 @@ class View:
     def row_format(self) -> RowFormat:
         """What a row of X is."""
         layout = self.model.layout
-        image_shape = None
-        if layout.is_image:
-            channels, height, width = layout.shape
-            image_shape = (height, width, channels)
         numbered = [f"x{i}" for i in range(layout.n_features)]
-        names = getattr(self.estimator, "feature_names_in_", numbered)
-        return RowFormat(image_shape, layout.center, layout.scale, list(names))
+        names = list(getattr(self.estimator, "feature_names_in_", numbered))
+        if not layout.is_image:
+            return RowFormat(None, layout.center, layout.scale, names)
+        channels, height, width = layout.shape
+        darkest, span = np.asarray(layout.darkest), np.abs(layout.scale)
+        return RowFormat((height, width, channels), darkest, span, names)
 
     def rows(self, X: Any) -> Source:
         """Validate X."""

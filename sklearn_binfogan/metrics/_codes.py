@@ -524,10 +524,15 @@ def code_columns(estimator: Any, X: Any) -> np.ndarray:
     """
     codes = np.asarray(estimator.transform(X))
     names = estimator.get_feature_names_out()
-    is_posterior = np.array([bool(re.fullmatch(r"cluster\d+(_\d+)?", name)) for name in names])
-    if not is_posterior.any():
-        return codes
-    return np.column_stack([estimator.predict(X), codes[:, ~is_posterior]])
+    # The code that each column is a posterior of, by its number; "" if it has none, or None.
+    found = [re.fullmatch(r"cluster(?:(\d+)_)?\d+", name) for name in names]
+    code_of = np.array([match and (match[1] or "") for match in found], dtype=object)
+    categories = [
+        codes[:, code_of == code].argmax(axis=1)
+        for code in dict.fromkeys(code_of)
+        if code is not None
+    ]
+    return np.column_stack([*categories, codes[:, code_of == None]])  # noqa: E711
 
 
 def mutual_information_gap_scorer(estimator: Any, X: Any, y: Any) -> float:

@@ -79,7 +79,7 @@ def make_sample_scorer(
     >>> search.fit(load_iris().data).best_params_
     {'bandwidth': 0.1}
     """
-    if measure not in MEASURES:
+    if measure not in list(MEASURES):  # in a dict, a list would be an error of its own
         raise ValueError(f"measure must be one of {list(MEASURES)}; got {measure!r}.")
     _, allowed = MEASURES[measure]
     unknown = sorted(params.keys() - set(allowed))
@@ -115,7 +115,7 @@ class _SampleScorer:
             _check_classified(estimator, y)
             X, y = _labelled(X, np.asarray(y), estimator.classes_.tolist())
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=2).tolist()
-        drawn = estimator.sample(len(X), random_state=seeds[0])
+        drawn = estimator.sample(np.shape(X)[0], random_state=seeds[0])
         rows, labels = drawn if isinstance(drawn, tuple) else (drawn, None)
         function, _ = MEASURES[self.measure]
         return function(_Comparison(X, y, rows, labels, seeds[1]), **self.params)

@@ -266,8 +266,9 @@ def prdc(
             f"k={k} needs at least {k + 1} rows of each kind; got {len(real)} real and "
             f"{len(generated)} generated rows."
         )
-    centre = real.mean(axis=0)
-    real, generated = real - centre, generated - centre  # less rounding far from the origin
+    # Less rounding far from the origin, wherever a few rows are.
+    centre = np.median(real, axis=0)
+    real, generated = real - centre, generated - centre
     radii_real, radii_generated = _radii(real, k), _radii(generated, k)
     n_balls = np.zeros(len(generated), dtype=np.int64)
     recalled: list[bool] = []
