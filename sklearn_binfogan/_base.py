@@ -386,18 +386,15 @@ def renumbered(labels: np.ndarray, orders: list[list[int]]) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def with_kept_numbers(
-    model: FittedModel, labels: np.ndarray, before: np.ndarray
-) -> tuple[FittedModel, np.ndarray]:
-    """Renumber clusters, and labels (n, n_codes), so that most rows keep those of `before`."""
+def orders_as_before(model: FittedModel, labels: np.ndarray, before: np.ndarray) -> list[list[int]]:
+    """Clusters of each code, in the order by which most rows keep their labels of `before`."""
     orders = []
     for i, k in enumerate(model.spec.categories):
         shared = np.bincount(before[:, i] * k + labels[:, i], minlength=k**2).reshape(k, k)
         # Clusters without rows keep their numbers where these are free.
         _, own = linear_sum_assignment(shared + np.eye(k) / 2, maximize=True)
         orders.append(own.tolist())
-    columns = model.order[model.spec.category_columns(orders)]
-    return FittedModel(model.trainer, columns), renumbered(labels, orders)
+    return orders
 
 
 def squeezed(labels: np.ndarray) -> np.ndarray:

@@ -55,8 +55,8 @@ class FittedModel:
         return self.trainer.state().as_arrays()
 
     def reordered(self, orders: Sequence[Sequence[int]]) -> FittedModel:
-        """Return a model whose public order is given as the networks' numbers, for each code."""
-        return FittedModel(self.trainer, np.array(self.spec.category_columns(orders)))
+        """Return a model whose public order is given as the numbers of this one, for each code."""
+        return FittedModel(self.trainer, self.order[self.spec.category_columns(orders)])
 
     # -- rows to codes -------------------------------------------------------------------------
 

@@ -14,9 +14,10 @@ from ._arrays import subsample
 from ._base import (
     _BInfoGAN,
     new_training,
+    orders_as_before,
     orders_by_size,
+    renumbered,
     squeezed,
-    with_kept_numbers,
 )
 from ._callback_rules import check_callbacks
 from ._callbacks import FitTasks
@@ -327,7 +328,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             labels = model.predict(X)
             if before and trainer.steps[CONSISTENCY] > before.trainer.steps[CONSISTENCY]:
                 # The phase may have chosen another sub-head, or learned another partition.
-                model, labels = with_kept_numbers(model, labels, before.predict(X))
+                orders = orders_as_before(model, labels, before.predict(X))
+                model, labels = model.reordered(orders), renumbered(labels, orders)
             self._describe(model, X, labels)
         return self
 
