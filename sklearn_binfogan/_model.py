@@ -80,12 +80,8 @@ class FittedModel:
     @undisturbed()
     def predict(self, X: Source) -> np.ndarray:
         """Most likely category of each code, int64 (n, n_codes), of validated rows."""
-        parts = self.spec.category_slices
-        blocks = [
-            np.stack([codes[:, part].argmax(axis=1) for part in parts], axis=1)
-            for codes in self._encoded(self._inputs(X), Encoder.posterior)
-        ]
-        return np.concatenate(blocks).astype(np.int64)
+        posteriors = map(torch.from_numpy, self._encoded(self._inputs(X), Encoder.posterior))
+        return torch.cat([self.spec.labels(q) for q in posteriors]).numpy()
 
     def _inputs(self, X: Source) -> Iterator[Tensor]:
         """Network input of validated rows, block by block: in float64 for float64 rows."""
