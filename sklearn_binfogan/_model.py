@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ._arrays import as_tensor, row_blocks
+from ._arrays import row_blocks
 from ._codes import Prior
 from ._collapse import Evidence
 from ._networks import Encoder
@@ -106,11 +106,15 @@ class FittedModel:
 
     def _generated(self, codes: np.ndarray) -> np.ndarray:
         """Generate network input from codes (n, width)."""
-        own = codes.copy()
-        own[:, self.order] = codes[:, : self.spec.n_categorical]
-        generator, blocks = self.trainer.players.averaged_generator, row_blocks(own)
+        generator, blocks = self.trainer.players.averaged_generator, row_blocks(self._own(codes))
         output = _computed(nn.Module.__call__, generator, map(torch.from_numpy, blocks))
         return np.concatenate(list(output))
+
+    def _own(self, codes: np.ndarray) -> np.ndarray:
+        """Copy codes (n, width), with their categories as the networks number them."""
+        own = codes.copy()
+        own[:, self.order] = codes[:, : self.spec.n_categorical]
+        return own
 
     @undisturbed()
     def sample(
@@ -148,18 +152,14 @@ class FittedModel:
         codes[:, : spec.n_categorical] = spec.one_hot(labels)
         if from_prior:
             return self.decode(codes.numpy()), labels.numpy()
-        style, residual = self._drawn(codes, rng)
+        # As real rows of each row's category have them.
+        own = torch.from_numpy(self._own(codes.numpy()))
+        style, residual = self.trainer.players.aggregate.draw(own, rng)
         codes[:, spec.n_categorical :] = style
         generated = self._generated(codes.numpy())
         if residual.shape[1]:
             generated = generated + residual.numpy()
         return self.layout.to_rows(generated), labels.numpy()
-
-    def _drawn(self, codes: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw style codes and residuals as real rows of each row's category have them."""
-        own = torch.empty_like(codes[:, : self.spec.n_categorical])
-        own[:, as_tensor(self.order)] = codes[:, : self.spec.n_categorical]
-        return self.trainer.players.aggregate.draw(own, rng)
 
     # -- priors and measures -------------------------------------------------------------------
 
