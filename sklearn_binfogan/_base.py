@@ -198,10 +198,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         self._trained_by = settled_values(self.get_params(deep=False))
         self._set_derived()
         self.labels_ = squeezed(labels)
-        sizes = [
-            np.bincount(column, minlength=k).tolist()
-            for column, k in zip(labels.T, model.spec.categories, strict=True)
-        ]
+        sizes = [of_code.tolist() for of_code in cluster_sizes(model, labels)]
         rows = subsample(X, MAX_LOOKED_AT)
         self.diagnostics_: dict[str, Any] = {
             **model.evaluate(rows),
@@ -372,12 +369,15 @@ def fitted_model(estimator: _BInfoGAN) -> FittedModel:
     return estimator._model
 
 
+def cluster_sizes(model: FittedModel, labels: np.ndarray) -> list[np.ndarray]:
+    """Rows in each cluster of each code, from labels (n, n_codes)."""
+    pairs = zip(labels.T, model.spec.categories, strict=True)
+    return [np.bincount(column, minlength=k) for column, k in pairs]
+
+
 def orders_by_size(model: FittedModel, labels: np.ndarray) -> list[list[int]]:
     """Clusters of each code, largest first, from the networks' own labels (n, n_codes)."""
-    return [
-        np.argsort(-np.bincount(column, minlength=k), kind="stable").tolist()
-        for column, k in zip(labels.T, model.spec.categories, strict=True)
-    ]
+    return [np.argsort(-sizes, kind="stable").tolist() for sizes in cluster_sizes(model, labels)]
 
 
 def renumbered(labels: np.ndarray, orders: list[list[int]]) -> np.ndarray:
