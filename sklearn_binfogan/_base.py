@@ -345,7 +345,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             except ValueError:  # a model from a GPU, loaded on a machine without one
                 device = "cpu"
             self._model = FittedModel(Trainer(settings, device, state=of_training), order)
-            self.history_ = self._model.history
+            self._set_derived()
 
 
 def new_training(estimator: _BInfoGAN, X: Source, seed: int = 0) -> Trainer:

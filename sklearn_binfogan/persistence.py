@@ -147,7 +147,6 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
             parameters["device"] = device
         est = kind(**parameters)
         est.__setstate__(state)
-        est._set_derived()
         return est
     except OSError:
         raise
