@@ -239,7 +239,6 @@ def checked_progress(trainer: Trainer, state: TrainingState) -> Progress:
     """Return the progress of a state; raise ValueError unless a training can resume from it."""
     progress = state.progress
     assert progress is not None
-    assert trainer.rows is not None
     rows = np.sort(trainer.rows.train_index.cpu().numpy())
     if not np.array_equal(np.sort(progress.order), rows):
         raise ValueError("The checkpoint is for other rows than those to train on.")

@@ -77,7 +77,7 @@ class Trainer:
         self.game = GamePhase(self.common, self.consistency)
         self.phases: dict[str, Phase] = {CONSISTENCY: self.consistency, GAME: self.game}
         self.phase: Phase = self.consistency
-        self.rows: TrainingRows | None = None
+        self._rows: TrainingRows | None = None
         self.batches: Batches | None = None
         self.graph: StepGraph | None = None
         self.net = AdversarialNet(self, self.device, callbacks).initialize()
@@ -96,9 +96,15 @@ class Trainer:
 
     # -- rows and phases -----------------------------------------------------------------------
 
+    @property
+    def rows(self) -> TrainingRows:
+        """Rows to train on, which must be loaded."""
+        assert self._rows is not None
+        return self._rows
+
     def load_rows(self, X: Source, labels: Labels | None = None) -> Trainer:
         """Set the rows to train on, and their labels."""
-        self.rows = TrainingRows(X, self.settings.layout, self.device, self.settings.seed)
+        self._rows = TrainingRows(X, self.settings.layout, self.device, self.settings.seed)
         if labels is not None and self.settings.recipe.label_weight > 0:
             self.common.supervision = Supervision(
                 labels, self.rows.rows, self.settings, self.common.rng
@@ -108,7 +114,7 @@ class Trainer:
 
     def forget_rows(self) -> Trainer:
         """Release the training rows: a fitted model must not hold its data."""
-        self.rows = self.batches = self.common.supervision = self.graph = None
+        self._rows = self.batches = self.common.supervision = self.graph = None
         return self
 
     def begin(self, phase: str) -> Phase:
@@ -116,7 +122,7 @@ class Trainer:
         self.phase = self.phases[phase]
         self.phase.begin()
         self.phase.train_mode()
-        if self.rows is not None:
+        if self._rows is not None:
             self.graph = step_graph(self.phase, self.rows.rows, self.net.callbacks_)
         return self.phase
 
@@ -128,7 +134,6 @@ class Trainer:
         position: int | None = None,
     ) -> Batches:
         """Return shuffled batches of the training rows for the running phase; see `Batches`."""
-        assert self.rows is not None
         return Batches(
             self.rows.rows,
             self.rows.train_index if order is None else order,
@@ -158,7 +163,6 @@ class Trainer:
         begun : Progress or None
             Progress of the first phase, if it is resumed.
         """
-        assert self.rows is not None
         n_shown = sum(budget.values()) if self.progress else None
         call = None if after_epoch is None else partial(after_epoch, self)
         with training_on(self.device), watched(self.net, n_shown, call):
@@ -171,7 +175,6 @@ class Trainer:
 
     def _train_phase(self, name: str, n_steps: int, begun: Progress | None) -> None:
         """Train for some steps of one phase, new or begun; a callback may end the phase early."""
-        assert self.rows is not None
         phase = self.begin(name)
         if begun is None:
             self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH)
@@ -194,7 +197,6 @@ class Trainer:
 
     def complete(self) -> None:
         """Make the decisions that the end of an interrupted phase would have made."""
-        assert self.rows is not None
         if self.phase is self.consistency:
             self.consistency.settle_categories(self.rows)
         if self.game.n_steps:
@@ -204,7 +206,6 @@ class Trainer:
 
     def validation_batch(self) -> Tensor:
         """Network input of the validation rows of an epoch."""
-        assert self.rows is not None
         return self.rows.validation(MAX_VALID_PER_EPOCH)
 
     def validation_score(self, x: Tensor) -> float:
@@ -217,7 +218,6 @@ class Trainer:
         It is the quality of the categories, by what the consistency phase chooses its sub-head by;
         without such a phase it is the score of held-out rows.
         """
-        assert self.rows is not None
         if self.consistency.n_steps:
             return self.consistency.quality(self.rows)
         return self.evaluate(self.rows.validation())["score"]
