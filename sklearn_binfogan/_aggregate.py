@@ -10,8 +10,6 @@ part of the density: this restores the spread of columns that G smooths too much
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from sklearn import config_context
@@ -20,9 +18,6 @@ from torch import Tensor, nn
 
 from ._arrays import subsample
 from ._codes import CodeSpec
-
-if TYPE_CHECKING:
-    from sklearn.mixture import GaussianMixture
 
 PRIOR_VARIANCE = 1 / 3  # of U[-1, 1]
 ROWS_PER_COMPONENT = 4
@@ -101,7 +96,7 @@ class AggregatePosterior(nn.Module):
         # Array dispatch has no k-means++; threads would add up in another order.
         with config_context(array_api_dispatch=False), threadpool_limits(1):
             mixture.fit(rows if len(rows) > 1 else rows.repeat(2, axis=0))
-        roots = np.linalg.cholesky(_shrunken(mixture, len(rows)))
+        roots = np.linalg.cholesky(_shrunken(mixture.covariances_, mixture.weights_, len(rows)))
         self.weight[group] = 0
         self.weight[group, :n_used] = torch.from_numpy(mixture.weights_)
         self.mean[group, :n_used] = torch.from_numpy(mixture.means_)
@@ -133,9 +128,9 @@ class AggregatePosterior(nn.Module):
         return codes[:, : self.spec.categories[0]].argmax(dim=1)
 
 
-def _shrunken(mixture: GaussianMixture, n_rows: int) -> np.ndarray:
+def _shrunken(own: np.ndarray, weights: np.ndarray, n_rows: int) -> np.ndarray:
     """Covariances of a mixture fitted to some rows, drawn towards their weighted mean."""
-    weight, own = mixture.weights_[:, None, None], mixture.covariances_
+    weight = weights[:, None, None]
     within = (weight * own).sum(axis=0)
     n_prior = SHRINKAGE * own.shape[1]
     return (n_rows * weight * own + n_prior * within) / (n_rows * weight + n_prior)
