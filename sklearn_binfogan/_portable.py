@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -284,7 +284,7 @@ def decode_progress(
     require(state.steps[phase] <= budget, "it has taken too many steps")
     fits = order.ndim == 1 and type(position) is int and 0 <= position <= len(order)
     require(fits, "its position in the order of rows is not valid")
-    return state.in_phase(Progress(phase, order, position, assignment))
+    return replace(state, progress=Progress(phase, order, position, assignment))
 
 
 def decode_settings(value: Any, arrays: Arrays) -> Settings:

@@ -51,10 +51,6 @@ class TrainingState:
         copies = iter(_copies([array for array in arrays if _is_on_gpu(array)]))
         return self._mapped(lambda array: next(copies) if _is_on_gpu(array) else as_tensor(array))
 
-    def in_phase(self, progress: Progress) -> TrainingState:
-        """Return the state with the progress of the running phase."""
-        return replace(self, progress=progress)
-
     def first_not_finite(self) -> str | None:
         """Return the name of a tensor that holds NaN or infinity; None if there is none."""
         named = list(self.named_arrays())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -281,7 +282,7 @@ class Trainer:
             self.batches.position,
             None if assignment is None else assignment.cpu().numpy().copy(),
         )
-        return state.copied().in_phase(progress)
+        return replace(state.copied(), progress=progress)
 
     def _restore(self, state: TrainingState) -> None:
         # A copy: Adam keeps and changes the tensors that it is given.
