@@ -239,7 +239,7 @@ class ConsistencyPhase(Phase):
             self._learn_better_partition(torch.cat(blocks))
         if supervision is None:
             self.common.prior = self.consistency.prior(encoder, blocks)
-        elif supervision.labels.leave_free(self.spec):
+        elif self.spec.categories[0] > supervision.labels.n_classes:
             self.common.prior = self.consistency.sizes(encoder, blocks)
         else:
             self.common.prior = supervision.prior(encoder)

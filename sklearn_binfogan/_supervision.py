@@ -44,10 +44,6 @@ class Labels:
         """Number of classes."""
         return int(self.classes.max()) + 1
 
-    def leave_free(self, spec: CodeSpec) -> bool:
-        """Whether there are more categories than classes."""
-        return spec.categories[0] > self.n_classes
-
     def thinned(self) -> Labels:
         """Keep the first labels of each class, at most `MAX_ASSIGNING` in all."""
         most = max(MAX_ASSIGNING // self.n_classes, 1)
