@@ -148,9 +148,8 @@ class ConvArchitecture:
         if self.local_contrast:
             category.insert(0, LocalContrast(self.contrast_side))
         category.extend(dense_stack([width, self.category_dense], activation, batch_norm=True))
-        channels = self.style_channels
         norm = "group" if self.style_norm else "none"
-        style, width = conv_stack(shape, channels, (2,) * len(channels), norm)
+        style, width = conv_stack(shape, self.style_channels, norm=norm)
         if not self.style_norm:
             style.insert(0, Centred())
         style.extend(dense_stack([width, self.style_dense]))
@@ -166,8 +165,7 @@ class ConvArchitecture:
         generator = ConvGenerator(
             spec, shape, self.generator_channels, resizes=self.generator_resizes
         )
-        channels = self.discriminator_channels
-        data, width = conv_stack(shape, channels, (2,) * len(channels), activation=leaky_relu)
+        data, width = conv_stack(shape, self.discriminator_channels, activation=leaky_relu)
         data.extend(dense_stack([width, self.discriminator_dense], leaky_relu))
         width = self.discriminator_dense
         discriminator = Discriminator(data, width, spec.width, self.discriminator_code, (width,))
@@ -240,12 +238,10 @@ class PaperArchitecture:
         return Encoder(spec, trunk, width, trunk, width, style_reads_categories=False)
 
     def _discriminator(self, spec: CodeSpec, shape: tuple[int, ...]) -> Discriminator:
-        channels = self.discriminator_channels
         data, width = conv_stack(
             shape,
-            channels,
-            (2,) * len(channels),
-            "batch",
+            self.discriminator_channels,
+            norm="batch",
             padding=0,
             noise=self.noise,
             kernel=self.discriminator_kernel,

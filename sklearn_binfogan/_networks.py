@@ -126,7 +126,7 @@ def set_batch_norm(network: nn.Module, epsilon: float, momentum: float) -> None:
 def conv_stack(
     shape: tuple[int, ...],
     channels: Sequence[int],
-    strides: Sequence[int],
+    strides: Sequence[int] | None = None,
     norm: str = "none",
     activation: Callable[[], nn.Module] = elu,
     padding: int = 1,
@@ -139,8 +139,10 @@ def conv_stack(
     ----------
     shape : tuple of int
         (C, H, W) of the input.
-    channels, strides : sequence of int
+    channels : sequence of int
         One entry per layer.
+    strides : sequence of int or None
+        One entry per layer; None: all 2.
     norm : {"none", "batch", "group"}
     activation : callable
     padding : int
@@ -161,6 +163,7 @@ def conv_stack(
         If the convolutions leave nothing of the images.
     """
     n_in, height, width = shape
+    strides = strides or (2,) * len(channels)
     layers: list[nn.Module] = []
     for i, (n_out, stride) in enumerate(zip(channels, strides, strict=True)):
         layers += [nn.Conv2d(n_in, n_out, kernel, stride, padding, bias=norm != "batch")]
