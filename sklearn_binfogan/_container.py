@@ -60,9 +60,8 @@ def write(path: str, format_version: int, document: Any, arrays: dict[str, np.nd
         "versions": {name: _installed_version(name) for name in WRITERS},
     }
     data = safetensors.save(contents, {FORMAT: json.dumps(info)})
-    start = data.index(BLANK.encode())
-    digest = hashlib.sha256(data).hexdigest().encode()
-    _replace(path, [data[:start], digest, memoryview(data)[start + len(digest) :]])
+    digest = hashlib.sha256(data).hexdigest()
+    _replace(path, data.replace(BLANK.encode(), digest.encode(), 1))
 
 
 def read(path: str, format_versions: Sequence[int]) -> tuple[int, Any, dict[str, np.ndarray]]:
@@ -115,13 +114,13 @@ def _installed_version(name: str) -> str:
         return "unknown"
 
 
-def _replace(path: str, parts: Sequence[bytes | memoryview]) -> None:
-    """Write the parts to a new file in the same folder, then rename it to replace the old one."""
+def _replace(path: str, data: bytes) -> None:
+    """Write a new file in the same folder, then rename it to replace the old one."""
     target = Path(os.path.realpath(path))  # a link must stay a link
     temporary = target.with_name(f".{FORMAT}-{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as stream:
-            stream.writelines(parts)
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, target)
@@ -157,11 +156,8 @@ def _info(metadata: Any, format_versions: Sequence[int]) -> dict[str, Any]:
 
 def _check_digest(data: bytes, expected: str) -> None:
     """Check the checksum of all bytes; its own bytes count as `BLANK`."""
-    start = max(data.find(expected.encode()), 0)
-    digest = hashlib.sha256(data[:start])
-    digest.update(BLANK.encode())
-    digest.update(memoryview(data)[start + len(BLANK) :])
-    if digest.hexdigest() != expected:
+    blank = data.replace(expected.encode(), BLANK.encode(), 1)
+    if hashlib.sha256(blank).hexdigest() != expected:
         raise ValueError("its checksum does not match: bytes are missing or have changed")
 
 
