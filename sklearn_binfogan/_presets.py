@@ -464,7 +464,7 @@ def resolve_preset(architecture: Any, shape: tuple[int, ...], n_rows: int) -> Pr
     Raises
     ------
     ValueError
-        If the name is unknown, or does not suit the data.
+        If the name does not suit the data.
     """
     if isinstance(architecture, Preset):
         return architecture
@@ -472,12 +472,6 @@ def resolve_preset(architecture: Any, shape: tuple[int, ...], n_rows: int) -> Pr
         return _preset_around(architecture, resolve_preset("auto", shape, n_rows), n_rows)
     is_image = len(shape) == 3
     name = ("conv" if is_image else "mlp") if architecture == "auto" else architecture
-    if name not in PRESETS:
-        known = ", ".join(map(repr, ["auto", *PRESETS]))
-        raise ValueError(
-            f"Unknown architecture {architecture!r}: use {known}, or an object with a method "
-            "build(spec, shape)."
-        )
     if name != "mlp" and not is_image:
         raise ValueError(f"architecture={name!r} needs images: set image_shape, or use 'mlp'.")
     if name in LARGE and is_large_image(shape):
