@@ -238,10 +238,13 @@ class Batches:
     share : Share
         This process's share. All processes draw the same batch, with `batch_size` rows for each of
         them, and each takes its share.
-    position : int or None
-        Place in `index` where the next batch begins. None: shuffle first.
     as_numbers : bool
         Whether to give the numbers of a batch's rows instead of their network input.
+
+    Attributes
+    ----------
+    position : int
+        Place in `index` where the next batch begins; at its end the rows are shuffled.
     """
 
     def __init__(
@@ -253,13 +256,12 @@ class Batches:
         steps_per_epoch: int,
         rng: torch.Generator,
         share: Share = Share(),  # noqa: B008  # immutable
-        position: int | None = None,
         as_numbers: bool = False,
     ) -> None:
         self.rows, self.index, self.rng, self.share = rows, index, rng, share
         self.batch_size = min(batch_size, len(index) // share.n_processes) * share.n_processes
         self.remaining, self.steps_per_epoch = n_steps, steps_per_epoch
-        self.position = len(index) if position is None else position
+        self.position = len(index)
         self.as_numbers = as_numbers
 
     @property

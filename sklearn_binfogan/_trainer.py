@@ -127,23 +127,16 @@ class Trainer:
             self.graph = step_graph(self.phase, self.rows.rows, self.net.callbacks_)
         return self.phase
 
-    def new_batches(
-        self,
-        n_steps: int,
-        steps_per_epoch: int,
-        order: Tensor | None = None,
-        position: int | None = None,
-    ) -> Batches:
+    def new_batches(self, n_steps: int, steps_per_epoch: int) -> Batches:
         """Return shuffled batches of the training rows for the running phase; see `Batches`."""
         return Batches(
             self.rows.rows,
-            self.rows.train_index if order is None else order,
+            self.rows.train_index,
             self.settings.recipe.batch_size,
             n_steps,
             steps_per_epoch,
             self.common.rng,
             self.common.sharing.share,
-            position,
             as_numbers=self.graph is not None,
         )
 
@@ -177,11 +170,10 @@ class Trainer:
     def _train_phase(self, name: str, n_steps: int, begun: Progress | None) -> None:
         """Train for some steps of one phase, new or begun; a callback may end the phase early."""
         phase = self.begin(name)
-        if begun is None:
-            self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH)
-        else:
-            order = as_tensor(begun.order).to(self.device)
-            self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH, order, begun.position)
+        self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH)
+        if begun is not None:
+            self.batches.index = as_tensor(begun.order).to(self.device)
+            self.batches.position = begun.position
             if self.common.supervision is not None and begun.assignment is not None:
                 self.common.supervision.assign_as(begun.assignment)
         try:
