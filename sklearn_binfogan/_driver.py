@@ -53,17 +53,12 @@ def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints)
         keeper = checkpoints.keeper(starts[0], PHASES)
         return trained(job, starts[0], PHASES, keeper).forget_rows()
     recipe = settings[0].recipe
-    if recipe.warmup_iter > 0 and recipe.max_iter > 0:
-        starts = _side_by_side(job, starts, (CONSISTENCY,), checkpoints)
-        starts = _side_by_side(job, [_best(starts)], (GAME,), checkpoints)
-    else:
-        starts = _side_by_side(job, starts, PHASES, checkpoints)
-    best = _best(starts)
+    has_both = recipe.warmup_iter > 0 and recipe.max_iter > 0
+    for phases in [(CONSISTENCY,), (GAME,)] if has_both else [PHASES]:
+        starts = _side_by_side(job, starts, phases, checkpoints)
+        starts = [max(starts, key=lambda start: start.quality)]
+    (best,) = starts
     return Trainer(best.settings, job.device, state=best.state)
-
-
-def _best(starts: Sequence[Start]) -> Start:
-    return max(starts, key=lambda start: start.quality)
 
 
 def _side_by_side(
