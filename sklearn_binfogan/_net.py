@@ -236,15 +236,14 @@ def go_on_from(net: AdversarialNet, history: list[dict[str, Any]]) -> None:
 
 @contextmanager
 def watched(
-    net: AdversarialNet, n_steps: int | None, after_epoch: Callable[[], None] | None
+    net: AdversarialNet, n_steps: int | None, after_epoch: Callable[[], None]
 ) -> Iterator[None]:
     """Show a progress bar of some steps and call a function after epochs, within the block."""
     n_before = len(net.callbacks_)
     bar = None if n_steps is None else PhaseProgress(n_steps)
     if bar is not None:
         net.callbacks_.append(("progress", bar))
-    if after_epoch is not None:
-        net.callbacks_.append(("after_epoch", _AfterEpoch(after_epoch)))
+    net.callbacks_.append(("after_epoch", _AfterEpoch(after_epoch)))
     try:
         yield
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -143,7 +142,7 @@ class Trainer:
     def train(
         self,
         budget: Mapping[str, int],
-        after_epoch: Callable[[Trainer], None] | None = None,
+        after_epoch: Callable[[Trainer], None] = lambda trainer: None,
         begun: Progress | None = None,
     ) -> None:
         """Train phases for some steps each, in turn.
@@ -152,14 +151,13 @@ class Trainer:
         ----------
         budget : dict of int
             Steps by phase.
-        after_epoch : callable or None
+        after_epoch : callable
             Called with the trainer at the end of each epoch, after all callbacks.
         begun : Progress or None
             Progress of the first phase, if it is resumed.
         """
         n_shown = sum(budget.values()) if self.progress else None
-        call = None if after_epoch is None else partial(after_epoch, self)
-        with training_on(self.device), watched(self.net, n_shown, call):
+        with training_on(self.device), watched(self.net, n_shown, lambda: after_epoch(self)):
             for name, n_steps in budget.items():
                 if n_steps > 0 or begun is not None:
                     self._train_phase(name, n_steps, begun)
