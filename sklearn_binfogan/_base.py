@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, metadata
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ from ._partition import check_neighbours
 from ._presets import resolve_preset
 from ._rows import Source, checked_rows
 from ._settings import Settings
-from ._supervision import Labels
+from ._supervision import Labels, assigned_categories
 from ._threads import undisturbed
 from ._trainer import Trainer
 from .metrics import code_information
@@ -60,10 +60,9 @@ DOCUMENTATION = published_at("Documentation")
 
 
 class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
-    """Mixin of the estimators: it has no `fit`, and does not know what a category stands for.
+    """Mixin of the estimators, whose `fit` calls `_fit`, which sets `_model`.
 
-    A class that uses it names it first and `BaseEstimator` last. Its `fit` calls `_fit_best`, which
-    sets `_model`.
+    A class that uses it names it first and `BaseEstimator` last.
     """
 
     def _set_parameters(self, given: dict[str, Any]) -> None:
@@ -131,14 +130,29 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         """How categories are drawn, in the form that `Recipe` holds."""
         return spec.parse_prior(self.cluster_prior)
 
+    def _fit(self, X: Any, y: Any) -> Self:
+        """Check X and y, train, and become the model; warn of its findings."""
+        tasks = FitTasks.of(self, X, y)
+        with self._all_or_nothing(), undisturbed(self.n_threads):
+            X = checked_rows(self, X, reset=True)
+            stopped = self._fit_best(X, self._parsed_labels(X, y), tasks)
+        if stopped is not None:
+            raise stopped
+        if tasks is not None:
+            tasks.end()
+        signs: list[str] = self.diagnostics_["findings"]
+        if signs:
+            warn_user("\n".join(signs), ConvergenceWarning)
+        return self
+
+    def _parsed_labels(self, X: Source, y: Any) -> Labels | None:
+        """Check y; return the labels of rows, if they are used."""
+        return None
+
     def _fit_best(
-        self,
-        X: Source,
-        orders: Callable[[FittedModel, np.ndarray], list[list[int]]],
-        tasks: FitTasks | None,
-        labels: Labels | None = None,
+        self, X: Source, labels: Labels | None, tasks: FitTasks | None
     ) -> BaseException | None:
-        """Train, and become the model; `orders` numbers its clusters, from the networks' labels.
+        """Train, and become the model, its clusters numbered by class, then by size.
 
         If training is stopped, become the model of the last good state, if there is one, and return
         the error to raise.
@@ -147,8 +161,10 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         def become(trainer: Trainer) -> None:
             model = FittedModel(trainer)
             own = model.predict(X)
-            chosen = orders(model, own)
-            self._describe(model.reordered(chosen), X, renumbered(own, chosen))
+            orders = orders_by_size(model, own)
+            if labels is not None:
+                orders = orders_by_class(model, orders, X, labels)
+            self._describe(model.reordered(orders), X, renumbered(own, orders))
 
         device = resolve_device(self.device)
         checkpoints = Checkpoints(self.checkpoint_dir, self.checkpoint_every)
@@ -171,16 +187,6 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             return error
         checkpoints.remove()
         return None
-
-    def _finish_fit(self, stopped: BaseException | None, tasks: FitTasks | None) -> None:
-        """Raise what stopped training; else notify callbacks of the end, and warn of findings."""
-        if stopped is not None:
-            raise stopped
-        if tasks is not None:
-            tasks.end()
-        signs: list[str] = self.diagnostics_["findings"]
-        if signs:
-            warn_user("\n".join(signs), ConvergenceWarning)
 
     def _starts(self, X: Source, checkpoints: Checkpoints) -> list[Settings]:
         """Return the settings of each start.
@@ -378,6 +384,17 @@ def cluster_sizes(model: FittedModel, labels: np.ndarray) -> list[np.ndarray]:
 def orders_by_size(model: FittedModel, labels: np.ndarray) -> list[list[int]]:
     """Clusters of each code, largest first, from the networks' own labels (n, n_codes)."""
     return [np.argsort(-sizes, kind="stable").tolist() for sizes in cluster_sizes(model, labels)]
+
+
+def orders_by_class(
+    model: FittedModel, orders: list[list[int]], X: Source, labels: Labels
+) -> list[list[int]]:
+    """Put the clusters of the classes first in the first code's order."""
+    first, *others = orders
+    few = labels.thinned()
+    posterior = model.encode(X[few.rows])[:, model.spec.category_slices[0]]
+    bound = assigned_categories(posterior, few.classes).tolist()
+    return [bound + [k for k in first if k not in bound], *others]
 
 
 def renumbered(labels: np.ndarray, orders: list[list[int]]) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,14 +11,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
 
 from ._arrays import as_numpy
-from ._base import _BInfoGAN, orders_by_size
-from ._callbacks import FitTasks
+from ._base import _BInfoGAN
 from ._codes import CodeSpec, Prior, is_count, probabilities
 from ._input import missing_labels, warn_user
-from ._model import FittedModel
 from ._presets import CONSTRAINTS, NOT_NEGATIVE, POSITIVE_COUNT
-from ._rows import Source, checked_rows
-from ._supervision import Labels, assigned_categories
+from ._rows import Source
+from ._supervision import Labels
 from ._threads import undisturbed
 
 UNLABELLED = -1
@@ -289,17 +286,10 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             If some values of a column, or some pixels, lie so far from all others that they would
             spoil the scale.
         """
-        tasks = FitTasks.of(self, X, y)
-        with self._all_or_nothing(), undisturbed(self.n_threads):
-            X = checked_rows(self, X, reset=True)
-            self.classes_, labels = self._parsed_labels(X, y)
-            self.class_count_ = np.bincount(labels.classes)
-            stopped = self._fit_best(X, partial(_orders_by_class, X, labels), tasks, labels)
-        self._finish_fit(stopped, tasks)
-        return self
+        return self._fit(X, y)
 
-    def _parsed_labels(self, X: Source, y: Any) -> tuple[np.ndarray, Labels]:
-        """Check y; return the classes and the labels of rows."""
+    def _parsed_labels(self, X: Source, y: Any) -> Labels:
+        """Check y and learn the classes; return the labels of rows."""
         if y is None:
             raise ValueError(
                 "BInfoGANClassifier requires y to be passed, but the target y is None. "
@@ -309,7 +299,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         check_markers(y)
         y = _check_y(y, estimator=self)
         check_consistent_length(X, y)
-        return parsed_labels(y)
+        self.classes_, labels = parsed_labels(y)
+        self.class_count_ = np.bincount(labels.classes)
+        return labels
 
     def _categories(self) -> tuple[Any, ...]:
         """Categories to learn, at least one per class in the first code."""
@@ -464,17 +456,6 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         bound = np.array(first)
         bound[len(self.classes_) :] = 0
         return (tuple((bound / bound.sum()).tolist()), *map(tuple, others))
-
-
-def _orders_by_class(
-    X: Source, labels: Labels, model: FittedModel, own: np.ndarray
-) -> list[list[int]]:
-    """Order the first code's clusters by class; free ones and other codes from the largest on."""
-    first, *others = orders_by_size(model, own)
-    few = labels.thinned()
-    posterior = model.encode(X[few.rows])[:, model.spec.category_slices[0]]
-    bound = assigned_categories(posterior, few.classes).tolist()
-    return [bound + [k for k in first if k not in bound], *others]
 
 
 def check_markers(y: Any) -> None:

@@ -15,12 +15,10 @@ from ._base import (
     _BInfoGAN,
     new_training,
     orders_as_before,
-    orders_by_size,
     renumbered,
     squeezed,
 )
 from ._callback_rules import check_callbacks
-from ._callbacks import FitTasks
 from ._codes import is_count
 from ._input import warn_of_misfits
 from ._model import FittedModel
@@ -278,12 +276,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             If some values of a column, or some pixels, lie so far from all others that they would
             spoil the scale.
         """
-        tasks = FitTasks.of(self, X, y)
-        with self._all_or_nothing(), undisturbed(self.n_threads):
-            X = checked_rows(self, X, reset=True)
-            stopped = self._fit_best(X, orders_by_size, tasks)
-        self._finish_fit(stopped, tasks)
-        return self
+        return self._fit(X, y)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> BInfoGANTransformer:
