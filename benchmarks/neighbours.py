@@ -143,8 +143,8 @@ def infogan_losses(model: InfoGAN, x: Tensor, rng: torch.Generator) -> tuple[Ten
     information = losses.categorical_nll(SPEC, found[:, :n], codes[:, :n], epsilon)
     information = information + losses.continuous_nll(found[:, n:], codes[:, SPEC.continuous])
     return (
-        losses.nonsaturating_discriminator(real, fake, epsilon) + MI_WEIGHT * information,
-        losses.nonsaturating_players(real, fake, epsilon) + MI_WEIGHT * information,
+        losses.nonsaturating(real, fake, epsilon) + MI_WEIGHT * information,
+        losses.nonsaturating(fake, real, epsilon) + MI_WEIGHT * information,
     )
 
 

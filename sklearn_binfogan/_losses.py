@@ -27,29 +27,25 @@ def minus_log_sigmoid(logits: Tensor, epsilon: float = 0.0) -> Tensor:
     return -(logits.sigmoid() + epsilon).log()
 
 
-def nonsaturating_discriminator(real: Tensor, fake: Tensor, epsilon: float = 0.0) -> Tensor:
-    """-V(D, G, E): -log D(x, E(x)) - log(1 - D(G(Z), Z)), from logits of shape (n,)."""
+def nonsaturating(real: Tensor, fake: Tensor, epsilon: float = 0.0) -> Tensor:
+    """-V(D, G, E): -log D(x, E(x)) - log(1 - D(G(Z), Z)), from logits of shape (n,).
+
+    G and E's side is the same with the two exchanged: -log D(G(Z), Z) - log(1 - D(x, E(x))).
+    """
     return minus_log_sigmoid(real, epsilon).mean() + minus_log_sigmoid(-fake, epsilon).mean()
 
 
-def nonsaturating_players(real: Tensor, fake: Tensor, epsilon: float = 0.0) -> Tensor:
-    """G and E's side: -log D(G(Z), Z) - log(1 - D(x, E(x))), from logits of shape (n,)."""
-    return nonsaturating_discriminator(fake, real, epsilon)
+def relativistic(real: Tensor, fake: Tensor, epsilon: float = 0.0) -> Tensor:
+    """softplus(D(fake) - D(real)) on pairs: the relativistic pairing GAN.
 
-
-def relativistic_discriminator(real: Tensor, fake: Tensor, epsilon: float = 0.0) -> Tensor:
-    """softplus(D(fake) - D(real)) on pairs: the relativistic pairing GAN."""
+    G and E's side is the same with the two exchanged.
+    """
     return minus_log_sigmoid(real - fake, epsilon).mean()
 
 
-def relativistic_players(real: Tensor, fake: Tensor, epsilon: float = 0.0) -> Tensor:
-    """G and E's side of the relativistic pairing loss."""
-    return relativistic_discriminator(fake, real, epsilon)
-
-
-ADVERSARIAL_LOSSES: dict[str, tuple[Adversarial, Adversarial]] = {
-    "nonsaturating": (nonsaturating_discriminator, nonsaturating_players),
-    "relativistic": (relativistic_discriminator, relativistic_players),
+ADVERSARIAL_LOSSES: dict[str, Adversarial] = {
+    "nonsaturating": nonsaturating,
+    "relativistic": relativistic,
 }
 
 

@@ -62,20 +62,20 @@ class Term:
 
 def discriminator_loss(game: GamePass) -> Tensor:
     """-V(D, G, E) of the paper's section 2, or its relativistic form."""
-    loss, _ = losses.ADVERSARIAL_LOSSES[game.recipe.adversarial_loss]
+    loss = losses.ADVERSARIAL_LOSSES[game.recipe.adversarial_loss]
     return loss(game.real_pairs, game.fake_pairs, game.recipe.log_epsilon)
 
 
 def guessing_loss(recipe: Recipe) -> float:
     """D's loss where it can't tell real pairs from fake ones."""
-    loss, _ = losses.ADVERSARIAL_LOSSES[recipe.adversarial_loss]
+    loss = losses.ADVERSARIAL_LOSSES[recipe.adversarial_loss]
     return float(loss(torch.zeros(1), torch.zeros(1), recipe.log_epsilon))
 
 
 def adversarial(game: GamePass) -> Tensor:
-    """G and E's side of V(D, G, E), non-saturating or relativistic."""
-    _, loss = losses.ADVERSARIAL_LOSSES[game.recipe.adversarial_loss]
-    return loss(game.real_pairs, game.fake_pairs, game.recipe.log_epsilon)
+    """G and E's side of V(D, G, E), non-saturating or relativistic: the sides are exchanged."""
+    loss = losses.ADVERSARIAL_LOSSES[game.recipe.adversarial_loss]
+    return loss(game.fake_pairs, game.real_pairs, game.recipe.log_epsilon)
 
 
 def mutual_information(game: GamePass) -> Tensor:
