@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -206,27 +206,25 @@ class FileKeeper(Keeper):
         document, arrays = read(self.path)
         try:
             state = decode_state(document, self.settings, arrays)
-            state = decode_progress(document, state, self.settings, arrays)
-            is_of_these = state.progress is not None and state.progress.phase in self.phases
-            require(is_of_these, "it is of another phase")
+            progress = decode_progress(document, state.steps, self.settings, arrays)
+            require(progress.phase in self.phases, "it is of another phase")
             require(not arrays, f"it holds unknown arrays: {sorted(arrays)!r:.200}")
         except Exception as error:  # a damaged file may raise anything in the decoders
             raise damaged(self.path, error) from error
         self.written_at = sum(state.steps.values())
-        return state
+        return replace(state, progress=progress)
 
     def keep(self, trainer: Trainer) -> None:
         """Hold the state, and write it if a checkpoint is due."""
-        super().keep(trainer)
-        assert self.state is not None
+        state = self.state = trainer.snapshot()
         assert trainer.batches is not None
-        n_steps = sum(self.state.steps.values())
+        n_steps = sum(state.steps.values())
         if n_steps - self.written_at < self.every and trainer.batches.remaining > 0:
             return
-        assert self.state.progress is not None
+        assert state.progress is not None
         arrays = Arrays()
-        document = self.head | encode_state(self.state.as_arrays(), arrays)
-        document |= encode_progress(self.state.progress, arrays)
+        document = self.head | encode_state(state.as_arrays(), arrays)
+        document |= encode_progress(state.progress, arrays)
         try:
             container.write(str(self.path), FORMAT_VERSION, document, arrays)
         except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, fields
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -267,9 +267,9 @@ def encode_progress(progress: Progress, arrays: Arrays) -> dict[str, Any]:
 
 
 def decode_progress(
-    document: dict[str, Any], state: TrainingState, settings: Settings, arrays: Arrays
-) -> TrainingState:
-    """Add the progress of its phase to a state.
+    document: dict[str, Any], steps: dict[str, int], settings: Settings, arrays: Arrays
+) -> Progress:
+    """Decode the progress of a phase, after some steps.
 
     Raises
     ------
@@ -281,10 +281,10 @@ def decode_progress(
     phase, position = document["phase"], document["position"]
     require(phase in PHASES, f"its phase is {phase!r:.40}; it must be one of {PHASES}")
     budget = [settings.recipe.warmup_iter, settings.recipe.max_iter][PHASES.index(phase)]
-    require(state.steps[phase] <= budget, "it has taken too many steps")
+    require(steps[phase] <= budget, "it has taken too many steps")
     fits = order.ndim == 1 and type(position) is int and 0 <= position <= len(order)
     require(fits, "its position in the order of rows is not valid")
-    return replace(state, progress=Progress(phase, order, position, assignment))
+    return Progress(phase, order, position, assignment)
 
 
 def decode_settings(value: Any, arrays: Arrays) -> Settings:
