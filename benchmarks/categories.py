@@ -331,19 +331,21 @@ def section(content: Row) -> str:
 def halves(rows: list[Row]) -> str:
     """Table of the accuracies on the two halves of each table."""
     keys = ("fitted_half", "held_out_half")
-    found: dict[str, dict[str, list[list[float]]]] = {}
-    for row in rows:
-        if keys[0] in row:
-            of_table = found.setdefault(row["name"], {OURS: [], "kmeans": []})
-            of_table[row["method"]].append([row[key] for key in keys])
-    lines = {
-        name: [each for fits in methods.values() for each in np.mean(fits, axis=0)]
-        for name, methods in found.items()
-    }
-    lines["mean"] = list(np.mean(list(lines.values()), axis=0))
-    header = ["table", *(f"{title}, {half}" for title in ("ours", "k-means") for half in HALVES)]
-    text = table(header, [[name, *map(percent, cells)] for name, cells in lines.items()])
-    return folded("Rows that were not seen: half of a table fitted, the other half predicted", text)
+    halved = [row for row in rows if all(key in row for key in keys)]
+    methods, names = (list(dict.fromkeys(row[key] for row in halved)) for key in ("method", "name"))
+    if not halved:
+        return ""
+
+    def mean(name: str, method: str) -> list[float]:
+        fits = [row for row in halved if (row["name"], row["method"]) == (name, method)]
+        return [float(np.mean([row[key] for row in fits])) for key in keys]
+
+    cells = np.array([[each for method in methods for each in mean(n, method)] for n in names])
+    lines = [[name, *map(percent, line)] for name, line in zip(names, cells, strict=True)]
+    lines.append(["mean", *map(percent, cells.mean(axis=0))])
+    header = ["table", *(f"{title}, {half}" for title in titles(methods) for half in HALVES)]
+    caption = "Rows that were not seen: half of a table fitted, the other half predicted"
+    return folded(caption, table(header, lines))
 
 
 def main() -> None:

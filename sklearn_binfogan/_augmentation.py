@@ -290,9 +290,11 @@ def resolve_augmentation(
     """
     if augmentation is None:
         return identity
+    is_image, is_colour = len(shape) == 3, is_colour_image(shape)
+    if isinstance(augmentation, AffineMove | ColourMove) and not is_image:
+        raise ValueError(f"augmentation={augmentation!r} needs images: set image_shape.")
     if callable(augmentation):
         return augmentation
-    is_image, is_colour = len(shape) == 3, is_colour_image(shape)
     name = augmentation
     if augmentation == "auto":
         name = "noise" if not is_image else "colour" if is_colour else _move_of_grey(scaled, shape)

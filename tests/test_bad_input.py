@@ -11,7 +11,7 @@ from conftest import DIGITS
 from conftest import TABLE as X
 from sklearn.exceptions import NotFittedError
 
-from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove
 
 IMAGES = DIGITS[:60]
 BUDGET = {"n_clusters": 3, "warmup_iter": 20, "max_iter": 20, "random_state": 0}
@@ -178,7 +178,15 @@ def test_device_that_is_not_there(device):
     assert_fails_and_changes_nothing({"device": device}, X, ValueError, "device")
 
 
-@pytest.mark.parametrize(("name", "value"), [("architecture", "conv"), ("augmentation", "affine")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("architecture", "conv"),
+        ("augmentation", "affine"),
+        ("augmentation", AffineMove()),
+        ("augmentation", ColourMove(AffineMove())),
+    ],
+)
 def test_image_options_need_images(name, value):
     assert_fails_and_changes_nothing({name: value}, X, ValueError, "image_shape")
 
@@ -286,7 +294,7 @@ def test_use_before_fit(use):
 
 
 class NanAfter:
-    """An augmentation that gives NaN from some call on."""
+    """An augmentation that gives NaN from some call on; one call is the check before training."""
 
     def __init__(self, n_calls):
         self.n_calls = n_calls
@@ -298,7 +306,7 @@ class NanAfter:
 
 @pytest.mark.parametrize("n_init", [1, 2])
 def test_nan_loss_names_the_step(n_init):
-    estimator = BInfoGANTransformer(**BUDGET, augmentation=NanAfter(5), n_init=n_init)
+    estimator = BInfoGANTransformer(**BUDGET, augmentation=NanAfter(6), n_init=n_init)
     state = dict(vars(estimator))
 
     with pytest.raises(FloatingPointError, match="step 6 of the consistency phase"):
@@ -311,7 +319,7 @@ def test_nan_loss_names_the_step(n_init):
 
 def test_nan_loss_in_the_game_names_the_step():
     params = {**BUDGET, "warmup_iter": 0, "max_iter": 30, "consistency_weight": 1.0}
-    estimator = BInfoGANTransformer(**params, augmentation=NanAfter(7))
+    estimator = BInfoGANTransformer(**params, augmentation=NanAfter(8))
 
     with pytest.raises(FloatingPointError, match="step 8 of the game"):
         estimator.fit(X)

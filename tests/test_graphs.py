@@ -291,6 +291,9 @@ def made(callbacks=(), resident=True, device="cuda", shared=False, can=True, **p
     return found is not None
 
 
+OF_IMAGES = {"rows": IMAGES, "image_shape": (8, 8)}
+
+
 def own_move(x, rng):
     return x
 
@@ -314,8 +317,8 @@ class OwnMove(GaussianNoise):
         ({"augmentation": None}, True),
         ({"augmentation": own_move}, False),
         ({"augmentation": OwnMove(0.1)}, False),
-        ({"augmentation": ColourMove(AffineMove())}, True),
-        ({"augmentation": ColourMove(own_move)}, False),
+        ({"augmentation": ColourMove(AffineMove()), **OF_IMAGES}, True),
+        ({"augmentation": ColourMove(own_move), **OF_IMAGES}, False),
         ({"augmentation": own_move, "cuda_graph": True}, True),
     ],
 )
