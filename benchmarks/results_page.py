@@ -27,6 +27,7 @@ import gpu
 import image_categories
 import image_samples
 import lambda_clusters
+import mixed_tables
 import mnist
 import mnist_ablation
 import mnist_prior
@@ -141,6 +142,7 @@ No labels are used to fit or to choose a model, except in the sections on labels
         lambda_clusters.section,
         n_clusters.section,
         tabular.section,
+        mixed_tables.section,
         categories.section,
         image_categories.section,
         freed_categories.section,

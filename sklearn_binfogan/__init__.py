@@ -1,6 +1,6 @@
 """Disentangled codes from unlabelled data: the Bidirectional-InfoGAN for scikit-learn."""
 
-from ._augmentation import AffineMove, ColourMove, GaussianNoise
+from ._augmentation import AffineMove, ColourMove, GaussianNoise, SwappedValues
 from ._classifier import BInfoGANClassifier
 from ._transformer import BInfoGANTransformer
 from .persistence import load, save
@@ -13,6 +13,7 @@ __all__ = [
     "BInfoGANTransformer",
     "ColourMove",
     "GaussianNoise",
+    "SwappedValues",
     "__version__",
     "load",
     "save",

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ._arrays import subsample
-from ._layout import is_colour_image, is_large_image
+from ._layout import Layout, is_colour_image, is_large_image
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -24,6 +24,8 @@ UNEVEN_LIGHT = 0.1  # of the range of values; strokes of one brightness have 0.0
 # photographs that fill their frame, such as hands and faces, 0.2 to 0.3.
 NO_BACKGROUND = 0.15
 MOST_SORTED = 2**21  # pixels
+REACH = 1.5  # deviations of the noise between two values, from which on these are swapped
+MOST_SWAPPED = 1000  # columns; among more, none decides alone
 
 
 @dataclass(frozen=True)
@@ -261,7 +263,78 @@ class GaussianNoise:
         return x + self.deviation * noise
 
 
-AUGMENTATIONS = (AffineMove, ColourMove, GaussianNoise)
+@dataclass(frozen=True)
+class SwappedValues:
+    """In each row some columns take the values of another row of the batch; then comes noise.
+
+    Noise does not reach from one value of a binary column to the other: clusters would be its two
+    values, whatever the other columns say. With swaps, clusters are what several columns agree on.
+    This is the corruption of SCARF (Bahri et al. 2022), of columns of few values alone.
+
+    Parameters
+    ----------
+    noise : GaussianNoise
+    groups : tuple of int, length n_features
+        Columns with the same number, such as one-hot columns, are swapped together. Numbers start
+        with 1; 0: never swapped.
+    share : float, default=0.3
+        Probability that a group is swapped in a row.
+
+    Examples
+    --------
+    Three numbers, then a kind of two one-hot columns:
+
+    >>> from sklearn_binfogan import BInfoGANTransformer, GaussianNoise, SwappedValues
+    >>> swaps = SwappedValues(GaussianNoise(0.2), groups=(0, 0, 0, 1, 1))
+    >>> gan = BInfoGANTransformer(n_clusters=3, augmentation=swaps)
+
+    Augment a batch of standardised rows, (n, n_features):
+
+    >>> import torch
+    >>> swaps(torch.zeros(5, 5), torch.Generator().manual_seed(0)).shape
+    torch.Size([5, 5])
+    """
+
+    noise: GaussianNoise
+    groups: tuple[int, ...]
+    share: float = 0.3
+
+    def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Swap values of rows (n, n_features), and add noise."""
+        return self.noise(self._swapped(x, rng), rng)
+
+    def _swapped(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Swap values of rows (n, n_features)."""
+        groups, columns = _columns(self.groups, x.device)
+        shape = (len(x), max(self.groups) + 1)
+        is_swapped = torch.rand(shape, generator=rng, device=x.device) < self.share
+        other = torch.randint(len(x), shape, generator=rng, device=x.device)
+        values = x[other[:, groups], columns]
+        return torch.where(is_swapped[:, groups] & (groups > 0), values, x)
+
+
+@cache  # as `_effects`
+def _columns(groups: tuple[int, ...], device: Any) -> tuple[Tensor, Tensor]:
+    """Group and number of each column, on a device."""
+    return torch.tensor(groups, device=device), torch.arange(len(groups), device=device)
+
+
+def swapping(noise: GaussianNoise, layout: Layout) -> Augmentation:
+    """Swap the columns of a table that hold few values between which noise does not reach."""
+    if layout.kinds is None or layout.n_features > MOST_SWAPPED:
+        return noise
+    groups = layout.kinds.far_apart(REACH * noise.deviation * layout.scale)
+    return SwappedValues(noise, tuple(groups.tolist())) if groups.any() else noise
+
+
+def rows_for_graph(augment: Augmentation, x: Tensor, seed: int) -> Tensor:
+    """Rows between which a graph of neighbours is made: gaps of single columns are closed."""
+    if not isinstance(augment, SwappedValues):
+        return x
+    return augment._swapped(x, torch.Generator(x.device).manual_seed(seed))
+
+
+AUGMENTATIONS = (AffineMove, ColourMove, GaussianNoise, SwappedValues)
 
 
 def identity(x: Tensor, rng: torch.Generator) -> Tensor:

@@ -89,6 +89,28 @@ class ColumnKinds:
             self._make_one_hot(rows, np.flatnonzero(self.groups == number))
         return rows
 
+    def far_apart(self, least: np.ndarray) -> np.ndarray:
+        """Give numbers to the columns whose few values all lie farther apart than `least`.
+
+        Parameters
+        ----------
+        least : ndarray of shape (n_features,)
+            In the units of X.
+
+        Returns
+        -------
+        numbers : ndarray of int64, shape (n_features,)
+            From 1 on; 0 for other columns. Columns of a one-hot group have one number.
+        """
+        place, n_gaps = np.arange(self.values.shape[1] - 1), self.n_values - 1
+        gaps = np.where(place < n_gaps[:, None], np.diff(self.values, axis=1), np.inf)
+        is_far = (n_gaps > 0) & (gaps.min(axis=1, initial=np.inf) > least)
+        is_far |= (self.groups > 0) & np.isin(self.groups, self.groups[is_far])
+        alone = self.groups.max() + 1 + np.arange(len(least))
+        found = np.where(is_far, np.where(self.groups > 0, self.groups, alone), 0)
+        _, numbers = np.unique(np.append(0, found), return_inverse=True)
+        return np.asarray(numbers[1:], np.int64)
+
     def _make_one_hot(self, rows: np.ndarray, columns: np.ndarray) -> None:
         """Switch on the column of a group that is closest to "on", and all others off."""
         off, on = self.values[columns, 0], self.values[columns, 1]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from . import _losses as losses
+from ._augmentation import rows_for_graph
 from ._cells import MAX_REGROUPED, group_cells, linear_heads, regrouped_heads
 from ._codes import Prior, on_device
 from ._networks import Encoder
@@ -236,6 +237,7 @@ class Consistency:
         """Cross-entropy of a row's posterior and its neighbours' mean, over rows, (n_heads,)."""
         some = blocks[: -(-MAX_COMPARED // len(blocks[0]))]  # joining all would copy all images
         rows = torch.cat([x.flatten(1) for x in some])[:MAX_COMPARED]
+        rows = rows_for_graph(self.settings.augment, rows, self.settings.seed)
         logits = logits[:, : len(rows)]
         mean = self.spec.posterior(logits)[:, nearest(rows, N_NEAREST)].mean(dim=2)
         terms = self._terms(logits, mean.clamp_min(TINY).log())

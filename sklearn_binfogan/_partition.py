@@ -10,6 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 from torch.nn import functional as F
 
+from ._augmentation import SwappedValues, rows_for_graph
 from ._cells import MAX_REGROUPED, images_needed, kmeans
 from ._neighbours import NeighbourGraph, separated_groups
 from ._networks import Encoder
@@ -75,27 +76,31 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     """Find a partition of network input that is better than that of the kept head.
 
     Neighbours should share their category. So k-means replaces the head's partition if the category
-    of a row tells more about those of its neighbours. k-means or the groups that gaps separate
-    replace it, too, if they cut hardly any pairs of neighbours, and far fewer. In real tables
-    groups that gaps separate are often only the rows of a sparse region.
+    of a row tells more about those of its neighbours. Yet one of the two, or the groups that gaps
+    separate, are better if they cut hardly any pairs of neighbours, and far fewer. In real tables
+    groups that gaps separate are often only the rows of a sparse region, or the values of a column
+    that has few: where values are swapped, gaps are not looked for.
 
     Returns
     -------
     labels : Tensor of int64, shape (n,), or None
         None: the head's own partition is kept.
     """
-    n_groups, recipe = encoder.spec.n_categorical, settings.recipe
-    rows = x.flatten(1).cpu().double().numpy()
-    if len(rows) <= max(recipe.n_neighbors, 2 * n_groups):
+    n_groups, recipe, augment = encoder.spec.n_categorical, settings.recipe, settings.augment
+    if len(x) <= max(recipe.n_neighbors, 2 * n_groups):
         return None
     own = encoder.logits(x).argmax(dim=1).cpu().numpy()
-    graph = NeighbourGraph.of(rows, recipe.n_neighbors)
-    means = kmeans(rows, n_groups, N_KMEANS, settings.seed)
-    groups = separated_groups(graph.spanning_tree(), n_groups, recipe.least_group_share)
+    linked = rows_for_graph(augment, x, settings.seed)
+    graph = NeighbourGraph.of(linked.cpu().double().numpy(), recipe.n_neighbors)
+    means = kmeans(x.cpu().double().numpy(), n_groups, N_KMEANS, settings.seed)
     best = max((own, means), key=lambda labels: graph.information(labels, n_groups))
-    cuts = [graph.cut(labels, n_groups) for labels in (best, means, groups)]
+    partitions = [best, own, means]
+    if not isinstance(augment, SwappedValues):
+        tree = graph.spanning_tree()
+        partitions.append(separated_groups(tree, n_groups, recipe.least_group_share))
+    cuts = [graph.cut(labels, n_groups) for labels in partitions]
     if min(cuts) <= min(recipe.largest_cut, recipe.relative_cut * cuts[0]):
-        best = (best, means, groups)[int(np.argmin(cuts))]
+        best = partitions[int(np.argmin(cuts))]
     # Equal partitions may be numbered differently.
     if best is own or adjusted_rand_score(best, own) == 1:
         return None

@@ -17,7 +17,14 @@ import torch
 from torch import nn
 
 from ._architectures import ARCHITECTURES
-from ._augmentation import AUGMENTATIONS, AffineMove, ColourMove, GaussianNoise, identity
+from ._augmentation import (
+    AUGMENTATIONS,
+    AffineMove,
+    ColourMove,
+    GaussianNoise,
+    SwappedValues,
+    identity,
+)
 from ._codes import CodeSpec, Prior
 from ._columns import ColumnKinds
 from ._layout import Layout
@@ -320,6 +327,8 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     require(layout.row_dtype in ("float32", "float64"), "the dtype of rows is unknown")
     augment = settings.augment
     fits = isinstance(augment, GaussianNoise) or augment is identity
+    if isinstance(augment, SwappedValues):
+        fits = not is_image and len(augment.groups) == layout.n_features and max(augment.groups) > 0
     fits = fits or (is_image and isinstance(augment, AffineMove | ColourMove))
     require(fits, "the augmentation does not suit the data")
     require(recipe.adversarial_loss in ADVERSARIAL_LOSSES, "the adversarial loss is unknown")

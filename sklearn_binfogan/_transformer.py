@@ -79,7 +79,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         is for tables. "auto" is "colour" for images of three channels. For other images it is
         "light" if some are much lighter than others, as photographs of clothes are, or if, from
         16 x 16 pixels on, most have no background of one value, else "affine". For tables it is
-        "noise". A callable ``(x, rng) -> x`` gets a scaled tensor of shape
+        "noise": Gaussian, and columns of few values between which it does not reach take those of
+        other rows (`SwappedValues`). A callable ``(x, rng) -> x`` gets a scaled tensor of shape
         (n, C, H, W) or (n, n_features) and a `torch.Generator`: use `AffineMove`, `ColourMove`,
         `GaussianNoise` or your own, which is tried on eight rows before training. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"

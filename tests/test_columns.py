@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from conftest import tiny
+from sklearn.datasets import make_blobs
+from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, load, save
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, GaussianNoise, load, save
+from sklearn_binfogan._base import new_training
 from sklearn_binfogan.exceptions import ScaleWarning
 
 N_ROWS = 240
@@ -114,3 +117,59 @@ def test_images_have_no_kinds():
     rows, _ = gan.sample(20, random_state=0)
 
     assert (rows != np.rint(rows)).any()
+
+
+# -- columns of few values in T ---------------------------------------------------------------
+
+
+def swapped_columns(X, **parameters):
+    """Numbers of the groups of columns that T swaps; None: it swaps none."""
+    augment = new_training(BInfoGANTransformer(3, **parameters), X).settings.augment
+    return getattr(augment, "groups", None)
+
+
+@pytest.mark.parametrize("augmentation", ["auto", "noise"])
+def test_columns_of_values_far_apart_are_swapped(augmentation):
+    X, _ = mixed_table()
+    binary = np.arange(N_ROWS) % 2
+
+    groups = swapped_columns(np.c_[binary, X], augmentation=augmentation)
+
+    assert groups == (2, 1, 1, 1, 0, 0, 0, 0, 0)
+
+
+def test_values_that_noise_reaches_are_not_swapped():
+    X = np.random.default_rng(0).integers(0, 16, (400, 8)).astype(float)
+
+    assert swapped_columns(X) is None
+    assert swapped_columns(np.random.default_rng(0).normal(size=(400, 8))) is None
+
+
+def test_a_move_of_the_users_is_left_as_it_is():
+    X, _ = mixed_table()
+
+    assert swapped_columns(X, augmentation=GaussianNoise(0.1)) is None
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_binary_columns_are_no_clusters(seed):
+    rows, y = make_blobs(600, centers=3, n_features=4, center_box=(-4, 4), random_state=seed)
+    X = np.c_[rows, np.random.default_rng(seed).integers(0, 2, (600, 2))]
+
+    labels = BInfoGANTransformer(3, max_iter=0, random_state=0).fit_predict(X)
+
+    of_rows = BInfoGANTransformer(3, max_iter=0, random_state=0).fit_predict(rows)
+    assert adjusted_rand_score(y, labels) > adjusted_rand_score(y, of_rows) - 0.1
+    assert adjusted_rand_score(y, labels) > 0.5
+
+
+def test_a_model_with_swaps_is_stored_whole(tmp_path):
+    X, _ = mixed_table()
+    model = tiny().fit(X)
+    save(model, tmp_path / "model.safetensors")
+
+    loaded = load(tmp_path / "model.safetensors")
+
+    np.testing.assert_array_equal(
+        loaded.partial_fit(X).transform(X), model.partial_fit(X).transform(X)
+    )

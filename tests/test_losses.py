@@ -12,7 +12,13 @@ from sklearn.metrics import mutual_info_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove, GaussianNoise
+from sklearn_binfogan import (
+    AffineMove,
+    BInfoGANTransformer,
+    ColourMove,
+    GaussianNoise,
+    SwappedValues,
+)
 from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._augmentation import identity, resolve_augmentation, span_of_half
 from sklearn_binfogan._codes import CodeSpec
@@ -368,6 +374,30 @@ def test_gaussian_noise():
     assert torch.equal(noisy, noise(x, generator()))
     assert noisy.std().item() == pytest.approx(0.5, rel=0.05)
     assert torch.equal(GaussianNoise(0.0)(x, generator()), x)
+
+
+def test_swapped_values_are_those_of_other_rows():
+    x = torch.arange(2000.0)[:, None] + torch.tensor([0.0, 0.0, 10_000.0, 20_000.0, 0.0])
+    swaps = SwappedValues(GaussianNoise(0.0), groups=(0, 1, 2, 2, 0), share=0.25)
+
+    moved = swaps(x, generator())
+
+    assert torch.equal(moved, swaps(x, generator()))
+    assert torch.equal(moved[:, [0, 4]], x[:, [0, 4]])
+    assert torch.equal(moved[:, 3] - moved[:, 2], x[:, 3] - x[:, 2])  # one-hot columns go together
+    for column in (1, 2):
+        assert set(moved[:, column].tolist()) <= set(x[:, column].tolist())
+        assert (moved[:, column] != x[:, column]).float().mean() == pytest.approx(0.25, abs=0.04)
+    both = (moved[:, [1, 2]] != x[:, [1, 2]]).all(dim=1).float().mean()
+    assert both == pytest.approx(0.0625, abs=0.025)
+
+
+def test_noise_is_added_after_the_swaps():
+    swaps = SwappedValues(GaussianNoise(0.5), groups=(1, 0), share=0.5)
+
+    moved = swaps(torch.zeros(2000, 2), generator())
+
+    assert moved.std().item() == pytest.approx(0.5, rel=0.05)
 
 
 def test_gaussian_noise_follows_the_neighbours():

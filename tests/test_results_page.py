@@ -83,6 +83,10 @@ TABULAR = {
     "environment": ENVIRONMENT,
     "rows": [{"table": "iris", "seed": 5, "cluster_accuracy": 0.8642, "score": 0.5}],
 }
+MIXED_TABLES = {
+    "environment": ENVIRONMENT,
+    "rows": [{"table": "50 binary columns", "seed": 5, "few_labels": 0.8642, "ours": 0.5}],
+}
 CATEGORIES = {
     "environment": ENVIRONMENT,
     "rows": [
@@ -136,6 +140,7 @@ def test_pages_are_up_to_date():
         ("MNIST", "paper_full", PAPER),
         ("MNIST", "paper_game", PAPER_GAME),
         ("OTHER", "tabular", TABULAR),
+        ("OTHER", "mixed_tables", MIXED_TABLES),
         ("OTHER", "categories", CATEGORIES),
         ("COLOUR", "colour_photos", PHOTOS),
         ("COLOUR", "colour_paper", PAPER_FACES),
