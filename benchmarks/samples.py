@@ -343,13 +343,13 @@ def main() -> None:
     options = parser(__doc__.splitlines()[0])
     options.add_argument("--peers", action="store_true", help="other generators beside ours")
     few = {"nargs": "+", "choices": TABLES, "default": TABLES, "metavar": "NAME"}
-    options.add_argument("--tables", **few, help="with --peers: these tables alone")
+    options.add_argument("--tables", **few, help="these tables alone")
     options = options.parse_args()
     if options.peers:
         run_peers(options)
         return
     seeds = options.seeds or SEEDS
-    cases = [{"table": table, "seed": seed} for seed in seeds for table in TABLES]
+    cases = [{"table": table, "seed": seed} for seed in seeds for table in options.tables]
     rows = run("samples", partial(measure, quick=options.quick), cases, options)
     print_table(means(numbers_only(rows), "table"))
 
