@@ -155,13 +155,14 @@ def draw(rows: list[Row]) -> None:
 def main() -> None:
     options = parser(__doc__.splitlines()[0])
     options.add_argument("--chart", action="store_true", help="only draw the picture")
+    options.add_argument("--data", nargs="+", choices=list(SETS), default=list(SETS))
     options = options.parse_args()
     if options.chart:
         draw(json.loads(output_path(options, "lambda_clusters").read_text())["rows"])
         return
     cases = [
         {"data": data, "mi_weight": weight, "seed": seed}
-        for data in SETS
+        for data in options.data
         for weight in LAMBDAS
         for seed in options.seeds or CURVE_SEEDS
     ]
