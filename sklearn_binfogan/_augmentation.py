@@ -265,7 +265,7 @@ class GaussianNoise:
 
 @dataclass(frozen=True)
 class SwappedValues:
-    """In each row some columns take the values of another row of the batch; then comes noise.
+    """In each row some columns take the values of other rows of the batch; then comes noise.
 
     Noise does not reach from one value of a binary column to the other: clusters would be its two
     values, whatever the other columns say. With swaps, clusters are what several columns agree on.
@@ -275,10 +275,10 @@ class SwappedValues:
     ----------
     noise : GaussianNoise
     groups : tuple of int, length n_features
-        Columns with the same number, such as one-hot columns, are swapped together. Numbers start
-        with 1; 0: never swapped.
+        Columns with the same number, such as one-hot columns, are swapped together. Numbers are
+        from 1 to n_features; 0: never swapped. There are at most 1 000 columns.
     share : float, default=0.3
-        Probability that a group is swapped in a row.
+        Probability that a group is swapped in a row, from 0 to 1.
 
     Examples
     --------
@@ -308,7 +308,7 @@ class SwappedValues:
         groups, columns = _columns(self.groups, x.device)
         shape = (len(x), max(self.groups) + 1)
         is_swapped = torch.rand(shape, generator=rng, device=x.device) < self.share
-        other = torch.randint(len(x), shape, generator=rng, device=x.device)
+        other = torch.randint(max(len(x), 1), shape, generator=rng, device=x.device)
         values = x[other[:, groups], columns]
         return torch.where(is_swapped[:, groups] & (groups > 0), values, x)
 
@@ -325,6 +325,25 @@ def swapping(noise: GaussianNoise, layout: Layout) -> Augmentation:
         return noise
     groups = layout.kinds.far_apart(REACH * noise.deviation * layout.scale)
     return SwappedValues(noise, tuple(groups.tolist())) if groups.any() else noise
+
+
+def check_swaps(swaps: SwappedValues, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless swaps suit rows of a shape."""
+    groups: Any = swaps.groups
+    noise: Any = swaps.noise
+    share: Any = swaps.share
+    n_features = shape[0]
+    fits = len(shape) == 1 and isinstance(noise, GaussianNoise)
+    fits = fits and isinstance(groups, tuple) and len(groups) == n_features <= MOST_SWAPPED
+    fits = fits and all(
+        isinstance(each, int | np.integer) and 0 <= each <= n_features for each in groups
+    )
+    if not fits or not isinstance(share, float | int | np.number) or not 0 <= share <= 1:
+        raise ValueError(
+            f"{swaps!r:.200} does not suit X: SwappedValues is for tables of at most "
+            f"{MOST_SWAPPED} columns, and has a GaussianNoise, a tuple of groups with an int from "
+            "0 to the number of columns for each column, and a share from 0 to 1."
+        )
 
 
 def rows_for_graph(augment: Augmentation, x: Tensor, seed: int) -> Tensor:
@@ -359,13 +378,15 @@ def resolve_augmentation(
     Raises
     ------
     ValueError
-        If an augmentation of images is chosen for a table.
+        If an augmentation of images is chosen for a table, or swaps do not suit X.
     """
     if augmentation is None:
         return identity
     is_image, is_colour = len(shape) == 3, is_colour_image(shape)
     if isinstance(augmentation, AffineMove | ColourMove) and not is_image:
         raise ValueError(f"augmentation={augmentation!r} needs images: set image_shape.")
+    if isinstance(augmentation, SwappedValues):
+        check_swaps(augmentation, shape)
     if callable(augmentation):
         return augmentation
     name = augmentation
@@ -396,13 +417,13 @@ def check_augmentation(augmentation: Augmentation, x: Tensor) -> None:
         raise ValueError(
             f"augmentation={augmentation!r} changes its input: it must return a new tensor instead."
         )
-    like = f"a tensor of shape {tuple(x.shape)} and {x.dtype}"
+    like = f"a tensor of shape {tuple(x.shape)} and {x.dtype} on {x.device}"
     if not isinstance(result, Tensor):
         raise ValueError(f"augmentation={augmentation!r} must return {like}; got {result!r:.80}.")
-    if (result.shape, result.dtype) != (x.shape, x.dtype):
+    if (result.shape, result.dtype, result.device) != (x.shape, x.dtype, x.device):
         raise ValueError(
             f"augmentation={augmentation!r} must return {like}; got one of shape "
-            f"{tuple(result.shape)} and {result.dtype}."
+            f"{tuple(result.shape)} and {result.dtype} on {result.device}."
         )
 
 

@@ -82,9 +82,10 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         "light" if some are much lighter than others, as photographs of clothes are, or if, from
         16 x 16 pixels on, most have no background of one value, else "affine". For tables it is
         "noise": Gaussian, and columns of few values between which it does not reach take those of
-        other rows (`SwappedValues`). A callable ``(x, rng) -> x`` gets a scaled tensor of shape
-        (n, C, H, W) or (n, n_features) and a `torch.Generator`: use `AffineMove`, `ColourMove`,
-        `GaussianNoise` or your own, which is tried on eight rows before training. None: T(x) = x.
+        other rows (`SwappedValues`; in tables of up to 1 000 columns). A callable
+        ``(x, rng) -> x`` gets a scaled tensor of shape (n, C, H, W) or (n, n_features) and a
+        `torch.Generator`: use `AffineMove`, `ColourMove`, `GaussianNoise`, `SwappedValues` or your
+        own, which is tried on eight rows before training. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
         Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. In images
         with noise, the first part counts 21 times after a quarter of the game, or 6 times below 16
@@ -98,8 +99,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         smoothed as if ten more rows of each class had a label; "uniform" expects all classes
         equally often. An array gives one positive probability per class, in the order of
         `classes_`, adding up to 1; with ``label_weight=0``, which is blind to classes, the largest
-        goes to the largest cluster. Free categories are drawn as often as the consistency phase
-        found them.
+        goes to the largest cluster after a consistency phase. Free categories are drawn as often
+        as the consistency phase found them.
     warmup_iter : int or "auto", default="auto"
         Steps of the consistency phase, at least 0. "auto" depends on the number of rows.
     max_iter : int or "auto", default="auto"

@@ -100,7 +100,8 @@ class ColumnKinds:
         Returns
         -------
         numbers : ndarray of int64, shape (n_features,)
-            From 1 on; 0 for other columns. Columns of a one-hot group have one number.
+            From 1 on; 0 for other columns. Columns of a one-hot group have one number, even if the
+            values of one of them alone lie so far apart.
         """
         place, n_gaps = np.arange(self.values.shape[1] - 1), self.n_values - 1
         gaps = np.where(place < n_gaps[:, None], np.diff(self.values, axis=1), np.inf)

@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from ._architectures import ARCHITECTURES
-from ._augmentation import AUGMENTATIONS, ColourMove, identity
+from ._augmentation import AUGMENTATIONS, ColourMove, SwappedValues, identity
 from ._phases import Phase
 from ._rows import Rows
 from ._settings import Settings
@@ -198,6 +198,10 @@ def overrides(callbacks: Sequence[tuple[str, Callback]], *methods: str) -> bool:
 def _is_ours(settings: Settings) -> bool:
     """Whether networks and T are the package's: a user's may do something else in each step."""
     augment = settings.augment
-    parts = [augment, augment.move] if isinstance(augment, ColourMove) else [augment]
+    parts = [augment]
+    if isinstance(augment, ColourMove):
+        parts.append(augment.move)
+    elif isinstance(augment, SwappedValues):
+        parts.append(augment.noise)
     own_augmentation = augment is identity or all(type(part) in AUGMENTATIONS for part in parts)
     return type(settings.architecture) in ARCHITECTURES and own_augmentation

@@ -152,7 +152,7 @@ class FittedModel:
         codes[:, : spec.n_categorical] = spec.one_hot(labels)
         if from_prior:
             return self.decode(codes.numpy()), labels.numpy()
-        # As real rows of each row's category have them.
+        # Style codes as real rows of the same category have them.
         own = torch.from_numpy(self._own(codes.numpy()))
         style, residual = self.trainer.players.aggregate.draw(own, rng)
         codes[:, spec.n_categorical :] = style

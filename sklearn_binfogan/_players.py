@@ -19,10 +19,11 @@ class Players(nn.Module):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         networks: Any = settings.architecture.build(settings.spec, settings.layout.shape)
-        if not isinstance(networks, tuple) or len(networks) != 3:
+        is_list = isinstance(networks, tuple | list) and len(networks) == 3
+        if not is_list or not all(isinstance(each, nn.Module) for each in networks):
             raise ValueError(
-                "architecture.build must return a tuple of encoder, generator and discriminator; "
-                f"got {networks!r:.80}."
+                "architecture.build must return three PyTorch modules, encoder, generator and "
+                f"discriminator; got {networks!r:.80}."
             )
         self.encoder, self.generator, self.discriminator = networks
         self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()

@@ -23,6 +23,7 @@ from ._augmentation import (
     ColourMove,
     GaussianNoise,
     SwappedValues,
+    check_swaps,
     identity,
 )
 from ._codes import CodeSpec, Prior
@@ -328,7 +329,8 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     augment = settings.augment
     fits = isinstance(augment, GaussianNoise) or augment is identity
     if isinstance(augment, SwappedValues):
-        fits = not is_image and len(augment.groups) == layout.n_features and max(augment.groups) > 0
+        check_swaps(augment, layout.shape)
+        fits = True
     fits = fits or (is_image and isinstance(augment, AffineMove | ColourMove))
     require(fits, "the augmentation does not suit the data")
     require(recipe.adversarial_loss in ADVERSARIAL_LOSSES, "the adversarial loss is unknown")

@@ -157,7 +157,7 @@ def undisturbed(n_threads: int | str | None = None) -> Iterator[None]:
     _SHARED.enter(n_threads)
     try:
         with ExitStack() as modes:
-            # NumPy's defaults. A caller who wants errors does not want them of an underflow here.
+            # NumPy's defaults. A caller who wants errors does not want one for an underflow here.
             modes.enter_context(np.errstate(all="warn", under="ignore"))
             modes.enter_context(torch.inference_mode(False))
             modes.enter_context(torch.enable_grad())

@@ -80,9 +80,10 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         "light" if some are much lighter than others, as photographs of clothes are, or if, from
         16 x 16 pixels on, most have no background of one value, else "affine". For tables it is
         "noise": Gaussian, and columns of few values between which it does not reach take those of
-        other rows (`SwappedValues`). A callable ``(x, rng) -> x`` gets a scaled tensor of shape
-        (n, C, H, W) or (n, n_features) and a `torch.Generator`: use `AffineMove`, `ColourMove`,
-        `GaussianNoise` or your own, which is tried on eight rows before training. None: T(x) = x.
+        other rows (`SwappedValues`; in tables of up to 1 000 columns). A callable
+        ``(x, rng) -> x`` gets a scaled tensor of shape (n, C, H, W) or (n, n_features) and a
+        `torch.Generator`: use `AffineMove`, `ColourMove`, `GaussianNoise`, `SwappedValues` or your
+        own, which is tried on eight rows before training. None: T(x) = x.
     cycle_weight : float or "auto", default="auto"
         Weight of ``|G(E(x)) - x|^2 + |E(G(Z)).z - z|^2 / 2``; 0 in the paper. In images
         with noise, the first part counts 21 times after a quarter of the game, or 6 times below 16

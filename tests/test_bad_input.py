@@ -11,7 +11,13 @@ from conftest import DIGITS
 from conftest import TABLE as X
 from sklearn.exceptions import NotFittedError
 
-from sklearn_binfogan import AffineMove, BInfoGANTransformer, ColourMove
+from sklearn_binfogan import (
+    AffineMove,
+    BInfoGANTransformer,
+    ColourMove,
+    GaussianNoise,
+    SwappedValues,
+)
 
 IMAGES = DIGITS[:60]
 BUDGET = {"n_clusters": 3, "warmup_iter": 20, "max_iter": 20, "random_state": 0}
@@ -195,20 +201,20 @@ def test_architecture_without_build():
     assert_fails_and_changes_nothing({"architecture": object()}, X, ValueError, "build")
 
 
-@pytest.mark.parametrize("built", [(1, 2), None])
+@pytest.mark.parametrize("built", [(1, 2), (1, 2, 3), None])
 def test_architecture_that_builds_something_else(built):
     class Own:
         def build(self, spec, shape):
             return built
 
-    message = f"tuple of encoder, generator and discriminator; got {re.escape(repr(built))}"
+    message = f"encoder, generator and discriminator; got {re.escape(repr(built))}"
     assert_fails_and_changes_nothing({"architecture": Own()}, X, ValueError, message)
 
 
 @pytest.mark.parametrize(
     ("augmentation", "message"),
     [
-        (lambda x, rng: x.double(), "must return a tensor of .*float32; got .*float64"),
+        (lambda x, rng: x.double(), "must return a tensor of .*float32 on cpu; got .*float64"),
         (
             lambda x, rng: x[:5],
             r"a tensor of shape \(8, 4\).*; got one of shape \(5, 4\)",
@@ -221,6 +227,32 @@ def test_architecture_that_builds_something_else(built):
 def test_augmentation_with_another_result(augmentation, message):
     with pytest.raises(ValueError, match=message):
         BInfoGANTransformer(**BUDGET).set_params(augmentation=augmentation).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("groups", "share", "noise"),
+    [
+        ((1,), 0.3, GaussianNoise(0.1)),
+        ((0, 0, 0, 0, 1), 0.3, GaussianNoise(0.1)),
+        ((0, 0, -1, 1), 0.3, GaussianNoise(0.1)),
+        ((0, 0, 5, 1), 0.3, GaussianNoise(0.1)),
+        ((0, 0, 0.5, 1), 0.3, GaussianNoise(0.1)),
+        ([0, 0, 1, 1], 0.3, GaussianNoise(0.1)),
+        ((0, 0, 1, 1), 1.5, GaussianNoise(0.1)),
+        ((0, 0, 1, 1), float("nan"), GaussianNoise(0.1)),
+        ((0, 0, 1, 1), 0.3, None),
+    ],
+)
+def test_swaps_that_do_not_suit_the_table(groups, share, noise):
+    swaps = SwappedValues(noise, groups, share)
+    message = f"{re.escape(repr(swaps))} does not suit X"
+    assert_fails_and_changes_nothing({"augmentation": swaps}, X, ValueError, message)
+
+
+def test_swaps_need_a_table():
+    swaps = SwappedValues(GaussianNoise(0.1), (1,) * 64)
+    options = {"augmentation": swaps, "image_shape": (8, 8)}
+    assert_fails_and_changes_nothing(options, DIGITS[:20], ValueError, "for tables")
 
 
 def test_nothing_to_train():

@@ -7,8 +7,15 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, GaussianNoise, load, save
-from sklearn_binfogan._base import new_training
+from sklearn_binfogan import (
+    BInfoGANClassifier,
+    BInfoGANTransformer,
+    GaussianNoise,
+    SwappedValues,
+    load,
+    save,
+)
+from sklearn_binfogan._base import fitted_model, new_training
 from sklearn_binfogan.exceptions import ScaleWarning
 
 N_ROWS = 240
@@ -151,6 +158,15 @@ def test_a_move_of_the_users_is_left_as_it_is():
     assert swapped_columns(X, augmentation=GaussianNoise(0.1)) is None
 
 
+@pytest.mark.parametrize("groups", [(0,) * 8, (1,) * 8, (0, 0, 0, 0, 0, 0, 0, 8)])
+def test_swaps_of_the_users_are_stored(groups, tmp_path):
+    X, _ = mixed_table()
+    model = tiny(augmentation=SwappedValues(GaussianNoise(0.1), groups)).fit(X)
+    save(model, tmp_path / "model.safetensors")
+
+    assert load(tmp_path / "model.safetensors").augmentation == model.augmentation
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_binary_columns_are_no_clusters(seed):
     rows, y = make_blobs(600, centers=3, n_features=4, center_box=(-4, 4), random_state=seed)
@@ -166,6 +182,7 @@ def test_binary_columns_are_no_clusters(seed):
 def test_a_model_with_swaps_is_stored_whole(tmp_path):
     X, _ = mixed_table()
     model = tiny().fit(X)
+    assert isinstance(fitted_model(model).settings.augment, SwappedValues)
     save(model, tmp_path / "model.safetensors")
 
     loaded = load(tmp_path / "model.safetensors")

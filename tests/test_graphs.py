@@ -21,6 +21,7 @@ from sklearn_binfogan import (
     BInfoGANTransformer,
     ColourMove,
     GaussianNoise,
+    SwappedValues,
     _phases,
     _state,
     _threads,
@@ -319,6 +320,8 @@ class OwnMove(GaussianNoise):
         ({"augmentation": OwnMove(0.1)}, False),
         ({"augmentation": ColourMove(AffineMove()), **OF_IMAGES}, True),
         ({"augmentation": ColourMove(own_move), **OF_IMAGES}, False),
+        ({"augmentation": SwappedValues(GaussianNoise(0.1), (1,) * X.shape[1])}, True),
+        ({"augmentation": SwappedValues(OwnMove(0.1), (1,) * X.shape[1])}, False),
         ({"augmentation": own_move, "cuda_graph": True}, True),
     ],
 )
