@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, make_blobs
+from sklearn.metrics import adjusted_rand_score
 
 from sklearn_binfogan import BInfoGANTransformer
 from sklearn_binfogan.metrics import cluster_accuracy
@@ -109,6 +110,15 @@ def test_bad_prior(prior):
     with pytest.raises(ValueError, match="one positive probability per category"):
         gan.fit(X)
     assert not hasattr(gan, "labels_")
+
+
+def test_k_means_does_not_replace_learned_clusters_that_are_well_separated():
+    """Its groups are more equal, and so say more about neighbours, but cut a large cluster."""
+    rows, kinds = make_blobs([2000, 300, 100, 50], 4, cluster_std=1.2, random_state=850)
+
+    gan = BInfoGANTransformer(4, cluster_prior="learned", max_iter=0, random_state=20).fit(rows)
+
+    assert adjusted_rand_score(kinds, gan.labels_) > 0.95
 
 
 def test_unknown_name():
