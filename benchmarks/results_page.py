@@ -32,6 +32,7 @@ import mnist
 import mnist_ablation
 import mnist_prior
 import mnist_score
+import mnist_variants
 import n_clusters
 import neighbours
 import overhead
@@ -73,6 +74,7 @@ choose a model. The mean is over seeds; the worst seed is always given.
 """,
     [
         mnist.section,
+        mnist_variants.section,
         mnist_prior.section,
         mnist_score.section,
         mnist_ablation.section,

@@ -368,7 +368,7 @@ def resolve_augmentation(
 
     Parameters
     ----------
-    augmentation : {"auto", "affine", "light", "colour", "noise"}, callable or None
+    augmentation : {"auto", "affine", "affine-light", "light", "colour", "noise"}, callable or None
         A callable is returned as it is: see `check_augmentation`.
     scaled : ndarray of shape (n, n_features)
         A sample of rows, as the networks see them.
@@ -400,6 +400,8 @@ def resolve_augmentation(
         gentle = AffineMove(0.08, 0.1, 0.08, 0.1, 0.05 if is_large_image(shape) else 0.0, is_colour)
         return ColourMove(gentle, contrast=0.5, cast=0.0, brightness=0.3, mirror=True)
     move = AffineMove(warp=0.12 if is_large_image(shape) else 0.0, reflect=is_colour)
+    if name == "affine-light":
+        return ColourMove(move, contrast=0.5, cast=0.0, brightness=0.3)
     return move if name == "affine" else ColourMove(move)
 
 
@@ -428,16 +430,30 @@ def check_augmentation(augmentation: Augmentation, x: Tensor) -> None:
 
 
 def _move_of_grey(scaled: np.ndarray, shape: tuple[int, ...]) -> str:
-    """Name the moves that suit grey images: strokes of one brightness, or shades of things.
+    """Name the moves that suit grey images: strokes, or shades of things.
 
-    Strokes differ in slant and size. Photographs of things, such as clothes, differ in how light
-    they are, and kinds of things in their proportions: moves that change these would hide them.
-    Photographs that fill their frame have shades, too, even if all are equally light. Images below
-    16 pixels a side have too few pixels to tell.
+    Strokes differ in slant and size, and have one brightness in an image; that of other images may
+    be another. Photographs of things, such as clothes, have shades, and kinds of things differ in
+    their proportions: moves that change these would hide them. Photographs that fill their frame
+    have shades, too, even if all are equally light. Images below 16 pixels a side have too few
+    pixels to tell.
     """
-    spread = max(spread_of_light(scaled), spread_of_light(-scaled))  # on black, on white
-    has_shades = is_large_image(shape) and span_of_half(scaled) > NO_BACKGROUND
-    return "light" if spread > UNEVEN_LIGHT or has_shades else "affine"
+    fills_frame = is_large_image(shape) and span_of_half(scaled) > NO_BACKGROUND
+    if fills_frame or _is_uneven(_stretched(scaled)):
+        return "light"
+    return "affine-light" if _is_uneven(scaled) else "affine"
+
+
+def _is_uneven(images: np.ndarray) -> bool:
+    """Whether the light of images, on black or on white, differs."""
+    return max(spread_of_light(images), spread_of_light(-images)) > UNEVEN_LIGHT
+
+
+def _stretched(images: np.ndarray) -> np.ndarray:
+    """Images (n, n_features) that all have values from 0 to 1, but for even ones."""
+    lowest = images.min(axis=1, keepdims=True)
+    span = images.max(axis=1, keepdims=True) - lowest
+    return (images - lowest) / np.where(span > 0, span, 1)
 
 
 def spread_of_light(scaled: np.ndarray) -> float:

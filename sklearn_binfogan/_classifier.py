@@ -74,13 +74,14 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Above 0, a consistency phase first trains the categories to agree on x and T(x), and the
         game keeps them. With 0 there is no such phase, as in the paper. "auto" is 1. The size of
         the value only matters with ``warmup_iter=0``, where the term is part of the game.
-    augmentation : {"auto", "affine", "light", "colour", "noise"}, callable or None, default="auto"
+    augmentation : str, callable or None, default="auto"
         T, the random change that clusters should ignore. "affine" moves images slightly, with a
-        local warp from 16 x 16 pixels on; "colour" also changes contrast, brightness and tint;
-        "light" moves less, mirrors half of the images, and changes contrast and brightness; "noise"
-        is for tables. "auto" is "colour" for images of three channels. For other images it is
-        "light" if some are much lighter than others, as photographs of clothes are, or if, from
-        16 x 16 pixels on, most have no background of one value, else "affine". For tables it is
+        local warp from 16 x 16 pixels on; "affine-light" also changes contrast and brightness, and
+        "colour" the tint, too; "light" moves less, mirrors half of the images, and changes contrast
+        and brightness; "noise" is for tables. "auto" is "colour" for images of three channels. For
+        other images it is "light" if they have shades, as photographs of clothes have, or if, from
+        16 x 16 pixels on, most have no background of one value; else "affine-light" if some are
+        much lighter than others, and "affine" if not. For tables it is
         "noise": Gaussian, and columns of few values between which it does not reach take those of
         other rows (`SwappedValues`; in tables of up to 1 000 columns). A callable
         ``(x, rng) -> x`` gets a scaled tensor of shape (n, C, H, W) or (n, n_features) and a

@@ -24,6 +24,7 @@ from ._networks import relu
 from ._threads import MOST_THREADS
 
 PRECISIONS = ("float32", "bf16")
+NAMED_AUGMENTATIONS = ("affine", "affine-light", "light", "colour", "noise")
 MOST_PIXELS = 32 * 32  # of images without further stages in their networks
 
 
@@ -408,7 +409,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "architecture": [StrOptions({"auto", *PRESETS}), HasMethods(["build"])],
     "mi_weight": [NOT_NEGATIVE],
     "consistency_weight": [NOT_NEGATIVE, AUTO],
-    "augmentation": [StrOptions({"auto", "affine", "light", "colour", "noise"}), callable, None],
+    "augmentation": [StrOptions({"auto", *NAMED_AUGMENTATIONS}), callable, None],
     "cycle_weight": [NOT_NEGATIVE, AUTO],
     "adversarial_loss": [StrOptions({"auto", "nonsaturating", "relativistic"})],
     "cluster_prior": [StrOptions({"uniform", "learned"}), "array-like"],

@@ -15,7 +15,6 @@ from sklearn_binfogan import (
     load,
     save,
 )
-from sklearn_binfogan._base import fitted_model, new_training
 from sklearn_binfogan.exceptions import ScaleWarning
 
 N_ROWS = 240
@@ -129,35 +128,6 @@ def test_images_have_no_kinds():
 # -- columns of few values in T ---------------------------------------------------------------
 
 
-def swapped_columns(X, **parameters):
-    """Numbers of the groups of columns that T swaps; None: it swaps none."""
-    augment = new_training(BInfoGANTransformer(3, **parameters), X).settings.augment
-    return getattr(augment, "groups", None)
-
-
-@pytest.mark.parametrize("augmentation", ["auto", "noise"])
-def test_columns_of_values_far_apart_are_swapped(augmentation):
-    X, _ = mixed_table()
-    binary = np.arange(N_ROWS) % 2
-
-    groups = swapped_columns(np.c_[binary, X], augmentation=augmentation)
-
-    assert groups == (2, 1, 1, 1, 0, 0, 0, 0, 0)
-
-
-def test_values_that_noise_reaches_are_not_swapped():
-    X = np.random.default_rng(0).integers(0, 16, (400, 8)).astype(float)
-
-    assert swapped_columns(X) is None
-    assert swapped_columns(np.random.default_rng(0).normal(size=(400, 8))) is None
-
-
-def test_a_move_of_the_users_is_left_as_it_is():
-    X, _ = mixed_table()
-
-    assert swapped_columns(X, augmentation=GaussianNoise(0.1)) is None
-
-
 @pytest.mark.parametrize("groups", [(0,) * 8, (1,) * 8, (0, 0, 0, 0, 0, 0, 0, 8)])
 def test_swaps_of_the_users_are_stored(groups, tmp_path):
     X, _ = mixed_table()
@@ -182,7 +152,6 @@ def test_binary_columns_are_no_clusters(seed):
 def test_a_model_with_swaps_is_stored_whole(tmp_path):
     X, _ = mixed_table()
     model = tiny().fit(X)
-    assert isinstance(fitted_model(model).settings.augment, SwappedValues)
     save(model, tmp_path / "model.safetensors")
 
     loaded = load(tmp_path / "model.safetensors")

@@ -21,6 +21,7 @@ from sklearn_binfogan import (
 )
 from sklearn_binfogan import _losses as losses
 from sklearn_binfogan._augmentation import identity, resolve_augmentation, span_of_half
+from sklearn_binfogan._base import new_training
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._collapse import Evidence, findings
 from sklearn_binfogan._scoring import MANY, evaluate
@@ -400,6 +401,43 @@ def test_noise_is_added_after_the_swaps():
     assert moved.std().item() == pytest.approx(0.5, rel=0.05)
 
 
+def table_of_kinds(n_rows=240):
+    """A binary column, three one-hot ones, then numbers, the first of them whole."""
+    rng = np.random.default_rng(0)
+    kind = np.eye(3)[rng.integers(0, 3, n_rows)]
+    numbers = rng.normal(size=(n_rows, 4)) * [300, 1, 1, 1]
+    numbers[:, 0] = numbers[:, 0].round()
+    return np.column_stack([np.arange(n_rows) % 2, kind, numbers])
+
+
+def swapped_columns(X, **parameters):
+    """Numbers of the groups of columns that T swaps; None: it swaps none."""
+    augment = new_training(BInfoGANTransformer(3, **parameters), X).settings.augment
+    return getattr(augment, "groups", None)
+
+
+@pytest.mark.parametrize("augmentation", ["auto", "noise"])
+def test_columns_of_values_far_apart_are_swapped(augmentation):
+    X = table_of_kinds()
+
+    groups = swapped_columns(X, augmentation=augmentation)
+
+    assert groups == (2, 1, 1, 1, 0, 0, 0, 0)
+
+
+def test_values_that_noise_reaches_are_not_swapped():
+    X = np.random.default_rng(0).integers(0, 16, (400, 8)).astype(float)
+
+    assert swapped_columns(X) is None
+    assert swapped_columns(np.random.default_rng(0).normal(size=(400, 8))) is None
+
+
+def test_a_move_of_the_users_is_left_as_it_is():
+    X = table_of_kinds()
+
+    assert swapped_columns(X, augmentation=GaussianNoise(0.1)) is None
+
+
 def test_gaussian_noise_follows_the_neighbours():
     X = np.random.default_rng(0).normal(size=(300, 3))
 
@@ -499,13 +537,30 @@ def test_light_that_differs_between_grey_images_is_ignored(negative):
         even, uneven = 1 - even, 1 - uneven
 
     of_strokes = resolve_augmentation("auto", even, (1, 16, 16))
-    of_things = resolve_augmentation("auto", uneven, (1, 16, 16))
+    of_uneven = resolve_augmentation("auto", uneven, (1, 16, 16))
 
     assert of_strokes == resolve_augmentation("affine", even, (1, 16, 16))
-    assert of_things == resolve_augmentation("light", even, (1, 16, 16))
-    assert of_things.brightness > 0
-    assert of_things.cast == 0
-    assert of_things.move.rotation < of_strokes.rotation
+    assert of_uneven == resolve_augmentation("affine-light", even, (1, 16, 16))
+    assert of_uneven.move == of_strokes
+    assert of_uneven.brightness > 0
+    assert of_uneven.cast == 0
+    assert not of_uneven.mirror
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_shades_within_grey_images_are_those_of_things(negative):
+    images = shapes_on_black(np.ones(40)).reshape(-1, 16, 16)
+    for i, image in enumerate(images):
+        image[:12] *= 0.2 + 0.02 * i  # a dark part beside a light one
+    images[:, 15, 15] = 1  # whatever the brightness, all have one range
+    if negative:
+        images = 1 - images
+
+    of_things = resolve_augmentation("auto", images.reshape(40, -1), (1, 16, 16))
+
+    assert of_things == resolve_augmentation("light", images.reshape(40, -1), (1, 16, 16))
+    assert of_things.mirror
+    assert of_things.move.rotation < AffineMove().rotation
 
 
 def shades(n_images, side):

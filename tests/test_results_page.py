@@ -83,6 +83,10 @@ TABULAR = {
     "environment": ENVIRONMENT,
     "rows": [{"table": "iris", "seed": 5, "cluster_accuracy": 0.8642, "score": 0.5}],
 }
+VARIANTS = {
+    "environment": ENVIRONMENT,
+    "rows": [{"images": "black on white", "seed": 5, "accuracy": 0.8642, "score": 0.5}],
+}
 MIXED_TABLES = {
     "environment": ENVIRONMENT,
     "rows": [{"table": "50 binary columns", "seed": 5, "few_labels": 0.8642, "ours": 0.5}],
@@ -136,6 +140,7 @@ def test_pages_are_up_to_date():
 @pytest.mark.parametrize(
     ("page", "file", "content"),
     [
+        ("MNIST", "mnist_variants", VARIANTS),
         ("MNIST", "paper_half", PAPER),
         ("MNIST", "paper_full", PAPER),
         ("MNIST", "paper_game", PAPER_GAME),
