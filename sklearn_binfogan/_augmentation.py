@@ -361,9 +361,7 @@ def identity(x: Tensor, rng: torch.Generator) -> Tensor:
     return x
 
 
-def resolve_augmentation(
-    augmentation: Any, scaled: np.ndarray, shape: tuple[int, ...]
-) -> Augmentation:
+def resolve_augmentation(augmentation: Any, scaled: np.ndarray, layout: Layout) -> Augmentation:
     """Turn the estimator's `augmentation` into a callable `(x, rng) -> x`.
 
     Parameters
@@ -372,8 +370,8 @@ def resolve_augmentation(
         A callable is returned as it is: see `check_augmentation`.
     scaled : ndarray of shape (n, n_features)
         A sample of rows, as the networks see them.
-    shape : tuple of int
-        (C, H, W) of images, (n_features,) of tables.
+    layout : Layout
+        Of these rows.
 
     Raises
     ------
@@ -382,7 +380,7 @@ def resolve_augmentation(
     """
     if augmentation is None:
         return identity
-    is_image, is_colour = len(shape) == 3, is_colour_image(shape)
+    shape, is_image, is_colour = layout.shape, layout.is_image, is_colour_image(layout.shape)
     if isinstance(augmentation, AffineMove | ColourMove) and not is_image:
         raise ValueError(f"augmentation={augmentation!r} needs images: set image_shape.")
     if isinstance(augmentation, SwappedValues):
@@ -393,7 +391,7 @@ def resolve_augmentation(
     if augmentation == "auto":
         name = "noise" if not is_image else "colour" if is_colour else _move_of_grey(scaled, shape)
     if name == "noise":
-        return GaussianNoise.from_neighbours(scaled)
+        return swapping(GaussianNoise.from_neighbours(scaled), layout)
     if not is_image:
         raise ValueError(f"augmentation={name!r} needs images: set image_shape, or use 'noise'.")
     if name == "light":

@@ -17,12 +17,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import _check_feature_names_in, check_array, check_is_fitted
 
 from ._arrays import as_numpy, subsample
-from ._augmentation import (
-    GaussianNoise,
-    check_augmentation,
-    resolve_augmentation,
-    swapping,
-)
+from ._augmentation import check_augmentation, resolve_augmentation
 from ._callback_rules import check_callbacks, check_copyable, copied_callbacks
 from ._callbacks import CallbackSupportMixin, FitTasks
 from ._checkpoints import Checkpoints
@@ -106,9 +101,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         if len(X) < max(spec.categories):
             raise ValueError(f"n_samples={len(X)} should be >= n_clusters={max(spec.categories)}.")
         scaled = layout.scaled(subsample(X, MAX_LOOKED_AT), np.float64)
-        augment = resolve_augmentation(self.augmentation, scaled, layout.shape)
-        if isinstance(augment, GaussianNoise) and not callable(self.augmentation):
-            augment = swapping(augment, layout)
+        augment = resolve_augmentation(self.augmentation, scaled, layout)
         if callable(self.augmentation):
             some = layout.to_network(torch.from_numpy(scaled[:N_TRIED].astype(np.float32)))
             check_augmentation(augment, some.to(resolve_device(self.device)))

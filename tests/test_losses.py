@@ -24,6 +24,7 @@ from sklearn_binfogan._augmentation import identity, resolve_augmentation, span_
 from sklearn_binfogan._base import new_training
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._collapse import Evidence, findings
+from sklearn_binfogan._layout import Layout
 from sklearn_binfogan._scoring import MANY, evaluate
 from sklearn_binfogan._supervision import LabelledBatch, label_nll
 
@@ -339,7 +340,7 @@ def test_warp_moves_parts_of_an_image_differently_and_little():
 
 @pytest.mark.parametrize(("shape", "warp"), [((1, 8, 8), 0.0), ((1, 28, 28), 0.12)])
 def test_only_large_images_are_warped_by_default(shape, warp):
-    assert resolve_augmentation("auto", np.zeros((1, math.prod(shape))), shape).warp == warp
+    assert resolved("auto", np.zeros((1, math.prod(shape))), shape).warp == warp
 
 
 def test_moves_are_affine_plus_a_bicubic_interpolation():
@@ -460,6 +461,11 @@ def test_identity():
 STILL = AffineMove(0, 0, 0, 0)
 
 
+def resolved(augmentation, scaled, shape):
+    """What an `augmentation` stands for, for images of a shape."""
+    return resolve_augmentation(augmentation, scaled, Layout(shape, np.array(0.0), np.array(1.0)))
+
+
 def random_images():
     return torch.rand((200, 3, 16, 16), generator=generator(9))
 
@@ -518,8 +524,8 @@ def test_clutter_lays_other_images_corners_over_the_middle():
 @pytest.mark.parametrize(("shape", "kind"), [((3, 32, 32), ColourMove), ((1, 32, 32), AffineMove)])
 def test_colour_is_the_default_for_three_channels(shape, kind):
     rows = np.zeros((1, int(np.prod(shape))))
-    assert isinstance(resolve_augmentation("auto", rows, shape), kind)
-    assert isinstance(resolve_augmentation("affine", rows, shape), AffineMove)
+    assert isinstance(resolved("auto", rows, shape), kind)
+    assert isinstance(resolved("affine", rows, shape), AffineMove)
 
 
 def shapes_on_black(light):
@@ -536,11 +542,11 @@ def test_light_that_differs_between_grey_images_is_ignored(negative):
     if negative:
         even, uneven = 1 - even, 1 - uneven
 
-    of_strokes = resolve_augmentation("auto", even, (1, 16, 16))
-    of_uneven = resolve_augmentation("auto", uneven, (1, 16, 16))
+    of_strokes = resolved("auto", even, (1, 16, 16))
+    of_uneven = resolved("auto", uneven, (1, 16, 16))
 
-    assert of_strokes == resolve_augmentation("affine", even, (1, 16, 16))
-    assert of_uneven == resolve_augmentation("affine-light", even, (1, 16, 16))
+    assert of_strokes == resolved("affine", even, (1, 16, 16))
+    assert of_uneven == resolved("affine-light", even, (1, 16, 16))
     assert of_uneven.move == of_strokes
     assert of_uneven.brightness > 0
     assert of_uneven.cast == 0
@@ -556,9 +562,9 @@ def test_shades_within_grey_images_are_those_of_things(negative):
     if negative:
         images = 1 - images
 
-    of_things = resolve_augmentation("auto", images.reshape(40, -1), (1, 16, 16))
+    of_things = resolved("auto", images.reshape(40, -1), (1, 16, 16))
 
-    assert of_things == resolve_augmentation("light", images.reshape(40, -1), (1, 16, 16))
+    assert of_things == resolved("light", images.reshape(40, -1), (1, 16, 16))
     assert of_things.mirror
     assert of_things.move.rotation < AffineMove().rotation
 
@@ -571,12 +577,12 @@ def shades(n_images, side):
 
 
 def test_grey_images_that_fill_their_frame_have_the_moves_of_things():
-    assert resolve_augmentation("auto", shades(40, 16), (1, 16, 16)).brightness > 0
-    assert isinstance(resolve_augmentation("auto", shades(40, 8), (1, 8, 8)), AffineMove)
+    assert resolved("auto", shades(40, 16), (1, 16, 16)).brightness > 0
+    assert isinstance(resolved("auto", shades(40, 8), (1, 8, 8)), AffineMove)
 
     square = shapes_on_black(np.ones(40))
     drawn = square + 0.05 * np.random.default_rng(0).normal(size=square.shape)
-    assert isinstance(resolve_augmentation("auto", drawn, (1, 16, 16)), AffineMove)
+    assert isinstance(resolved("auto", drawn, (1, 16, 16)), AffineMove)
 
 
 def test_half_of_the_pixels_of_a_slope_span_half_of_its_values():
@@ -588,7 +594,7 @@ def test_half_of_the_pixels_of_a_slope_span_half_of_its_values():
 
 
 def test_images_without_light_have_the_moves_of_strokes():
-    assert isinstance(resolve_augmentation("auto", np.zeros((3, 64)), (1, 8, 8)), AffineMove)
+    assert isinstance(resolved("auto", np.zeros((3, 64)), (1, 8, 8)), AffineMove)
 
 
 def test_reflection_brings_nothing_black_into_an_image():
@@ -599,8 +605,8 @@ def test_reflection_brings_nothing_black_into_an_image():
 
 def test_photographs_are_reflected_by_default():
     rows = np.zeros((1, 3072))
-    assert resolve_augmentation("auto", rows, (3, 32, 32)).move.reflect
-    assert not resolve_augmentation("affine", rows[:, :1024], (1, 32, 32)).reflect
+    assert resolved("auto", rows, (3, 32, 32)).move.reflect
+    assert not resolved("affine", rows[:, :1024], (1, 32, 32)).reflect
 
 
 # -- the label-free score --------------------------------------------------------------------------

@@ -524,15 +524,12 @@ def code_columns(estimator: Any, X: Any) -> np.ndarray:
     """
     codes = np.asarray(estimator.transform(X))
     names = estimator.get_feature_names_out()
-    # The code that each column is a posterior of, by its number; "" if it has none, or None.
     found = [re.fullmatch(r"cluster(?:(\d+)_)?\d+", name) for name in names]
-    code_of = np.array([match and (match[1] or "") for match in found], dtype=object)
-    categories = [
-        codes[:, code_of == code].argmax(axis=1)
-        for code in dict.fromkeys(code_of)
-        if code is not None
-    ]
-    return np.column_stack([*categories, codes[:, code_of == None]])  # noqa: E711
+    # Number of the code that a column is a posterior of, "0" for the only one; "": of none.
+    code_of = np.array([(match[1] or "0") if match else "" for match in found])
+    numbers = dict.fromkeys(code_of[code_of != ""])
+    categories = [codes[:, code_of == number].argmax(axis=1) for number in numbers]
+    return np.column_stack([*categories, codes[:, code_of == ""]])
 
 
 def mutual_information_gap_scorer(estimator: Any, X: Any, y: Any) -> float:
