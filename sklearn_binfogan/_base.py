@@ -159,12 +159,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         """
 
         def become(trainer: Trainer) -> None:
-            model = FittedModel(trainer)
-            own = model.predict(X)
-            orders = orders_by_size(model, own)
-            if labels is not None:
-                orders = orders_by_class(model, orders, X, labels)
-            self._describe(model.reordered(orders), X, renumbered(own, orders))
+            self._describe(*numbered(FittedModel(trainer), X, labels), X)
 
         device = resolve_device(self.device)
         checkpoints = Checkpoints(self.checkpoint_dir, self.checkpoint_every)
@@ -173,6 +168,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         job = Job(X, labels, device, self.callbacks, bool(self.verbose), self.n_jobs)
         watched = job
         if tasks is not None and len(settings) == 1:
+            tasks.numbered = lambda model: numbered(model, X, labels)[0]
             watched = replace(job, callbacks=[tasks, *(self.callbacks or [])])
         try:
             become(train_best(watched, settings, checkpoints))
@@ -198,7 +194,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         settings = self._settings(X, int(seeds[0]))
         return [replace(settings, seed=int(seed)) for seed in seeds]
 
-    def _describe(self, model: FittedModel, X: Source, labels: np.ndarray) -> None:
+    def _describe(self, model: FittedModel, labels: np.ndarray, X: Source) -> None:
         """Become a model; set the fitted attributes that it, X and the labels of X determine."""
         self._model = model
         self._trained_by = settled_values(self.get_params(deep=False))
@@ -379,6 +375,17 @@ def cluster_sizes(model: FittedModel, labels: np.ndarray) -> list[np.ndarray]:
     """Rows in each cluster of each code, from labels (n, n_codes)."""
     pairs = zip(labels.T, model.spec.categories, strict=True)
     return [np.bincount(column, minlength=k) for column, k in pairs]
+
+
+def numbered(
+    model: FittedModel, X: Source, labels: Labels | None
+) -> tuple[FittedModel, np.ndarray]:
+    """Give clusters numbers by class, then by size; return the model and the labels of X."""
+    own = model.predict(X)
+    orders = orders_by_size(model, own)
+    if labels is not None:
+        orders = orders_by_class(model, orders, X, labels)
+    return model.reordered(orders), renumbered(own, orders)
 
 
 def orders_by_size(model: FittedModel, labels: np.ndarray) -> list[list[int]]:

@@ -7,6 +7,7 @@ The protocol is experimental. With older versions, which lack it, estimators hav
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from skorch.callbacks import Callback
@@ -32,6 +33,11 @@ class FitTasks(Callback):
         The one whose `set_callbacks` was called.
     X, y : array-like
         As given to `fit`.
+
+    Attributes
+    ----------
+    numbered : callable
+        Puts the categories of a model in the order that the fit gives them at its end.
     """
 
     def __init__(self, estimator: Any, X: Any, y: Any) -> None:
@@ -39,6 +45,7 @@ class FitTasks(Callback):
         self.context = estimator._init_callback_context(max_subtasks=None)
         self.epoch: Any = None
         self.begun = False
+        self.numbered: Callable[[FittedModel], FittedModel] = lambda model: model
 
     @classmethod
     def of(cls, estimator: Any, X: Any, y: Any) -> FitTasks | None:
@@ -62,7 +69,7 @@ class FitTasks(Callback):
             estimator=self.estimator,
             X=self.X,
             y=self.y,
-            reconstruction_attributes=lambda: _fitted_as(net),
+            reconstruction_attributes=lambda: {"_model": self.numbered(_stopped_now(net))},
         )
         if stop:
             raise KeyboardInterrupt
@@ -74,6 +81,7 @@ class FitTasks(Callback):
             estimator=self.estimator, X=self.X, y=self.y, reconstruction_attributes={}
         )
         self.estimator = self.X = self.y = self.context = self.epoch = None
+        self.numbered = lambda model: model
 
     def _begin(self, n_epochs: int) -> None:
         if self.begun:
@@ -83,8 +91,8 @@ class FitTasks(Callback):
         self.context.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
 
 
-def _fitted_as(net: Any) -> dict[str, Any]:
-    """Return the attributes of an estimator whose training had stopped now."""
+def _stopped_now(net: Any) -> FittedModel:
+    """Return the model of a training that had stopped now."""
     training = net.training
     snapshot = Trainer(training.settings, training.device, state=training.state().as_arrays())
-    return {"_model": FittedModel(snapshot)}
+    return FittedModel(snapshot)

@@ -505,6 +505,8 @@ def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:
     named = y[rows]
     if named.dtype == object and not any(isinstance(value, str) for value in named):
         named = np.array(named.tolist())
+    if named.dtype.kind == "U":
+        named = np.array(named.tolist())  # as wide as classes need, without the marker
     check_classification_targets(named)
     classes, numbers = np.unique(named, return_inverse=True)
     return classes, Labels(rows, numbers.astype(np.int64))

@@ -93,7 +93,8 @@ class CodeSpec:
         """
         if isinstance(prior, str):
             return prior
-        parts = list(prior) if len(self.categories) > 1 else [prior]
+        is_list = len(self.categories) > 1 and getattr(prior, "ndim", 1) > 0
+        parts = list(prior) if is_list else [prior]
         found = [probabilities(*pair) for pair in zip(parts, self.categories, strict=False)]
         arrays = [np.sort(array)[::-1] for array in found if array is not None]
         if not len(arrays) == len(parts) == len(self.categories):

@@ -57,6 +57,7 @@ def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints)
     for phases in [(CONSISTENCY,), (GAME,)] if has_both else [PHASES]:
         starts = _side_by_side(job, starts, phases, checkpoints)
         starts = [max(starts, key=lambda start: start.quality)]
+        checkpoints.keepers.clear()  # a fit that is stopped later is the chosen start
     (best,) = starts
     return Trainer(best.settings, job.device, state=best.state)
 

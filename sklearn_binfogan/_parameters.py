@@ -55,10 +55,10 @@ def chosen_by_machine(parameters: Mapping[str, Any], is_image: bool) -> dict[str
 def settled_values(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters that `partial_fit` compares with those of the call before."""
     return {
-        name: value
-        for name, value in parameters.items()
         # Using a generator changes it.
-        if name in {*SETTLED, *RECIPE} and not isinstance(value, np.random.RandomState)
+        name: "RandomState" if isinstance(value, np.random.RandomState) else value
+        for name, value in parameters.items()
+        if name in {*SETTLED, *RECIPE}
     }
 
 
@@ -86,6 +86,8 @@ def changed_settings(
                 f"{now[name]!r}: it can't change between calls. Set it back, or start over "
                 "with fit or a clone."
             )
+    if "consistency_weight" in changed and "warmup_iter" in now:
+        changed["warmup_iter"] = now["warmup_iter"]  # a weight of 0 had switched the phase off
     return replace(settings, recipe=consistent(replace(settings.recipe, **without_auto(changed))))
 
 
@@ -103,13 +105,13 @@ def resolve_device(device: str) -> str:
     """Check a device name; "auto" is CUDA if there is a GPU, else the CPU."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, index = device.partition(":")
+    kind, colon, index = device.partition(":")
     available = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
-    if kind not in available or (index and not index.isdigit()):
+    if kind not in available or (colon and not index.isdigit()):
         raise ValueError(
             f"Unknown device {device!r}: use 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'."
         )

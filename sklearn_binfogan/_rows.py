@@ -70,8 +70,8 @@ def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
     Raises
     ------
     ValueError
-        If X is empty, or not finite, two-dimensional and numeric, or has other columns than in
-        `fit`.
+        If X is empty, or not finite, two-dimensional and numeric, has other columns than in `fit`,
+        or is a Dask array of unknown length.
 
     Warns
     -----
@@ -81,6 +81,8 @@ def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
     X = as_numpy(X)
     check_flat(X)
     check_unmasked(X)
+    if hasattr(X, "compute_chunk_sizes") and np.isnan(X.shape[0]):
+        raise ValueError("X is a Dask array of unknown length: call X.compute_chunk_sizes() first.")
     if not _is_stored(X) or len(X.shape) != 2 or X.shape[0] == 0:
         rows: Source = validated(estimator, X, reset)
     else:

@@ -326,7 +326,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
                 # The phase may have chosen another sub-head, or learned another partition.
                 orders = orders_as_before(model, labels, before.predict(X))
                 model, labels = model.reordered(orders), renumbered(labels, orders)
-            self._describe(model, X, labels)
+            self._describe(model, labels, X)
         return self
 
     def _continued(self, X: Source, first: bool) -> Trainer:

@@ -179,7 +179,7 @@ def test_unknown_name_lists_the_known_ones(name, known):
     assert all(f"'{word}" in str(caught.value) for word in known)
 
 
-@pytest.mark.parametrize("device", ["cuda:x", "cuda:99", "cpu:x", "gpu", ""])
+@pytest.mark.parametrize("device", ["cuda:x", "cuda:99", "cpu:x", "cpu:", "gpu", ""])
 def test_device_that_is_not_there(device):
     assert_fails_and_changes_nothing({"device": device}, X, ValueError, "device")
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 
 sklearn_callback = pytest.importorskip("sklearn.callback", reason="scikit-learn 1.9 brought it")
 
@@ -160,6 +160,16 @@ def test_scoring_monitor_logs_the_score_of_each_epoch():
     expected = [1 - row["valid_loss"] for row in estimator.history_]
     scores = [by_path[(0, i)]["score"] for i in range(N_EPOCHS)]
     np.testing.assert_allclose(scores, expected, **NEAR)
+
+
+def test_scoring_monitor_sees_classes_in_their_order():
+    few = np.where(np.arange(len(X)) % 5 == 0, Y, -1)
+    monitor = sklearn_callback.ScoringMonitor(scoring={"accuracy": lambda e, *_: e.score(X, Y)})
+    budget = {"warmup_iter": 60, "max_iter": 20, "random_state": 0}
+    classifier = fit(BInfoGANClassifier(**budget).set_callbacks(monitor), few)
+
+    log = {row["task_id_path"]: row["accuracy"] for row in monitor.get_logs().data}
+    assert log[(0,)] == log[(0, N_EPOCHS - 1)] == classifier.score(X, Y) > 0.8
 
 
 def search():

@@ -359,7 +359,7 @@ from sklearn.datasets import make_blobs
 from sklearn_binfogan import BInfoGANTransformer, save
 X, _ = make_blobs(70, centers=3, n_features=4, random_state=0)
 gan = BInfoGANTransformer(
-    3, warmup_iter=600, max_iter=600, batch_size=16, random_state=0, checkpoint_every=50,
+    3, warmup_iter=300, max_iter=300, batch_size=16, random_state=0, checkpoint_every=25,
     checkpoint_dir=sys.argv[1],
 )
 # The first fit and the first file import parts of torch: that is no time to be killed in.
@@ -489,6 +489,26 @@ def test_ctrl_c_within_a_callback_is_no_early_stopping():
 
     assert_usable(gan, 10)
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+class CutInTheGame(Callback):
+    """Stops a fit where the game begins."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if net.training.phase.name == "game":
+            raise Cut
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_fit_stopped_after_the_choice_of_a_start_is_that_start(seed):
+    budget = {"n_init": 3, "n_clusters": 5, "random_state": seed}
+    chosen = model(**budget).fit(TABLE)
+    gan = model(callbacks=[CutInTheGame()], **budget)
+
+    with pytest.raises(Cut):
+        gan.fit(TABLE)
+
+    np.testing.assert_array_equal(gan.labels_, chosen.labels_)
 
 
 def test_before_the_first_epoch_nothing_is_left():

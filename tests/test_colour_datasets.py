@@ -313,9 +313,16 @@ def as_png(content):
     return buffer.getvalue()
 
 
+def enormous(content):
+    """Write a size of 65 000 x 65 000 into the header of a JPEG."""
+    size = content.index(b"\xff\xc0") + 5
+    return content[:size] + b"\xfd\xe8" * 2 + content[size + 4 :]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (enormous, "is not an intact JPEG: Image size"),
         (damaged, "is not an intact JPEG: image file is truncated"),
         (as_png, "is not an intact JPEG: cannot identify image file"),
         (lambda content: b"", "is not an intact JPEG"),

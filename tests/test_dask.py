@@ -102,3 +102,13 @@ BInfoGANTransformer(2, warmup_iter=2, max_iter=2, n_init=2).fit(X).predict(X)
 sys.exit("dask" in sys.modules or "distributed" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_array_of_unknown_length_is_refused():
+    frame = pytest.importorskip("dask.dataframe", reason=REASON)
+    unknown = frame.from_array(X, chunksize=100).to_dask_array()
+
+    with pytest.raises(ValueError, match="compute_chunk_sizes"):
+        model().fit(unknown)
+
+    assert model().fit(unknown.compute_chunk_sizes()).n_features_in_ == X.shape[1]

@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, inspection
 from sklearn_binfogan.inspection import (
@@ -32,6 +33,17 @@ from sklearn_binfogan.inspection import (
 DIGITS = load_digits().data[:120]
 TABLE, _ = make_blobs(90, n_features=4, centers=3, random_state=0)
 FRAME = pd.DataFrame(TABLE * [1, 10, 100, 1000], columns=["a", "b", "c", "d"])
+
+
+class EndsWithin(Callback):
+    """Ends a phase after some steps."""
+
+    def __init__(self, phase, n_steps):
+        self.phase, self.n_steps = phase, n_steps
+
+    def on_batch_end(self, net, training=True, **kwargs):
+        if net.training.phase.name == self.phase and net.training.steps[self.phase] >= self.n_steps:
+            raise KeyboardInterrupt
 
 
 def tiny(X, y=None, kind=BInfoGANTransformer, **parameters):
@@ -478,6 +490,15 @@ def test_training_curves_are_the_history(table):
     np.testing.assert_allclose(display.losses["train_loss"], [r["train_loss"] for r in history])
     assert np.isnan(display.losses["discriminator_loss"][:2]).all()
     assert "valid_loss" not in display.losses
+
+
+def test_training_curves_of_a_phase_ended_within_an_epoch():
+    gan = tiny(TABLE, warmup_iter=60, max_iter=60, callbacks=[EndsWithin("consistency", 55)])
+
+    display = TrainingCurveDisplay.from_estimator(gan)
+
+    assert np.isnan(display.scores).any()
+    assert np.isfinite(display.scores).any()
 
 
 def test_training_curves_break_between_phases_and_mark_them(table):

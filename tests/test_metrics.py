@@ -112,6 +112,12 @@ def test_factor_vae_score_of_perfect_codes(codes):
 def test_factor_vae_score_of_useless_codes_is_that_of_guessing():
     assert vote(FACTORS, shuffled(FACTORS)) == pytest.approx(1 / 3, abs=0.12)
     assert vote(FACTORS, np.ones((N_ROWS, 2))) == 1 / 3
+    assert vote(FACTORS, np.full((N_ROWS, 2), 0.1)) == 1 / 3
+
+
+def test_factor_vae_score_leaves_out_constant_codes():
+    constant = np.full((N_ROWS, 1), 0.3)  # no exact binary number: its variance is rounding
+    assert vote(FACTORS, np.hstack([FACTORS, constant])) == 1
 
 
 def test_factor_vae_score_of_partial_codes():
@@ -230,6 +236,14 @@ def test_sap_of_a_second_copy_is_zero(discrete):
     codes = np.hstack([FACTORS, -FACTORS])
 
     assert sap(FACTORS, codes, discrete_factors=discrete) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("discrete", [True, False])
+@pytest.mark.parametrize(("shift", "scale"), [(1e9, 1), (0, 1e200), (0, 1e-200)])
+def test_sap_does_not_depend_on_units(shift, scale, discrete):
+    codes = FACTORS * scale + shift
+    own = sap(FACTORS, FACTORS, discrete_factors=discrete)
+    assert sap(FACTORS, codes, discrete_factors=discrete) == pytest.approx(own)
 
 
 def test_sap_of_partial_codes():

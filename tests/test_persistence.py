@@ -767,6 +767,15 @@ def test_a_large_density_of_format_3_is_cut_to_what_a_fit_has_now(n_clusters, n_
     assert np.isfinite(rows).all()
 
 
+def test_classes_are_as_wide_as_before(path):
+    y = np.array(["a", "b", "-1"])[np.arange(len(TABLE)) % 3]
+    classifier = BInfoGANClassifier(warmup_iter=2, max_iter=2, random_state=0).fit(TABLE, y)
+
+    save(classifier, path)
+
+    assert load(path).classes_.dtype == classifier.classes_.dtype == np.dtype("<U1")
+
+
 def test_classes_that_a_file_cannot_hold_are_named(path):
     classes = CLASSES[:40].astype(np.float16)
     model = BInfoGANClassifier(warmup_iter=2, max_iter=2).fit(TABLE, classes)

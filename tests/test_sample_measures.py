@@ -241,6 +241,8 @@ def test_prdc_does_not_depend_on_shift_scale_and_order():
     expected = prdc(real, generated)
 
     np.testing.assert_allclose(prdc(real * 7 + 300, generated * 7 + 300), expected)
+    for scale in (1e200, 1e-200):
+        np.testing.assert_allclose(prdc(real * scale, generated * scale), expected)
     np.testing.assert_allclose(prdc(real[::-1], generated[::-1]), expected)
 
 

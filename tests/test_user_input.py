@@ -717,6 +717,21 @@ def test_what_is_settled_cannot_change_between_calls(name, value):
     np.testing.assert_array_equal(gan.transform(BLOBS), before)
 
 
+def test_a_generator_as_random_state_cannot_change_to_a_seed():
+    gan = BInfoGANTransformer(3, warmup_iter=2, max_iter=4, random_state=np.random.RandomState(0))
+    gan.partial_fit(BLOBS).partial_fit(BLOBS)
+
+    with pytest.raises(ValueError, match="random_state was"):
+        gan.set_params(random_state=1).partial_fit(BLOBS)
+
+
+def test_a_consistency_phase_that_was_switched_off_comes_back():
+    gan = begun().set_params(consistency_weight=0).partial_fit(BLOBS)
+    gan.set_params(consistency_weight=1, warmup_iter=5).partial_fit(BLOBS)
+
+    assert "consistency" in {epoch["phase"] for epoch in list(gan.history_)[2:]}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

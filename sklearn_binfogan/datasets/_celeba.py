@@ -207,6 +207,7 @@ def _read_image(path: Path, crop: int, size: int) -> np.ndarray:
         with image_module.open(path, formats=["JPEG"]) as image:
             require(path, "the size", image.size, (_WIDTH, _HEIGHT))
             square = image.convert("RGB").crop((left, top, left + crop, top + crop))
-    except (OSError, SyntaxError) as error:  # Pillow's errors for other and for damaged files
+    # Pillow's errors for other files, for damaged ones, and for sizes that no image has
+    except (OSError, SyntaxError, image_module.DecompressionBombError) as error:
         raise ValueError(f"{path} is not an intact JPEG: {error}") from error
     return np.asarray(square.resize((size, size), image_module.Resampling.LANCZOS))

@@ -87,7 +87,7 @@ class TrainingCurveDisplay(Display):
             np.array([row["epoch"] for row in history]),
             [row["phase"] for row in history],
             losses,
-            1 - np.array([row["valid_loss"] for row in history]),
+            1 - np.array([row.get("valid_loss", np.nan) for row in history]),
         )
         return display.plot(ax=ax, curves=curves)
 

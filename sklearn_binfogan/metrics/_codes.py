@@ -20,7 +20,6 @@ from scipy.stats import entropy
 from sklearn.metrics import balanced_accuracy_score, mutual_info_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import minmax_scale
 from sklearn.utils import check_array, check_random_state, check_scalar
 
 
@@ -569,7 +568,7 @@ def mutual_information_gap_scorer(estimator: Any, X: Any, y: Any) -> float:
 
 
 def _check_pair(factors: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return both as matrices of finite numbers; refuse constant factors."""
+    """Return both as matrices of finite numbers, codes in [0, 1]; refuse constant factors."""
     factors, codes = check_matrix(factors, "factors"), check_matrix(codes, "codes")
     if len(factors) != len(codes):
         raise ValueError(
@@ -582,7 +581,10 @@ def _check_pair(factors: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
             f"Column {constant[0]} of factors has only the value {factors[0, constant[0]]}; a "
             f"factor must have at least two values."
         )
-    return factors, codes
+    # In this range no variance under- or overflows, and trees, which use float32, see every value.
+    # scikit-learn's `minmax_scale` would take a range of 1e-200 for none.
+    spread = np.ptp(codes, axis=0)
+    return factors, (codes - codes.min(axis=0)) / np.where(spread > 0, spread, 1)
 
 
 def check_matrix(values: Any, name: str) -> np.ndarray:
@@ -619,7 +621,7 @@ def _classes(factor: np.ndarray) -> np.ndarray:
 def _bin(code: np.ndarray, n_bins: int) -> np.ndarray:
     """Return the bin of each value; up to `n_bins` distinct values get a bin each."""
     # Rounded, so that values that differ by rounding errors fall on one side of an edge.
-    code = minmax_scale(code).round(6)
+    code = code.round(6)
     distinct, index = np.unique(code, return_inverse=True)
     if len(distinct) <= n_bins:
         return index

@@ -269,6 +269,9 @@ def prdc(
     # Less rounding far from the origin, wherever a few rows are.
     centre = np.median(real, axis=0)
     real, generated = real - centre, generated - centre
+    # Squares of distances neither over- nor underflow; by a power of 2, so no digit is lost.
+    _, exponent = np.frexp(max(np.abs(real).max(), np.abs(generated).max()))
+    real, generated = np.ldexp(real, -exponent), np.ldexp(generated, -exponent)
     radii_real, radii_generated = _radii(real, k), _radii(generated, k)
     n_balls = np.zeros(len(generated), dtype=np.int64)
     recalled: list[bool] = []
