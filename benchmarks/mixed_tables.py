@@ -85,6 +85,12 @@ def binary_columns_mislead(rng: np.random.Generator) -> Rows:
     return np.c_[numbers(rng, y, 4, 2.5), rng.integers(0, 2, (N_ROWS, 2))], y
 
 
+def amounts_mislead(rng: np.random.Generator) -> Rows:
+    y = kinds(rng, 3)
+    amounts = (rng.random((N_ROWS, 2)) < 0.4) * (9 + rng.normal(size=(N_ROWS, 2)))
+    return np.c_[numbers(rng, y, 4, 2.5), amounts], y
+
+
 def all_binary(rng: np.random.Generator) -> Rows:
     y = kinds(rng, 5)
     shares = rng.uniform(0.1, 0.9, (5, 50))
@@ -97,6 +103,7 @@ TABLES: dict[str, Callable[[np.random.Generator], Rows]] = {
     "categories alone tell": categories_decide,
     "numbers alone tell, beside a category": category_misleads,
     "numbers alone tell, beside binary columns": binary_columns_mislead,
+    "numbers alone tell, beside amounts, often 0": amounts_mislead,
     "50 binary columns": all_binary,
 }
 

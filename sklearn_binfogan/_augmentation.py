@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ._arrays import subsample
+from ._columns import have_far_piles
 from ._layout import Layout, is_colour_image, is_large_image
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
@@ -269,7 +270,8 @@ class SwappedValues:
 
     Noise does not reach from one value of a binary column to the other: clusters would be its two
     values, whatever the other columns say. With swaps, clusters are what several columns agree on.
-    This is the corruption of SCARF (Bahri et al. 2022), of columns of few values alone.
+    This is the corruption of SCARF (Bahri et al. 2022), but only of columns of few values, or with
+    many rows at one end of the range, such as 0, that noise does not move to the others.
 
     Parameters
     ----------
@@ -319,11 +321,12 @@ def _columns(groups: tuple[int, ...], device: Any) -> tuple[Tensor, Tensor]:
     return torch.tensor(groups, device=device), torch.arange(len(groups), device=device)
 
 
-def swapping(noise: GaussianNoise, layout: Layout) -> Augmentation:
-    """Swap the columns of a table that hold few values between which noise does not reach."""
+def swapping(noise: GaussianNoise, scaled: np.ndarray, layout: Layout) -> Augmentation:
+    """Swap the columns of a table whose values, or whose end of the range, noise does not leave."""
     if layout.kinds is None or layout.n_features > MOST_SWAPPED:
         return noise
-    groups = layout.kinds.far_apart(REACH * noise.deviation * layout.scale)
+    reach = REACH * noise.deviation
+    groups = layout.kinds.far_apart(reach * layout.scale, have_far_piles(scaled, reach))
     return SwappedValues(noise, tuple(groups.tolist())) if groups.any() else noise
 
 
@@ -391,7 +394,7 @@ def resolve_augmentation(augmentation: Any, scaled: np.ndarray, layout: Layout) 
     if augmentation == "auto":
         name = "noise" if not is_image else "colour" if is_colour else _move_of_grey(scaled, shape)
     if name == "noise":
-        return swapping(GaussianNoise.from_neighbours(scaled), layout)
+        return swapping(GaussianNoise.from_neighbours(scaled), scaled, layout)
     if not is_image:
         raise ValueError(f"augmentation={name!r} needs images: set image_shape, or use 'noise'.")
     if name == "light":

@@ -89,13 +89,15 @@ class ColumnKinds:
             self._make_one_hot(rows, np.flatnonzero(self.groups == number))
         return rows
 
-    def far_apart(self, least: np.ndarray) -> np.ndarray:
+    def far_apart(self, least: np.ndarray, piled: np.ndarray) -> np.ndarray:
         """Give numbers to the columns whose few values all lie farther apart than `least`.
 
         Parameters
         ----------
         least : ndarray of shape (n_features,)
             In the units of X.
+        piled : ndarray of bool, shape (n_features,)
+            Other columns that get a number, too.
 
         Returns
         -------
@@ -106,7 +108,7 @@ class ColumnKinds:
         place, n_gaps = np.arange(self.values.shape[1] - 1), self.n_values - 1
         gaps = np.where(place < n_gaps[:, None], np.diff(self.values, axis=1), np.inf)
         is_far = (n_gaps > 0) & (gaps.min(axis=1, initial=np.inf) > least)
-        is_far |= (self.groups > 0) & np.isin(self.groups, self.groups[is_far])
+        is_far |= piled | ((self.groups > 0) & np.isin(self.groups, self.groups[is_far]))
         alone = self.groups.max() + 1 + np.arange(len(least))
         found = np.where(is_far, np.where(self.groups > 0, self.groups, alone), 0)
         _, numbers = np.unique(np.append(0, found), return_inverse=True)
@@ -118,6 +120,30 @@ class ColumnKinds:
         winner = ((rows[:, columns] - off) / (on - off)).argmax(axis=1)
         rows[:, columns] = off
         rows[np.arange(len(rows)), columns[winner]] = on[winner]
+
+
+def have_far_piles(rows: np.ndarray, least: float) -> np.ndarray:
+    """Find columns where many rows share an end of the range, far from all other values.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, n_features)
+    least : float
+        Least distance between the end and the next value.
+
+    Returns
+    -------
+    found : ndarray of bool, shape (n_features,)
+    """
+    found = np.zeros(rows.shape[1], bool)
+    for sign in (-1, 1):
+        end = (sign * rows).min(axis=0)
+        at_end = sign * rows <= end + 1e-6
+        gap = np.where(at_end, np.inf, sign * rows).min(axis=0) - end
+        n_ends = at_end.sum(axis=0)
+        is_pile = n_ends >= max(PILE_ROWS, PILE_SHARE * len(rows))
+        found |= is_pile & (gap > least) & np.isfinite(gap)
+    return found
 
 
 def _survey(X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray | None]]:

@@ -81,7 +81,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         16 x 16 pixels on, most have no background of one value; else "affine-light" if some are
         much lighter than others, and "affine" if not. For tables it is
         "noise": Gaussian, and columns of few values between which it does not reach take those of
-        other rows (`SwappedValues`; in tables of up to 1 000 columns). A callable
+        other rows, as do columns where many rows have one value, such as 0, far from all others
+        (`SwappedValues`; in tables of up to 1 000 columns). A callable
         ``(x, rng) -> x`` gets a scaled tensor of shape (n, C, H, W) or (n, n_features) and a
         `torch.Generator`: use `AffineMove`, `ColourMove`, `GaussianNoise`, `SwappedValues` or your
         own, which is tried on eight rows before training. None: T(x) = x.

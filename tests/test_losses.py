@@ -426,6 +426,17 @@ def test_columns_of_values_far_apart_are_swapped(augmentation):
     assert groups == (2, 1, 1, 1, 0, 0, 0, 0)
 
 
+def test_columns_of_many_equal_values_far_from_the_others_are_swapped():
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(400, 4))
+    amounts = (rng.random(400) < 0.4) * (9 + rng.normal(size=400))
+    near = numbers[:, 0].clip(-1)  # a bound of many rows, without a gap
+
+    assert swapped_columns(np.c_[numbers, amounts]) == (0, 0, 0, 0, 1)
+    assert swapped_columns(np.c_[-amounts, numbers, np.ones(400)]) == (1, 0, 0, 0, 0, 0)
+    assert swapped_columns(np.c_[numbers[:, 1:], near]) is None
+
+
 def test_values_that_noise_reaches_are_not_swapped():
     X = np.random.default_rng(0).integers(0, 16, (400, 8)).astype(float)
 
