@@ -90,21 +90,42 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     if len(x) <= max(recipe.n_neighbors, 2 * n_groups):
         return None
     own = encoder.logits(x).argmax(dim=1).cpu().numpy()
-    linked = rows_for_graph(augment, x, settings.seed)
-    graph = NeighbourGraph.of(linked.cpu().double().numpy(), recipe.n_neighbors)
+    linked = rows_for_graph(augment, x, settings.seed).cpu().double().numpy()
+    first, copies = _once_each(linked, max(recipe.n_neighbors, 2 * n_groups))
+    graph = NeighbourGraph.of(linked[first], recipe.n_neighbors)
     means = kmeans(x.cpu().double().numpy(), n_groups, N_KMEANS, settings.seed)
-    best = max((own, means), key=lambda labels: graph.information(labels, n_groups))
+    best = max((own, means), key=lambda labels: graph.information(labels[first], n_groups))
     partitions = [best, own, means]
     if not isinstance(augment, SwappedValues):
         tree = graph.spanning_tree()
-        partitions.append(separated_groups(tree, n_groups, recipe.least_group_share))
-    cuts = [graph.cut(labels, n_groups) for labels in partitions]
+        groups = separated_groups(tree, n_groups, recipe.least_group_share)
+        partitions.append(groups[copies])
+    cuts = [graph.cut(labels[first], n_groups) for labels in partitions]
     if min(cuts) <= min(recipe.largest_cut, recipe.relative_cut * cuts[0]):
         best = partitions[int(np.argmin(cuts))]
     # Equal partitions may be numbered differently.
     if best is own or adjusted_rand_score(best, own) == 1:
         return None
     return torch.from_numpy(best).to(x.device)
+
+
+def _once_each(rows: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the rows of a graph: where most have duplicates, each distinct one once.
+
+    Otherwise a row's neighbours would be its duplicates, which tell nothing. Rows of rounded
+    numbers, such as ages, have many. More than `least` rows are needed.
+
+    Returns
+    -------
+    first : ndarray of int64, shape (n_chosen,)
+        Numbers of the chosen rows.
+    copies : ndarray of int64, shape (n,)
+        For each row, the place in `first` of the one that it equals.
+    """
+    _, first, copies = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    if least < len(first) < len(rows) / 2:
+        return first, copies.ravel()
+    return np.arange(len(rows)), np.arange(len(rows))
 
 
 def learn_partition(encoder: Encoder, x: Tensor, labels: Tensor, settings: Settings) -> None:

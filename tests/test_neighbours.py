@@ -52,6 +52,21 @@ def test_few_rows():
     assert agreement(X, y) == 1
 
 
+def test_rows_that_are_given_several_times():
+    X, y = make_blobs(240, n_features=5, cluster_std=2, centers=4, random_state=0)
+    assert agreement(np.tile(X, (5, 1)), np.tile(y, 5)) > agreement(X, y) - 0.05
+
+    X, y = rings()
+    assert agreement(np.tile(X, (3, 1)), np.tile(y, 3)) == 1
+
+
+def test_ages():
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 3, 2000)
+    X = np.array([20, 45, 75])[y] + 5 * rng.normal(size=2000)
+    assert agreement(X.round()[:, None], y) > 0.9
+
+
 def test_many_clusters():
     grid = 5.0 * np.stack(np.meshgrid(range(5), range(5)), axis=-1).reshape(-1, 2)
     X, y = make_blobs(1000, centers=grid, cluster_std=0.6, random_state=0)
