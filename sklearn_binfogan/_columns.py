@@ -107,8 +107,8 @@ class ColumnKinds:
         """
         place, n_gaps = np.arange(self.values.shape[1] - 1), self.n_values - 1
         gaps = np.where(place < n_gaps[:, None], np.diff(self.values, axis=1), np.inf)
-        is_far = (n_gaps > 0) & (gaps.min(axis=1, initial=np.inf) > least)
-        is_far |= piled | ((self.groups > 0) & np.isin(self.groups, self.groups[is_far]))
+        is_far = piled | ((n_gaps > 0) & (gaps.min(axis=1, initial=np.inf) > least))
+        is_far |= (self.groups > 0) & np.isin(self.groups, self.groups[is_far])
         alone = self.groups.max() + 1 + np.arange(len(least))
         found = np.where(is_far, np.where(self.groups > 0, self.groups, alone), 0)
         _, numbers = np.unique(np.append(0, found), return_inverse=True)
@@ -138,11 +138,11 @@ def have_far_piles(rows: np.ndarray, least: float) -> np.ndarray:
     found = np.zeros(rows.shape[1], bool)
     for sign in (-1, 1):
         end = (sign * rows).min(axis=0)
-        at_end = sign * rows <= end + 1e-6
+        at_end = sign * rows <= end + 1e-6  # scaling rounds
         gap = np.where(at_end, np.inf, sign * rows).min(axis=0) - end
         n_ends = at_end.sum(axis=0)
         is_pile = n_ends >= max(PILE_ROWS, PILE_SHARE * len(rows))
-        found |= is_pile & (gap > least) & np.isfinite(gap)
+        found |= is_pile & (gap > least) & np.isfinite(gap)  # infinite: the column is constant
     return found
 
 

@@ -238,6 +238,13 @@ def test_sap_of_a_second_copy_is_zero(discrete):
     assert sap(FACTORS, codes, discrete_factors=discrete) == pytest.approx(0)
 
 
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32])
+def test_codes_of_any_dtype(dtype):
+    factors = FACTORS.mean(axis=0) < FACTORS
+    assert sap(factors, factors.astype(dtype)) == sap(factors, factors.astype(float))
+    assert vote(factors, factors.astype(dtype)) == 1
+
+
 @pytest.mark.parametrize("discrete", [True, False])
 @pytest.mark.parametrize(("shift", "scale"), [(1e9, 1), (0, 1e200), (0, 1e-200)])
 def test_sap_does_not_depend_on_units(shift, scale, discrete):

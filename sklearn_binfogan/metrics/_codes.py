@@ -583,6 +583,7 @@ def _check_pair(factors: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
         )
     # In this range no variance under- or overflows, and trees, which use float32, see every value.
     # scikit-learn's `minmax_scale` would take a range of 1e-200 for none.
+    codes = codes.astype(np.float64)
     spread = np.ptp(codes, axis=0)
     return factors, (codes - codes.min(axis=0)) / np.where(spread > 0, spread, 1)
 
