@@ -55,8 +55,8 @@ def chosen_by_machine(parameters: Mapping[str, Any], is_image: bool) -> dict[str
 def settled_values(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters that `partial_fit` compares with those of the call before."""
     return {
-        # Using a generator changes it.
-        name: "RandomState" if isinstance(value, np.random.RandomState) else value
+        # Using a generator changes it: it counts as None, since no seed stands for it.
+        name: None if isinstance(value, np.random.RandomState) else value
         for name, value in parameters.items()
         if name in {*SETTLED, *RECIPE}
     }
