@@ -39,6 +39,7 @@ import overhead
 import paper_game
 import paper_mnist
 import peers
+import repeated_rows
 import samples
 import scale
 import tabular
@@ -145,6 +146,7 @@ No labels are used to fit or to choose a model, except in the sections on labels
         n_clusters.section,
         tabular.section,
         mixed_tables.section,
+        repeated_rows.section,
         categories.section,
         image_categories.section,
         freed_categories.section,

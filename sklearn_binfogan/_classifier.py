@@ -504,10 +504,9 @@ def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:
     if len(rows) < len(y) and _n_values(y[rows]) == 1 and _n_values(y) == 2:
         rows = np.arange(len(y))
     named = y[rows]
-    if named.dtype == object and not any(isinstance(value, str) for value in named):
-        named = np.array(named.tolist())
-    if named.dtype.kind == "U":
-        named = np.array(named.tolist())  # as wide as classes need, without the marker
+    is_plain = named.dtype == object and not any(isinstance(value, str) for value in named)
+    if is_plain or named.dtype.kind == "U":
+        named = np.array(named.tolist())  # strings are as wide as classes need, without the marker
     check_classification_targets(named)
     classes, numbers = np.unique(named, return_inverse=True)
     return classes, Labels(rows, numbers.astype(np.int64))

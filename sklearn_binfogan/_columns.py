@@ -54,7 +54,7 @@ class ColumnKinds:
         """
         whole, ends, n_ends, distinct = _survey(X)
         most = max(len(X) // ROWS_PER_VALUE, 1)  # a constant column has one value
-        bounded = n_ends >= max(PILE_ROWS, PILE_SHARE * len(X))
+        bounded = _are_piles(n_ends, len(X))
         bounded[:, skipped] = False
         few = {
             column: seen
@@ -140,10 +140,14 @@ def have_far_piles(rows: np.ndarray, least: float) -> np.ndarray:
         end = (sign * rows).min(axis=0)
         at_end = sign * rows <= end + 1e-6  # scaling rounds
         gap = np.where(at_end, np.inf, sign * rows).min(axis=0) - end
-        n_ends = at_end.sum(axis=0)
-        is_pile = n_ends >= max(PILE_ROWS, PILE_SHARE * len(rows))
+        is_pile = _are_piles(at_end.sum(axis=0), len(rows))
         found |= is_pile & (gap > least) & np.isfinite(gap)  # infinite: the column is constant
     return found
+
+
+def _are_piles(n_ends: np.ndarray, n_rows: int) -> np.ndarray:
+    """Whether enough of the rows lie at the ends of columns."""
+    return n_ends >= max(PILE_ROWS, PILE_SHARE * n_rows)
 
 
 def _survey(X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray | None]]:

@@ -86,7 +86,7 @@ def changed_settings(
                 f"{now[name]!r}: it can't change between calls. Set it back, or start over "
                 "with fit or a clone."
             )
-    if "consistency_weight" in changed and "warmup_iter" in now:
+    if "consistency_weight" in changed:
         changed["warmup_iter"] = now["warmup_iter"]  # a weight of 0 had switched the phase off
     return replace(settings, recipe=consistent(replace(settings.recipe, **without_auto(changed))))
 

@@ -87,11 +87,12 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
         None: the head's own partition is kept.
     """
     n_groups, recipe, augment = encoder.spec.n_categorical, settings.recipe, settings.augment
-    if len(x) <= max(recipe.n_neighbors, 2 * n_groups):
+    least = max(recipe.n_neighbors, 2 * n_groups)
+    if len(x) <= least:
         return None
     own = encoder.logits(x).argmax(dim=1).cpu().numpy()
     linked = rows_for_graph(augment, x, settings.seed).cpu().double().numpy()
-    first, copies = _once_each(linked, max(recipe.n_neighbors, 2 * n_groups))
+    first, copies = _once_each(linked, least)
     graph = NeighbourGraph.of(linked[first], recipe.n_neighbors)
     means = kmeans(x.cpu().double().numpy(), n_groups, N_KMEANS, settings.seed)
     best = max((own, means), key=lambda labels: graph.information(labels[first], n_groups))

@@ -126,7 +126,6 @@ def test_unknown_name():
         BInfoGANTransformer(3, cluster_prior="even").fit(X)
 
 
-@pytest.mark.nightly
 def test_sizes_of_image_clusters_are_learned():
     """Digits thinned so that class sizes fall evenly from 174 to 30."""
     images, digits = load_digits(return_X_y=True)
