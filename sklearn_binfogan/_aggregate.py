@@ -119,8 +119,11 @@ class AggregatePosterior(nn.Module):
             component = weight.multinomial(1, generator=rng)[:, 0]
         shape = (len(categories), self.mean.shape[2])
         normal = torch.randn(shape, generator=rng, device=rng.device, dtype=self.mean.dtype)
-        spread = (root[groups, component] @ normal[:, :, None])[:, :, 0]
-        drawn = mean[groups, component] + spread
+        drawn = mean[groups, component]
+        # A root for each row would take much more memory than the rows.
+        for group, used in torch.stack([groups, component], dim=1).unique(dim=0).tolist():
+            chosen = (groups == group) & (component == used)
+            drawn[chosen] += normal[chosen] @ root[group, used].T
         n_style = shape[1] - self.n_residual
         return drawn[:, :n_style], drawn[:, n_style:]
 

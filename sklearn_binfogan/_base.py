@@ -230,7 +230,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         -------
         codes : ndarray of shape (n_samples, n_features_out)
             For each categorical code the posterior of its categories, then the means of the
-            continuous codes, then z if `include_noise`. float64 for float64 rows, else float32.
+            continuous codes, then z if `include_noise`. float32 for float32 and uint8 rows, else
+            float64.
         """
         X, spec = self._checked(X), self._model.spec
         with undisturbed(self.n_threads):
@@ -248,9 +249,10 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            float64 if `fit` got float64 rows, else float32. In tables, as in `sample`, columns
-            of whole numbers are rounded, and columns of few values, bounded columns and one-hot
-            groups only take values that occur in the rows of `fit`.
+            float32 if `fit` got float32 or uint8 rows, else float64. In tables, as in `sample`,
+            columns of whole numbers are rounded, bounded columns stay within their bounds, and
+            columns of few values and one-hot groups only take values that occur in the rows of
+            `fit`.
 
         Raises
         ------

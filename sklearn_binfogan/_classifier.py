@@ -397,7 +397,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Returns
         -------
         proba : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`. float64 for float64 rows, else float32.
+            In the order of `classes_`. float32 for float32 and uint8 rows, else float64.
         """
         X = self._checked(X)
         with undisturbed(self.n_threads):
@@ -432,7 +432,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            float64 if `fit` got float64 rows, else float32.
+            float32 if `fit` got float32 or uint8 rows, else float64.
         y : ndarray of shape (n_samples,)
             The classes drawn.
 
@@ -501,7 +501,8 @@ def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:
             f"No row has a label: y is {UNLABELLED} everywhere. BInfoGANClassifier needs at least "
             "one labelled row per class; without labels use BInfoGANTransformer."
         )
-    if len(rows) < len(y) and _n_values(y[rows]) == 1 and _n_values(y) == 2:
+    is_bool = isinstance(y[rows[0]], bool | np.bool_)  # then -1 is of another type
+    if len(rows) < len(y) and _n_values(y[rows]) == 1 and _n_values(y) == 2 and not is_bool:
         rows = np.arange(len(y))
     named = y[rows]
     is_plain = named.dtype == object and not any(isinstance(value, str) for value in named)

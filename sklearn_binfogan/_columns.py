@@ -77,17 +77,18 @@ class ColumnKinds:
 
     def kept(self, rows: np.ndarray) -> np.ndarray:
         """Return rows (n, n_features) with the nearest values that their columns may take."""
-        rows = np.clip(rows, self.low, self.high)
+        kept = np.clip(rows, self.low, self.high)
         whole = self.whole > 0
-        rows[:, whole] = np.rint(rows[:, whole])
-        few = (self.n_values > 0) & (self.groups == 0)
-        for column in np.flatnonzero(few):
+        kept[:, whole] = np.rint(kept[:, whole])
+        # These are chosen from the rows as they came: clipped and rounded ones have ties.
+        for column in np.flatnonzero((self.n_values > 0) & (self.groups == 0)):
             values = self.values[column, : int(self.n_values[column])]
             nearest = np.searchsorted((values[1:] + values[:-1]) / 2, rows[:, column])
-            rows[:, column] = values[nearest]
+            kept[:, column] = values[nearest]
         for number in range(1, int(self.groups.max()) + 1):
-            self._make_one_hot(rows, np.flatnonzero(self.groups == number))
-        return rows
+            group = np.flatnonzero(self.groups == number)
+            kept[:, group] = self._one_hot(rows, group)
+        return kept
 
     def far_apart(self, least: np.ndarray, piled: np.ndarray) -> np.ndarray:
         """Give numbers to the columns whose few values all lie farther apart than `least`.
@@ -114,12 +115,11 @@ class ColumnKinds:
         _, numbers = np.unique(np.append(0, found), return_inverse=True)
         return np.asarray(numbers[1:], np.int64)
 
-    def _make_one_hot(self, rows: np.ndarray, columns: np.ndarray) -> None:
+    def _one_hot(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Switch on the column of a group that is closest to "on", and all others off."""
         off, on = self.values[columns, 0], self.values[columns, 1]
-        winner = ((rows[:, columns] - off) / (on - off)).argmax(axis=1)
-        rows[:, columns] = off
-        rows[np.arange(len(rows)), columns[winner]] = on[winner]
+        winner = ((rows[:, columns] - off) / (on - off)).argmax(axis=1, keepdims=True)
+        return np.where(np.arange(len(columns)) == winner, on, off)
 
 
 def have_far_piles(rows: np.ndarray, least: float) -> np.ndarray:

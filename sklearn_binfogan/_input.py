@@ -79,6 +79,8 @@ def _shape_of(nested: Any) -> tuple[int, ...]:
 
 def _no_numbers(X: Any) -> str | None:
     """Say which columns hold text, dates or missing values; None if there are none."""
+    if hasattr(X, "collect"):
+        return f"X is a {type(X).__name__}, which holds no rows yet: pass X.collect()."
     found = {name: values for name, column in _columns(X) for values in _no_number(column)}
     if not found:
         return None

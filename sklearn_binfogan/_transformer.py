@@ -417,7 +417,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            float64 if `fit` got float64 rows, else float32.
+            float32 if `fit` got float32 or uint8 rows, else float64.
         labels : ndarray of int64, shape (n_samples,) or (n_samples, n_codes)
             The categories drawn, in the shape that `predict` returns.
 

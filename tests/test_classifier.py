@@ -72,6 +72,13 @@ def test_marker_among_objects(marker):
     assert counts == [1, 2]
 
 
+def test_a_bool_is_of_another_type_than_the_marker():
+    classes, counts = labels_of(np.array([True, -1, True, -1], dtype=object))
+
+    assert classes.tolist() == [True]
+    assert counts == [2]
+
+
 def test_integers_among_objects():
     classes, counts = labels_of(np.array([3, -1, 7, 7], dtype=object))
 

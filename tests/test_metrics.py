@@ -214,6 +214,25 @@ def test_dci_of_partial_codes_is_less_informative():
     assert scores.informativeness == pytest.approx((1 + 1 + 1 / 5) / 3, abs=0.04)
 
 
+@pytest.mark.parametrize("scale", [1e-8, 1e-200, 1e200])
+def test_dci_does_not_depend_on_the_factors_units(scale):
+    scores = small_dci(FACTORS * scale, FACTORS, discrete_factors=False)
+
+    np.testing.assert_allclose(scores, 1, atol=1e-3)
+
+
+def test_dci_needs_two_held_out_rows_of_a_continuous_factor():
+    rows = np.arange(4)[:, None]
+    with pytest.raises(ValueError, match=r"test_size=0\.25 of 4 rows holds out one"):
+        small_dci(rows, rows, discrete_factors=False)
+
+
+@pytest.mark.parametrize("test_size", [0, 1.0, 5])
+def test_dci_refuses_a_size_that_is_no_share(test_size):
+    with pytest.raises(ValueError, match=f"test_size == {test_size}, must be"):
+        small_dci(FACTORS, FACTORS, test_size=test_size)
+
+
 # -- SAP -------------------------------------------------------------------------------------------
 
 
@@ -248,9 +267,10 @@ def test_codes_of_any_dtype(dtype):
 @pytest.mark.parametrize("discrete", [True, False])
 @pytest.mark.parametrize(("shift", "scale"), [(1e9, 1), (0, 1e200), (0, 1e-200)])
 def test_sap_does_not_depend_on_units(shift, scale, discrete):
-    codes = FACTORS * scale + shift
+    other_units = FACTORS * scale + shift
     own = sap(FACTORS, FACTORS, discrete_factors=discrete)
-    assert sap(FACTORS, codes, discrete_factors=discrete) == pytest.approx(own)
+    assert sap(FACTORS, other_units, discrete_factors=discrete) == pytest.approx(own)
+    assert sap(other_units, FACTORS, discrete_factors=discrete) == pytest.approx(own)
 
 
 def test_sap_of_partial_codes():

@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
+from torch.profiler import ProfilerActivity, profile
 
 from sklearn_binfogan import BInfoGANClassifier, _driver
 from sklearn_binfogan._aggregate import MOST_MIXED, AggregatePosterior
@@ -27,6 +28,7 @@ from sklearn_binfogan._cells import (
     regrouped_heads,
 )
 from sklearn_binfogan._codes import CodeSpec
+from sklearn_binfogan._columns import ColumnKinds
 from sklearn_binfogan._layout import Layout, misfits, parse_image_shape
 from sklearn_binfogan._neighbours import NeighbourGraph, separated_groups
 from sklearn_binfogan._networks import Encoder, LocalContrast
@@ -44,6 +46,20 @@ RNG = np.random.default_rng(0)
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+# -- columns ---------------------------------------------------------------------------------------
+
+
+def test_the_nearest_values_are_kept_of_rows_as_they_came():
+    """Rounding or clipping them first would give ties, and another winner or value."""
+    group, alternating = np.eye(3)[np.arange(60) % 3], np.arange(60) % 2
+    X = np.column_stack([group, 2 * alternating, 10 * alternating])
+    kinds = ColumnKinds.of(X, np.empty(0, int))
+
+    kept = kinds.kept(np.array([[0.1, 0.4, 0.3, 1.3, 5.4], [1.8, 2.5, 3.5, 0.4, 4.9]]))
+
+    np.testing.assert_array_equal(kept, [[0, 1, 0, 2, 10], [0, 0, 1, 0, 0]])
 
 
 # -- codes -----------------------------------------------------------------------------------------
@@ -223,6 +239,16 @@ def test_a_mixture_draws_from_each_of_its_parts():
     assert (style[:, 0].abs() > 0.6).float().mean() > 0.98
     assert (style[:, 0] > 0).float().mean() == pytest.approx(0.25, abs=0.03)
     assert residual.shape == (len(codes), 0)
+
+
+def test_drawing_takes_no_covariance_for_each_row():
+    """Of 20 000 rows of 100 columns they would fill 800 MB."""
+    aggregate = AggregatePosterior(CodeSpec((2,), 50, 50), n_components=2)
+    categories = aggregate.spec.one_hot(torch.arange(20_000)[:, None] % 2)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        aggregate.draw(categories, generator())
+    largest = max(event.self_cpu_memory_usage for event in profiler.events())
+    assert largest <= 4 * 20_000 * 100
 
 
 def test_a_mixture_looks_at_a_part_of_very_many_rows():

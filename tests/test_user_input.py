@@ -416,6 +416,7 @@ NO_NUMBERS = {
     "pandas": (pd.DataFrame(TEXT), "'a'.*column 'kind', column 'colour'.*OneHotEncoder"),
     "categories": (pd.DataFrame(TEXT).astype({"kind": "category"}), "'a'.*column 'kind'"),
     "polars": (pl.DataFrame(TEXT), "'a'.*column 'kind', column 'colour'.*OneHotEncoder"),
+    "lazy": (pl.DataFrame(TEXT).lazy(), r"LazyFrame.*pass X\.collect\(\)"),
     "dates": (pd.DataFrame({"a": [1.0], "day": pd.to_datetime(["2020-01-02"])}), "2020.*'day'"),
     "one text": (pd.DataFrame({"a": [1.0, "?"]}), r"'\?'.*column 'a'"),
     "same names": (pd.DataFrame([[1.0, "x"]], columns=["a", "a"]), "'x'.*column 'a'"),

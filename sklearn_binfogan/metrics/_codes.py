@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import combinations
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -389,10 +389,11 @@ def dci(
     Raises
     ------
     TypeError
-        If `n_estimators` isn't an int.
+        If `n_estimators` isn't an int, or `test_size` isn't a number.
     ValueError
         If the two aren't 2-D, not empty, finite and of one length; if a factor has one value only;
-        or if a parameter is out of its range.
+        if a parameter is out of its range; or if less than two rows are held out and a factor is
+        continuous.
 
     References
     ----------
@@ -413,12 +414,16 @@ def dci(
     factors, codes = _check_pair(factors, codes)
     discrete = _mask(discrete_factors, factors.shape[1], "discrete_factors")
     check_scalar(n_estimators, "n_estimators", Integral, min_val=1)
+    check_scalar(test_size, "test_size", Real, min_val=0, max_val=1, include_boundaries="neither")
     rng = check_random_state(random_state)
-    factors = np.column_stack(
-        [_classes(v) if is_class else v for v, is_class in zip(factors.T, discrete, strict=True)]
-    )
+    factors = np.column_stack(_targets(factors, discrete))
     split = train_test_split(codes, factors, test_size=test_size, random_state=rng)
     codes_train, codes_test, factors_train, factors_test = split
+    if len(codes_test) < 2 and not discrete.all():
+        raise ValueError(
+            f"test_size={test_size} of {len(codes)} rows holds out one; continuous factors need at "
+            "least two."
+        )
     importances = np.empty((codes.shape[1], factors.shape[1]))
     scores = np.empty(factors.shape[1])
     for j, is_class in enumerate(discrete):
@@ -490,7 +495,7 @@ def sap(
     scores = np.array(
         [
             [(_threshold_score if is_class else _line_score)(v, code) for code in codes.T]
-            for v, is_class in zip(factors.T, discrete, strict=True)
+            for v, is_class in zip(_targets(factors, discrete), discrete, strict=True)
         ]
     )
     return _mean_gap(scores)
@@ -581,11 +586,26 @@ def _check_pair(factors: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
             f"Column {constant[0]} of factors has only the value {factors[0, constant[0]]}; a "
             f"factor must have at least two values."
         )
-    # In this range no variance under- or overflows, and trees, which use float32, see every value.
-    # scikit-learn's `minmax_scale` would take a range of 1e-200 for none.
-    codes = codes.astype(np.float64)
-    spread = np.ptp(codes, axis=0)
-    return factors, (codes - codes.min(axis=0)) / np.where(spread > 0, spread, 1)
+    return factors, _in_unit_range(codes)
+
+
+def _in_unit_range(columns: np.ndarray) -> np.ndarray:
+    """Scale columns to [0, 1].
+
+    There no variance under- or overflows, and trees, which use float32, see every value.
+    scikit-learn's `minmax_scale` would take a range of 1e-200 for none.
+    """
+    columns = columns.astype(np.float64)
+    spread = np.ptp(columns, axis=0)
+    return (columns - columns.min(axis=0)) / np.where(spread > 0, spread, 1)
+
+
+def _targets(factors: np.ndarray, discrete: np.ndarray) -> list[np.ndarray]:
+    """Return what is to be predicted: each factor's classes, or its values in [0, 1]."""
+    return [
+        _classes(factor) if is_class else _in_unit_range(factor)
+        for factor, is_class in zip(factors.T, discrete, strict=True)
+    ]
 
 
 def check_matrix(values: Any, name: str) -> np.ndarray:
