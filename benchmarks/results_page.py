@@ -36,6 +36,7 @@ import mnist_variants
 import n_clusters
 import neighbours
 import overhead
+import own_data
 import paper_game
 import paper_mnist
 import peers
@@ -147,6 +148,7 @@ No labels are used to fit or to choose a model, except in the sections on labels
         tabular.section,
         mixed_tables.section,
         repeated_rows.section,
+        own_data.section,
         categories.section,
         image_categories.section,
         freed_categories.section,

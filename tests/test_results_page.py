@@ -87,6 +87,22 @@ VARIANTS = {
     "environment": ENVIRONMENT,
     "rows": [{"images": "black on white", "seed": 5, "accuracy": 0.8642, "score": 0.5}],
 }
+OWN_DATA = {
+    "environment": ENVIRONMENT,
+    "rows": [
+        {
+            "data": "of mine",
+            "seed": 5,
+            "rows": 60,
+            "columns": [8, 9],
+            "classes": 3,
+            "ours": 0.5,
+            "kmeans": 0.25,
+            "ours_accuracy": 0.8642,
+            "kmeans_accuracy": 0.75,
+        }
+    ],
+}
 MIXED_TABLES = {
     "environment": ENVIRONMENT,
     "rows": [{"table": "50 binary columns", "seed": 5, "few_labels": 0.8642, "ours": 0.5}],
@@ -146,6 +162,7 @@ def test_pages_are_up_to_date():
         ("MNIST", "paper_game", PAPER_GAME),
         ("OTHER", "tabular", TABULAR),
         ("OTHER", "mixed_tables", MIXED_TABLES),
+        ("OTHER", "own_data", OWN_DATA),
         ("OTHER", "categories", CATEGORIES),
         ("COLOUR", "colour_photos", PHOTOS),
         ("COLOUR", "colour_paper", PAPER_FACES),
