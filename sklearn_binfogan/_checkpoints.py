@@ -60,7 +60,7 @@ class Checkpoints:
     Parameters
     ----------
     folder : str, path-like or None
-        Created if it is missing. None: states stay in memory, nothing is written.
+        None: states stay in memory, nothing is written.
     every : int
         Steps between checkpoints; they are written at the end of an epoch.
 
@@ -69,7 +69,7 @@ class Checkpoints:
     ValueError
         If a checkpoint in the folder is damaged.
     OSError
-        If the folder can't be created or read.
+        If the folder can't be read.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, every: int) -> None:
@@ -79,7 +79,6 @@ class Checkpoints:
         self.keepers: dict[int, Keeper] = {}  # by the number of the start
         self.description: dict[str, str] = {}
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
             for leftover in self.folder.glob(f".{container.FORMAT}-*.tmp"):  # of a killed fit
                 leftover.unlink(missing_ok=True)
         self.found = [read(path)[0] for path in self._files()]
@@ -97,10 +96,12 @@ class Checkpoints:
     ) -> None:
         """Check that the unfinished fit, if there is one, has the same data and parameters.
 
+        A missing folder is created.
+
         Raises
         ------
         ValueError
-            If not; the message says what differs.
+            If it has others; the message says what differs.
         """
         self.starts = [one.seed for one in settings]
         if self.folder is None:
@@ -126,6 +127,7 @@ class Checkpoints:
                     f"from this one: {'; '.join(changes)}. Fit with the same data and parameters "
                     "to finish it, pass another folder, or remove its checkpoint files."
                 )
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def keeper(self, start: Start, phases: Sequence[str]) -> Keeper:
         """Create the keeper of one start while it trains some phases."""

@@ -50,9 +50,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     n_continuous : int, default=2
         Number of continuous codes, at least 0.
     n_noise : int or "auto", default="auto"
-        Size of the noise z, at least 0. "auto" is 8 for tables, 16 for images below 16 x 16 pixels
-        and 32 for larger ones, 128 if these are in colour; with the paper's presets, 16 for MNIST
-        and 64 for 32 x 32.
+        Size of the noise z, at least 0. "auto" is 8 for tables and for "mlp", 16 for images below
+        16 x 16 pixels and 32 for larger ones, 128 if these have several channels; with the paper's
+        presets, 16 for MNIST and 64 for 32 x 32.
     include_noise : bool, default=False
         Whether `transform` appends the encoding of z.
     image_shape : tuple of int or None, default=None
@@ -101,8 +101,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         smoothed as if ten more rows of each class had a label; "uniform" expects all classes
         equally often. An array gives one positive probability per class, in the order of
         `classes_`, adding up to 1; with ``label_weight=0``, which is blind to classes, the largest
-        goes to the largest cluster after a consistency phase. Free categories are drawn as often
-        as the consistency phase found them.
+        goes to the largest cluster after a consistency phase. With free categories, the game and
+        `sample` draw every category as often as the consistency phase found it.
     warmup_iter : int or "auto", default="auto"
         Steps of the consistency phase, at least 0. "auto" depends on the number of rows.
     max_iter : int or "auto", default="auto"
@@ -119,8 +119,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         fit the rows and their labels best then goes through the game. Without a
         consistency phase all play the game, and the one with the highest `score` is kept.
     n_jobs : int or None, default=None
-        Number of starts to run in parallel, with joblib. Fewer run if all their threads together
-        would outnumber the cores.
+        Number of starts to run in parallel, with joblib. Fewer run if `n_threads` is above 1 and
+        all their threads together would outnumber the cores.
     n_threads : int or "auto", default=1
         Number of torch's threads that `fit` and every other method use on a CPU, from 1 to 1024.
         "auto": torch's own number. The same number gives the same bits; with another one results

@@ -57,7 +57,13 @@ def check_flat(X: Any) -> None:
         )
     if len(shape) > 3:
         raise ValueError(f"{first}a row must be flat, such as an image (H, W) or (H, W, C).")
-    raise ValueError(f"{first}flatten with `X.reshape(len(X), -1)` and pass `image_shape={shape}`.")
+    flatten = f"{first}flatten with `X.reshape(len(X), -1)`"
+    if min(shape[:2]) < SMALLEST_SIDE:
+        least = f"{SMALLEST_SIDE} x {SMALLEST_SIDE}"
+        raise ValueError(
+            f"{flatten}. Images must have at least {least} pixels, so this is a table."
+        )
+    raise ValueError(f"{flatten} and pass `image_shape={shape}`.")
 
 
 def check_unmasked(X: Any) -> None:

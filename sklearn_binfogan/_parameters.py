@@ -117,4 +117,5 @@ def resolve_device(device: str) -> str:
         )
     if not available[kind] or (kind == "cuda" and int(index or 0) >= torch.cuda.device_count()):
         raise ValueError(f"device={device!r} is not available on this machine; use 'auto'.")
-    return device
+    # torch would copy tensors of "cpu" to "cpu:0", and weights of the two would not be shared.
+    return "cpu" if kind == "cpu" else device

@@ -259,6 +259,9 @@ class ConsistencyPhase(Phase):
     def _learn_better_partition(self, x: Tensor) -> None:
         """Train the category branch on a better partition of the rows, if there is one."""
         own, averaged = self.players.encoder, self.players.averaged_encoder
+        learnt = (*own.category_trunk.parameters(), *own.category_head.parameters())
+        if not any(weight.requires_grad for weight in learnt):  # a callback has frozen them
+            return
         labels = better_partition(averaged, x, self.settings)
         if labels is None:
             return

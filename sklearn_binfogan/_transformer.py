@@ -48,9 +48,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     n_continuous : int, default=2
         Number of continuous codes, at least 0.
     n_noise : int or "auto", default="auto"
-        Size of the noise z, at least 0. "auto" is 8 for tables, 16 for images below 16 x 16 pixels
-        and 32 for larger ones, 128 if these are in colour; with the paper's presets, 16 for MNIST
-        and 64 for 32 x 32.
+        Size of the noise z, at least 0. "auto" is 8 for tables and for "mlp", 16 for images below
+        16 x 16 pixels and 32 for larger ones, 128 if these have several channels; with the paper's
+        presets, 16 for MNIST and 64 for 32 x 32.
     include_noise : bool, default=False
         Whether `transform` appends the encoding of z.
     image_shape : tuple of int or None, default=None
@@ -126,8 +126,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         fit the rows best, judged without labels, then goes through the game. Without a
         consistency phase all play the game, and the one with the highest `score` is kept.
     n_jobs : int or None, default=None
-        Number of starts to run in parallel, with joblib. Fewer run if all their threads together
-        would outnumber the cores.
+        Number of starts to run in parallel, with joblib. Fewer run if `n_threads` is above 1 and
+        all their threads together would outnumber the cores.
     n_threads : int or "auto", default=1
         Number of torch's threads that `fit` and every other method use on a CPU, from 1 to 1024.
         "auto": torch's own number. The same number gives the same bits; with another one results
@@ -174,7 +174,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Steps taken in both phases together.
     history_ : skorch.history.History
         Losses of every step and epoch, with `phase`, `train_loss` and a label-free
-        `valid_loss` (1 - score on held-out rows, or on all rows if there are fewer than 500).
+        `valid_loss`: 1 - score on at most 256 rows, held out if there are 500 rows or more.
     diagnostics_ : dict
         Label-free measures on training rows: `consistency`, `distinctness`, `recovery`,
         `reconstruction`, `agreement`, `score`, `cluster_sizes`; for several categorical codes

@@ -345,6 +345,13 @@ def test_bad_parameters(name, value):
         model(**{name: value}).fit(TABLE)
 
 
+def test_a_refused_fit_leaves_no_folder(tmp_path):
+    with pytest.raises(ValueError, match="n_samples"):
+        model(n_clusters=999, checkpoint_dir=tmp_path / "new" / "deep").fit(TABLE)
+
+    assert files(tmp_path) == []
+
+
 def test_a_folder_that_can_not_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError):  # noqa: PT011  # which one differs between systems

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from conftest import DIGITS, TABLE, assert_same_model
+from conftest import DIGITS, TABLE, assert_same_model, tiny
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
@@ -255,6 +255,14 @@ def test_global_state_is_left_as_found(X, params, n_init, seed):
     # random_state=None is scikit-learn's word for "draw from numpy's global generator".
     if seed is not None:
         assert numpy_state() == numpy_before
+
+
+@pytest.mark.parametrize("device", ["cpu:0", "cpu:1"])
+def test_the_cpu_has_one_name(device):
+    fits = [tiny(n_clusters=3, device=each).fit(TABLE) for each in ("cpu", device)]
+
+    np.testing.assert_array_equal(*(fit.transform(TABLE) for fit in fits))
+    assert fits[0].diagnostics_["reconstruction"] == fits[1].diagnostics_["reconstruction"]
 
 
 def test_default_dtype_of_the_user_is_kept():

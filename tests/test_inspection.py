@@ -424,6 +424,54 @@ def test_pair_plot_draws_in_the_place_of_given_axes(table):
         assert right.x0 - 0.1 < place.x0 < place.x1 < right.x1 + 0.1
 
 
+@pytest.mark.parametrize("inset", [False, True])
+def test_pair_plot_draws_in_axes_that_no_grid_holds(inset, table):
+    figure = plt.figure()
+    ax = figure.add_axes((0.2, 0.3, 0.5, 0.6))
+    if inset:
+        ax = ax.inset_axes((0.5, 0.5, 0.5, 0.5))
+
+    display = PairPlotDisplay.from_estimator(table, FRAME, ax=ax, random_state=0)
+
+    figure.canvas.draw()
+    box = ax.get_position()
+    for panel in display.axes_.ravel():
+        place = panel.get_position()
+        assert box.x0 - 0.01 < place.x0 < place.x1 < box.x1 + 0.01
+        assert box.y0 - 0.01 < place.y0 < place.y1 < box.y1 + 0.01
+
+
+@pytest.mark.parametrize("shift", [1e16, 1.7e18])
+@pytest.mark.parametrize("scale", [0, 1])
+def test_pair_plot_of_numbers_as_large_as_times_in_nanoseconds(scale, shift):
+    X = TABLE.copy()
+    X[:, 2] = shift + scale * X[:, 2]
+
+    display = PairPlotDisplay.from_estimator(tiny(X, n_clusters=3), X)
+
+    display.figure_.canvas.draw()
+    assert plt.get_fignums() == [display.figure_.number]
+
+
+def test_names_of_features_are_no_markup():
+    """As "$" begins a formula of matplotlib, and "_" the label of what a legend leaves out."""
+    names = ["_a", "in_$_out_$", "cost $", "d"]
+    frame = pd.DataFrame(TABLE[:, :4], columns=names)
+    gan = tiny(frame, n_clusters=3)
+
+    traversal = TraversalDisplay.from_estimator(gan)
+    others = [
+        CodeGridDisplay.from_estimator(gan, frame),
+        ExtremesDisplay.from_estimator(gan, frame),
+        PairPlotDisplay.from_estimator(gan, frame),
+    ]
+
+    for display in (traversal, *others):
+        display.figure_.canvas.draw()
+    entries = [text.get_text() for text in traversal.ax_.get_legend().get_texts()]
+    assert {entry.replace("\\$", "$").rpartition(":")[0].strip() for entry in entries} == set(names)
+
+
 # -- ExtremesDisplay -------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ import pytest
 import skorch.callbacks
 import torch
 from sklearn.base import clone
-from sklearn.datasets import make_blobs
+from sklearn.datasets import make_blobs, make_circles
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import (
     Callback,
@@ -208,6 +208,15 @@ def test_freezer_in_the_consistency_phase():
     first, second, third, _ = watch.weights(CATEGORIES)
     assert torch.equal(second, third)
     assert torch.equal(first, second)
+
+
+def test_a_frozen_encoder_learns_no_partition_of_neighbours():
+    X, _ = make_circles(200, factor=0.3, noise=0.02, random_state=0)  # its gap is seen at once
+    watch = Watch()
+    gan(Freezer("encoder.*"), watch, n_clusters=2, warmup_iter=60).fit(X)
+
+    first, *others = watch.weights(CATEGORIES)
+    assert all(torch.equal(first, later) for later in others)
 
 
 def test_initializer_and_param_mapper():

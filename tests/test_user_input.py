@@ -280,6 +280,18 @@ def test_channels_first(channels):
     np.testing.assert_array_equal(rows.reshape(9, 8, 10, channels)[..., 0], images[:, 0])
 
 
+@pytest.mark.parametrize("shape", [(5, 5), (1, 5, 5), (100, 1)])
+def test_small_images_are_a_table(shape):
+    X = RNG.random((9, *shape))
+
+    message = unchanged(
+        BInfoGANTransformer(**BUDGET), lambda e: e.fit(X), ValueError, "at least 8 x 8 pixels"
+    )
+
+    rows = eval(message.split("`")[1], {"X": X, "len": len})
+    assert rows.shape == (9, X[0].size)
+
+
 def test_channels_left_out():
     unchanged(
         BInfoGANTransformer(**BUDGET, image_shape=(8, 8)),

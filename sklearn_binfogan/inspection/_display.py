@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from .._codes import check_count
-from ._drawing import draw_difference_image, draw_images, draw_table, spaced
+from ._drawing import as_text, draw_difference_image, draw_images, draw_table, spaced
 from ._row_format import FeatureChange, RowFormat
 
 
@@ -129,7 +129,7 @@ class ChangeDisplay(RowsDisplay, ABC):
             changes = self.feature_changes[:n_features]
             names = list(self.row_format.feature_names)
             columns = [names.index(change.name) for change in changes]
-            labels = [f"{change.name}: {change.change:+.3g}" for change in changes]
+            labels = [as_text(f"{change.name}: {change.change:+.3g}") for change in changes]
             self._draw_features(ax, columns, labels)
         else:
             grid, names = self._image_grid()

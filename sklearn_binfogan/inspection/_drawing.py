@@ -13,6 +13,15 @@ MAX_NAMED = 40  # more names of features than this overlap under an axis
 DIVERGING = "RdBu_r"
 
 
+def as_text(name: str) -> str:
+    """Return a name that matplotlib draws as it is.
+
+    A "$" would begin a formula, and a legend leaves out names that begin with "_".
+    """
+    escaped = name.replace("$", r"\$")
+    return f" {escaped}" if escaped.startswith("_") else escaped
+
+
 def spaced(blocks: np.ndarray) -> np.ndarray:
     """Stack blocks of shape (n_blocks, n_lines, ...), with a line of NaN between two blocks."""
     gap = np.full_like(blocks[:, :1], np.nan)
@@ -79,7 +88,8 @@ def draw_table(ax: Any, rows: np.ndarray, row_format: RowFormat, line_names: Seq
     image = ax.imshow(lines, DIVERGING, vmin=-3, vmax=3, aspect="auto", interpolation="nearest")
     ax.set_yticks((n_lines + 1) * np.arange(n_groups) + (n_lines - 1) / 2, line_names)
     if n_features <= MAX_NAMED:
-        ax.set_xticks(range(n_features), row_format.feature_names, rotation=90)
+        names = [as_text(name) for name in row_format.feature_names]
+        ax.set_xticks(range(n_features), names, rotation=90)
     ax.tick_params(length=0, labelsize=8)
     label = "standard deviations from the mean"
     ax.figure.colorbar(image, ax=ax, label=label, extend="both")

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from .._arrays import subsample
 from .._codes import check_count, is_count
 from ._display import Display
+from ._drawing import as_text
 from ._view import Estimator, View
 
 N_FEATURES = 4  # drawn by default
@@ -129,8 +130,7 @@ class PairPlotDisplay(Display):
         n = len(self.feature_names)
         ax = self._open(ax, (1 + 1.7 * n, 1 + 1.7 * n))
         ax.set_axis_off()
-        panels = ax.get_subplotspec().subgridspec(n, n)
-        self.axes_ = panels.subplots(sharex="col", squeeze=False)
+        self.axes_ = _panels(ax, n).subplots(sharex="col", squeeze=False)
         for i, j in np.ndindex(n, n):
             self._draw_panel(self.axes_[i, j], i, j)
         self.axes_[0, -1].legend(
@@ -143,7 +143,7 @@ class PairPlotDisplay(Display):
         """Draw feature i against feature j, or the histogram of one."""
         kinds = {"real": self.real, "generated": self.generated}
         if i == j:
-            bins = np.histogram_bin_edges(np.concatenate([r[:, i] for r in kinds.values()]), N_BINS)
+            bins = _bin_edges(np.concatenate([rows[:, i] for rows in kinds.values()]))
         for kind, rows in kinds.items():
             style = {"color": COLOURS[kind], "alpha": 0.5, "label": kind}
             if i == j:
@@ -154,9 +154,30 @@ class PairPlotDisplay(Display):
         if i == j:
             panel.set_yticks([])
         if j == 0:
-            panel.set_ylabel(self.feature_names[i], fontsize=8)
+            panel.set_ylabel(as_text(self.feature_names[i]), fontsize=8)
         if i == len(self.feature_names) - 1:
-            panel.set_xlabel(self.feature_names[j], fontsize=8)
+            panel.set_xlabel(as_text(self.feature_names[j]), fontsize=8)
+
+
+def _panels(ax: Any, n: int) -> Any:
+    """Divide the place of axes into n x n panels; axes that no grid holds have none but a box."""
+    from matplotlib.gridspec import GridSpec
+
+    place = ax.get_subplotspec()
+    if place is not None:
+        return place.subgridspec(n, n)
+    left, bottom, right, top = ax.get_position().extents
+    return GridSpec(n, n, ax.figure, left=left, bottom=bottom, right=right, top=top)
+
+
+def _bin_edges(values: np.ndarray) -> np.ndarray:
+    """Edges of a histogram's bins; one bin if no numbers lie between so narrow ones."""
+    values = values.astype(np.float64)
+    low, high = values.min(), values.max()
+    least = 2 * N_BINS * np.spacing(max(abs(low), abs(high)))
+    if high - low < least:
+        return np.array([low - max(least, 0.5), high + max(least, 0.5)])
+    return np.histogram_bin_edges(values, N_BINS)
 
 
 def _columns(features: Any, names: list[str]) -> list[int]:
