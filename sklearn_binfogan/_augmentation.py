@@ -412,7 +412,7 @@ def check_augmentation(augmentation: Augmentation, x: Tensor) -> None:
     Raises
     ------
     ValueError
-        If it changes them in place, or does not return a tensor like them.
+        If it changes them in place, does not return a tensor like them, or returns NaN.
     """
     given = x.clone()
     result = augmentation(x, torch.Generator(x.device).manual_seed(0))
@@ -427,6 +427,10 @@ def check_augmentation(augmentation: Augmentation, x: Tensor) -> None:
         raise ValueError(
             f"augmentation={augmentation!r} must return {like}; got one of shape "
             f"{tuple(result.shape)} and {result.dtype} on {result.device}."
+        )
+    if not result.isfinite().all():
+        raise ValueError(
+            f"augmentation={augmentation!r} must return finite numbers; got NaN or inf."
         )
 
 

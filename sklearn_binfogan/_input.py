@@ -111,11 +111,18 @@ def _columns(X: Any) -> Iterator[tuple[str, np.ndarray]]:
             yield f"column {name!r}", np.asarray(X[name])
     else:
         try:
-            array = np.asarray(X, dtype=object)
+            array = _as_objects(X)
         except ValueError:  # rows of different lengths
             return
         if array.ndim == 2:
             yield from ((_named(i), column) for i, column in enumerate(array.T))
+
+
+def _as_objects(values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=object)
+    except OSError:  # h5py turns no numbers into objects
+        return np.asarray(values)
 
 
 def _no_number(values: np.ndarray) -> list[Any]:
@@ -144,9 +151,10 @@ def _is_missing(value: Any) -> bool:
 
 def missing_labels(y: Any) -> tuple[list[int], Any] | None:
     """Rows whose target is masked, None, NaN or NA, and the first such value; None if none is."""
+    y = y.compute() if hasattr(y, "compute") else y
     if np.ma.is_masked(y):
         return np.flatnonzero(np.ma.getmaskarray(y).ravel()).tolist(), np.ma.masked
-    values = np.asarray(y, dtype=None if isinstance(y, np.ndarray) else object).ravel()
+    values = (y if isinstance(y, np.ndarray) else _as_objects(y)).ravel()
     if values.dtype.kind in "biuSU":
         return None
     rows = [i for i, value in enumerate(values.tolist()) if _is_missing(value)]

@@ -108,9 +108,9 @@ class AdversarialNet(NeuralNet):
         if a callback raises the interrupt, as `EarlyStopping` does.
         """
         self.stopped = False
-        self.notify("on_train_begin", X=None, y=None)
         with noticed_interrupts() as interrupts:
             try:
+                self.notify("on_train_begin", X=None, y=None)
                 self.fit_loop(None, epochs=n_epochs)
             except KeyboardInterrupt:
                 if interrupts or not self.stopped:

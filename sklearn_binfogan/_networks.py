@@ -279,6 +279,8 @@ class Encoder(nn.Module):
     n_overclustering_heads : int
         Number of auxiliary heads with `OVERCLUSTERING_RATIO` times as many categories, which only
         train the trunk.
+    draws_trunks : bool
+        Whether to draw initial weights of the trunks, too, and not of the heads alone.
     """
 
     head: Tensor
@@ -293,6 +295,7 @@ class Encoder(nn.Module):
         n_heads: int = 1,
         n_overclustering_heads: int = 0,
         style_reads_categories: bool = True,
+        draws_trunks: bool = True,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -307,7 +310,9 @@ class Encoder(nn.Module):
         joined = style_width + spec.n_categorical * style_reads_categories
         self.style_head = nn.Linear(joined, n_style) if n_style else NoOutput()
         self.register_buffer("head", torch.tensor(0))
-        initialise(self)
+        heads = (self.category_head, self.overclustering_head, self.style_head)
+        for network in (self,) if draws_trunks else heads:
+            initialise(network)
         nn.init.normal_(self.category_head.weight, std=category_width**-0.5)
         if isinstance(self.style_head, nn.Linear):
             nn.init.normal_(self.style_head.weight, std=0.05)

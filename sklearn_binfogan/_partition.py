@@ -91,10 +91,12 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     if len(x) <= least:
         return None
     own = encoder.logits(x).argmax(dim=1).cpu().numpy()
-    linked = rows_for_graph(augment, x, settings.seed).cpu().double().numpy()
-    first, copies = _once_each(linked, least)
-    graph = NeighbourGraph.of(linked[first], recipe.n_neighbors)
-    means = kmeans(x.cpu().double().numpy(), n_groups, N_KMEANS, settings.seed)
+    linked = rows_for_graph(augment, x, settings.seed)
+    first, copies = _once_each(linked.cpu().numpy(), least)
+    rows = x.cpu().double().numpy()
+    linked_rows = rows if linked is x else linked.cpu().double().numpy()
+    graph = NeighbourGraph.of(linked_rows[first], recipe.n_neighbors)
+    means = kmeans(rows, n_groups, N_KMEANS, settings.seed)
     best = max((own, means), key=lambda labels: graph.information(labels[first], n_groups))
     partitions = [best, own, means]
     if not isinstance(augment, SwappedValues):
@@ -110,7 +112,7 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     return torch.from_numpy(best).to(x.device)
 
 
-def _once_each(rows: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
+def _once_each(rows: np.ndarray, least: int) -> tuple[np.ndarray | slice, np.ndarray | slice]:
     """Choose the rows of a graph: where most have duplicates, each distinct one once.
 
     Otherwise a row's neighbours would be its duplicates, which tell nothing. Rows of rounded
@@ -118,15 +120,15 @@ def _once_each(rows: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    first : ndarray of int64, shape (n_chosen,)
-        Numbers of the chosen rows.
-    copies : ndarray of int64, shape (n,)
+    first : ndarray of int64, shape (n_chosen,), or slice
+        Numbers of the chosen rows; a slice of all rows takes no copy of them.
+    copies : ndarray of int64, shape (n,), or slice
         For each row, the place in `first` of the one that it equals.
     """
     _, first, copies = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     if least < len(first) < len(rows) / 2:
         return first, copies.ravel()
-    return np.arange(len(rows)), np.arange(len(rows))
+    return slice(None), slice(None)
 
 
 def learn_partition(encoder: Encoder, x: Tensor, labels: Tensor, settings: Settings) -> None:

@@ -109,7 +109,7 @@ class Phase(ABC):
 
     def begin(self) -> None:
         """Set the networks up for this phase."""
-        self._freeze_category_branch()
+        self.players.train_categories(not self.category_branch_is_frozen)
         self.forward = self.common.sharing.forward_of(self.players)
 
     def end(self) -> None:
@@ -170,11 +170,6 @@ class Phase(ABC):
         if bf16:  # within the caller's autocast, the next step would use this step's cached weights
             torch.clear_autocast_cache()
         return losses
-
-    def _freeze_category_branch(self) -> None:
-        for parameter in self.players.encoder.category_parameters():
-            parameter.requires_grad_(not self.category_branch_is_frozen)
-            parameter.grad = None  # Adam would keep applying a frozen weight's last gradient
 
 
 class ConsistencyPhase(Phase):

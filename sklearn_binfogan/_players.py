@@ -25,7 +25,10 @@ class Players(nn.Module):
                 "architecture.build must return three PyTorch modules, encoder, generator and "
                 f"discriminator; got {networks!r:.80}."
             )
-        self.encoder, self.generator, self.discriminator = networks
+        # A copy: an architecture may return the same modules for every fit.
+        self.encoder, self.generator, self.discriminator = copy.deepcopy(tuple(networks))
+        _check_weights(self.encoder, self.generator, self.discriminator)
+        self.fixed = [weight.requires_grad is False for weight in self.encoder.parameters()]
         self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
         self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False).eval()
         n_components = settings.recipe.density_components
@@ -51,11 +54,20 @@ class Players(nn.Module):
 
     def by_optimizer(self) -> list[list[nn.Parameter]]:
         """Weights of each optimizer: the category branch in its phase, (E, G) in the game, D."""
+        both = [*self.encoder.parameters(), *self.generator.parameters()]
         return [
             list(self.encoder.category_parameters()),
-            [*self.encoder.parameters(), *self.generator.parameters()],
+            list(dict.fromkeys(both)),  # they may share weights
             list(self.discriminator.parameters()),
         ]
+
+    def train_categories(self, trained: bool) -> None:
+        """Freeze the category branch, or let it learn; what `build` froze never learns."""
+        branch = set(self.encoder.category_parameters())
+        for weight, is_fixed in zip(self.encoder.parameters(), self.fixed, strict=True):
+            if weight in branch:
+                weight.requires_grad_(trained and not is_fixed)
+                weight.grad = None  # Adam would keep applying a frozen weight's last gradient
 
     @torch.no_grad()
     def update_ema(self, decay: float | Tensor) -> None:
@@ -71,6 +83,23 @@ class Players(nn.Module):
         """Pair every weight and statistic with its average; call it after a change of device."""
         self._averages = _tensors(self.averaged_encoder) + _tensors(self.averaged_generator)
         self._sources = _tensors(self.encoder) + _tensors(self.generator)
+
+
+def _check_weights(encoder: nn.Module, generator: nn.Module, discriminator: nn.Module) -> None:
+    """Raise ValueError if networks that `build` returns can't be trained against each other."""
+    own = {*encoder.parameters(), *generator.parameters()}
+    if not own.isdisjoint(discriminator.parameters()):
+        raise ValueError(
+            "architecture.build: the discriminator shares weights with encoder or generator, but "
+            "is trained against them. Use copies."
+        )
+    for network in (encoder, generator, discriminator):
+        for name, values in network.named_buffers():
+            if not values.is_meta and not values.isfinite().all():
+                raise ValueError(
+                    f"architecture.build: the buffer {name!r} is not finite, so NaN could not be "
+                    "told from it. Use large numbers, such as -1e9, or no buffer."
+                )
 
 
 def new_players(settings: Settings, device: str) -> Players:

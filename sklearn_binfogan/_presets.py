@@ -8,7 +8,12 @@ from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any
 
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 
 from ._architectures import (
     Architecture,
@@ -489,6 +494,7 @@ def _preset_around(architecture: Architecture, preset: Preset, n_rows: int) -> P
             f"{type(architecture).__name__}.recipe gives {unknown}; it may give any of "
             f"{sorted(known)}."
         )
+    validate_parameter_constraints(CONSTRAINTS, own, f"{type(architecture).__name__}.recipe")
     n_noise = own.pop("n_noise", preset.n_noise)
     if preset.budget is not None:
         steps = dict(zip(("warmup_iter", "max_iter"), preset.budget.steps(n_rows), strict=True))

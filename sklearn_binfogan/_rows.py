@@ -88,7 +88,9 @@ def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
     else:
         must_reset = reset
         for block in row_blocks(X):
-            checked = validated(estimator, np.asarray(block), must_reset)
+            values = block.compute() if hasattr(block, "compute") else block
+            check_unmasked(values)
+            checked = validated(estimator, np.asarray(values), must_reset)
             must_reset = False
         rows = StoredRows(X, checked.dtype)
     if reset:

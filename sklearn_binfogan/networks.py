@@ -30,7 +30,8 @@ def make_encoder(
     spec : object
         The first argument of `build`: it says which columns of a code hold what.
     category_trunk : torch.nn.Module
-        Turns rows, (n, n_features) or (n, C, H, W), into features, (n, category_width).
+        Turns rows, (n, n_features) or (n, C, H, W), into features, (n, category_width). Both
+        trunks keep the weights that they have; those that need no gradient are not trained.
     category_width : int
         Number of features for the categories.
     style_trunk : torch.nn.Module
@@ -72,4 +73,5 @@ def make_encoder(
     >>> gan.transform(X).shape
     (60, 5)
     """
-    return Encoder(spec, category_trunk, category_width, style_trunk, style_width, n_heads)
+    trunks = (category_trunk, category_width, style_trunk, style_width)
+    return Encoder(spec, *trunks, n_heads, draws_trunks=False)

@@ -11,7 +11,7 @@ from sklearn.datasets import make_blobs
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 
-from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 
 REASON = "needs the extra `dask`"
 da = pytest.importorskip("dask.array", reason=REASON)
@@ -33,6 +33,16 @@ class Diary(Callback):
 def model(**parameters):
     budget = {"warmup_iter": 5, "max_iter": 5, "random_state": 0}
     return BInfoGANTransformer(3, **{**budget, **parameters})
+
+
+def test_masked_values_are_refused():
+    masked = da.ma.masked_less(da.from_array(X, chunks=100), 0)
+    with pytest.raises(ValueError, match="of its values are masked"):
+        model().fit(masked)
+
+    y = da.ma.masked_equal(da.from_array(np.arange(300) % 3), 2)
+    with pytest.raises(ValueError, match="in row 2 and 99 more"):
+        BInfoGANClassifier(warmup_iter=5, max_iter=5).fit(X, y)
 
 
 def pids(folder):

@@ -103,6 +103,15 @@ def test_files(small, tmp_path, suffix, separator, as_type):
     assert_is_small(load_mnist(as_type(write_all(tmp_path, suffix, separator))))
 
 
+def test_a_folder_with_the_name_of_a_file_is_no_file(small, tmp_path):
+    """As in copies in which each file lies in a folder of its own name."""
+    write_all(tmp_path, separator=".")
+    for name in NAMES.values():
+        (tmp_path / name).mkdir()
+
+    assert_is_small(load_mnist(tmp_path))
+
+
 @pytest.mark.parametrize("subfolder", ["", "mnist"])
 def test_environment_variable(small, tmp_path, monkeypatch, subfolder):
     write_all(tmp_path / subfolder, ".gz")

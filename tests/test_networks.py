@@ -4,6 +4,7 @@ Parameter counts of the paper's networks are added up here from its tables: weig
 either its batch norm's scale and shift or its bias.
 """
 
+import copy
 import pickle
 from dataclasses import replace
 from functools import cache
@@ -22,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sklearn_binfogan import BInfoGANTransformer, load, save
 from sklearn_binfogan import _container as container
 from sklearn_binfogan._architectures import MLPArchitecture, Networks, halvings
+from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._networks import (
     AdditiveNoise,
@@ -37,6 +39,7 @@ from sklearn_binfogan._networks import (
 )
 from sklearn_binfogan._presets import LARGE, PRESETS, resolve_preset
 from sklearn_binfogan._upgrades import FORMAT_VERSION
+from sklearn_binfogan.networks import make_encoder
 
 WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -699,6 +702,84 @@ def test_architecture_object_with_a_recipe():
 
     assert auto.n_iter_ == 11
     assert auto.transform(TABLE).shape == (60, 3 + 2 + 3)
+
+
+class Brought:
+    """Networks that a user has made before, once."""
+
+    def __init__(self, **changed):
+        self.trunk, self.generator = nn.Linear(4, 16), nn.Linear(14, 4)
+        self.changed = changed
+
+    def build(self, spec, shape):
+        encoder = make_encoder(spec, self.trunk, 16, nn.Linear(4, 16), 16)
+        judge = Discriminator(self.changed.get("stem", nn.Identity()), 4, spec.width, (4,), (5,))
+        return encoder, self.generator, judge
+
+
+def test_a_frozen_trunk_keeps_its_weights():
+    brought = Brought()
+    brought.trunk.requires_grad_(False)
+    before = copy.deepcopy(brought.trunk.state_dict())
+
+    gan = tiny(architecture=brought, n_noise=9).fit(TABLE)
+
+    learned = fitted_model(gan).trainer.players.encoder.category_trunk.state_dict()
+    for name, weight in before.items():
+        assert torch.equal(learned[name], weight)
+
+
+def test_every_fit_has_networks_of_its_own():
+    brought = Brought()
+    one, other = (tiny(architecture=brought, n_noise=9).fit(TABLE) for _ in range(2))
+
+    assert_same_model(one, other, TABLE)
+
+
+def test_a_weight_of_encoder_and_generator_is_stepped_once():
+    class Tied(Brought):
+        def build(self, spec, shape):
+            encoder, generator, judge = super().build(spec, shape)
+            encoder.style_trunk = encoder.category_trunk = nn.Sequential(nn.Linear(4, 16))
+            encoder.style_trunk[0].bias = generator[0].bias
+            return encoder, generator, judge
+
+    tied = Tied()
+    tied.generator = nn.Sequential(nn.Linear(14, 16), nn.Linear(16, 4))
+    gan = tiny(architecture=tied, n_noise=9, max_iter=5).fit(TABLE)
+
+    trainer = fitted_model(gan).trainer
+    bias = trainer.players.generator[0].bias
+    assert int(trainer.game.optimizer.state[bias]["step"]) == 5
+
+
+def test_shared_weights_of_opponents_are_refused():
+    brought = Brought()
+    brought.changed["stem"] = nn.Sequential(brought.trunk, nn.Linear(16, 4))
+    with pytest.raises(ValueError, match="discriminator shares weights"):
+        tiny(architecture=brought, n_noise=9).fit(TABLE)
+
+
+def test_buffers_that_are_not_finite_are_refused():
+    brought = Brought()
+    brought.generator.register_buffer("mask", torch.full((2,), -torch.inf))
+    with pytest.raises(ValueError, match="buffer 'mask' is not finite"):
+        tiny(architecture=brought, n_noise=9).fit(TABLE)
+
+
+def test_augmentations_that_give_no_numbers_are_refused():
+    with pytest.raises(ValueError, match="must return finite numbers"):
+        tiny(augmentation=lambda x, rng: (x - 1e9).log()).fit(TABLE)
+
+
+@pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("adversarial_loss", "x")])
+def test_bad_numbers_of_a_recipe_are_quoted(name, value):
+    class Bad(Linear):
+        def recipe(self, n_rows):
+            return {name: value}
+
+    with pytest.raises(ValueError, match=rf"'{name}' parameter of Bad.recipe must be .*{value}"):
+        BInfoGANTransformer(3, architecture=Bad()).fit(TABLE)
 
 
 def test_mlp_flattens_images():

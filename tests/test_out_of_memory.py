@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import make_blobs
 
-from sklearn_binfogan import BInfoGANTransformer
+from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 
 STATUS = Path("/proc/self/status")
 MEGABYTE = 2**20
@@ -31,7 +31,7 @@ def memory_map(X, folder):
 def zarr_array(X, folder):
     zarr = pytest.importorskip("zarr", reason="zarr is an optional test dependency")
     array = zarr.open(
-        str(folder / "X.zarr"), mode="w", shape=X.shape, chunks=(200, 3), dtype=X.dtype
+        str(folder / "X.zarr"), mode="w", shape=X.shape, chunks=(200, 3)[: X.ndim], dtype=X.dtype
     )
     array[:] = X
     return array
@@ -39,7 +39,7 @@ def zarr_array(X, folder):
 
 def h5py_dataset(X, folder):
     h5py = pytest.importorskip("h5py", reason="h5py is an optional test dependency")
-    return h5py.File(folder / "X.h5", "w").create_dataset("X", data=X, chunks=(200, 3))
+    return h5py.File(folder / "X.h5", "w").create_dataset("X", data=X, chunks=(200, 3)[: X.ndim])
 
 
 class Sliced:
@@ -59,6 +59,14 @@ def sliced(X, folder):
 
 
 STORES = [memory_map, zarr_array, h5py_dataset, sliced]
+
+
+@pytest.mark.parametrize("store", [zarr_array, h5py_dataset])
+def test_stored_classes(store, tmp_path):
+    y = np.arange(len(X)) % 3
+    clf = BInfoGANClassifier(warmup_iter=3, max_iter=3).fit(X, store(y, tmp_path))
+
+    np.testing.assert_array_equal(clf.classes_, [0, 1, 2])
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "uint8", "int32"])

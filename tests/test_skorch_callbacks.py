@@ -210,6 +210,15 @@ def test_freezer_in_the_consistency_phase():
     assert torch.equal(first, second)
 
 
+def test_an_interrupt_as_a_phase_begins_ends_the_phase():
+    class NoGame(Callback):
+        def on_train_begin(self, net, X=None, y=None, **kwargs):
+            if net.training.phase.name == "game":
+                raise KeyboardInterrupt
+
+    assert fit(gan(NoGame(), max_iter=20)).n_iter_ == 60
+
+
 def test_a_frozen_encoder_learns_no_partition_of_neighbours():
     X, _ = make_circles(200, factor=0.3, noise=0.02, random_state=0)  # its gap is seen at once
     watch = Watch()

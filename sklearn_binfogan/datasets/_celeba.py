@@ -108,7 +108,7 @@ def load_celeba(
     folders = [folder / name for folder in folders for name in _SUBFOLDERS]
     names, attribute_names, attributes = _read_attributes(find(folders, ["list_attr_celeba.txt"]))
     parts = _read_split(find(folders, ["list_eval_partition.txt"]), names)
-    images = find(folders, ["img_align_celeba"])
+    images = find(folders, ["img_align_celeba"], is_folder=True)
     order = np.argsort(parts, kind="stable")
     paths = [images / names[i] for i in order]
     _require_all(images, paths)

@@ -28,16 +28,16 @@ def candidate_folders(data_dir: str | os.PathLike[str] | None, *names: str) -> l
     return [Path(root), *(Path(root, name) for name in names)] if root else []
 
 
-def find(folders: Sequence[Path], names: Sequence[str]) -> Path:
-    """Return the first file that has one of the names.
+def find(folders: Sequence[Path], names: Sequence[str], is_folder: bool = False) -> Path:
+    """Return the first file, or folder, that has one of the names.
 
     Raises
     ------
     FileNotFoundError
-        If no folder has such a file; the message names the folders.
+        If no folder has it; the message names the folders.
     """
     for path in (folder / name for folder in folders for name in names):
-        if path.exists():
+        if path.is_dir() if is_folder else path.is_file():
             return path
     # Whoever names a folder does not expect a download.
     raise FileNotFoundError(
