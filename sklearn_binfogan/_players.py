@@ -28,7 +28,7 @@ class Players(nn.Module):
         # A copy: an architecture may return the same modules for every fit.
         self.encoder, self.generator, self.discriminator = copy.deepcopy(tuple(networks))
         _check_weights(self.encoder, self.generator, self.discriminator)
-        self.fixed = [weight.requires_grad is False for weight in self.encoder.parameters()]
+        self.fixed = [not weight.requires_grad for weight in self.encoder.parameters()]
         self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
         self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False).eval()
         n_components = settings.recipe.density_components
