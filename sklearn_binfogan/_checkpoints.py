@@ -132,11 +132,10 @@ class Checkpoints:
     def keeper(self, start: Start, phases: Sequence[str]) -> Keeper:
         """Create the keeper of one start while it trains some phases."""
         number = self.starts.index(start.settings.seed)
-        keeper = Keeper(start)
-        if self.folder is not None:
-            path = self.folder / f"checkpoint-{number}-{phases[-1]}.safetensors"
-            head = {"description": self.description, "seeds": self.starts}
-            keeper = FileKeeper(start, phases, path, self.every, head)
+        name = f"checkpoint-{number}-{phases[-1]}.safetensors"
+        path = None if self.folder is None else self.folder / name
+        head = {"description": self.description, "seeds": self.starts}
+        keeper = Keeper(start.settings, start.state, phases, path, self.every, head)
         self.keepers[number] = keeper
         return keeper
 
@@ -158,52 +157,37 @@ def _validation_loss(state: TrainingState) -> float:
     return losses[-1] if losses else math.inf
 
 
+@dataclass(eq=False)
 class Keeper:
     """Holds the state of a training after its last whole epoch, in case it is interrupted.
 
     Parameters
     ----------
-    start : Start
-        The start before this training.
-    """
-
-    def __init__(self, start: Start) -> None:
-        self.settings, self.state = start.settings, start.state
-
-    def keep(self, trainer: Trainer) -> None:
-        """Take over the new state; raise FloatingPointError if it is not finite."""
-        self.state = trainer.snapshot()
-
-    def unfinished(self) -> TrainingState | None:
-        """State of an unfinished training of this start; None: there is none."""
-        return None
-
-
-class FileKeeper(Keeper):
-    """Also writes the state of one start to its file, at the end of an epoch.
-
-    Parameters
-    ----------
-    start : Start
+    settings : Settings
+        Of the start.
+    state : TrainingState or None
+        Before this training.
     phases : sequence of str
         Which the start trains.
-    path : Path
+    path : Path or None
+        The file that the state is also written to, at the end of an epoch; None: no file.
     every : int
         Steps between checkpoints; the last epoch of a phase is always written.
     head : dict
         Other entries of the document.
     """
 
-    def __init__(
-        self, start: Start, phases: Sequence[str], path: Path, every: int, head: dict[str, Any]
-    ) -> None:
-        super().__init__(start)
-        self.phases, self.path, self.every, self.head = phases, path, every, head
-        self.written_at = 0
+    settings: Settings
+    state: TrainingState | None
+    phases: Sequence[str]
+    path: Path | None
+    every: int
+    head: dict[str, Any]
+    written_at: int = 0
 
     def unfinished(self) -> TrainingState | None:
-        """Read the file, if there is one."""
-        if not self.path.exists():
+        """State of an unfinished training of this start, from its file; None: there is none."""
+        if self.path is None or not self.path.exists():
             return None
         document, arrays = read(self.path)
         try:
@@ -217,11 +201,15 @@ class FileKeeper(Keeper):
         return replace(state, progress=progress)
 
     def keep(self, trainer: Trainer) -> None:
-        """Hold the state, and write it if a checkpoint is due."""
+        """Take over the new state, and write it if a checkpoint is due.
+
+        Raise FloatingPointError if it is not finite.
+        """
         state = self.state = trainer.snapshot()
         assert trainer.batches is not None
         n_steps = sum(state.steps.values())
-        if n_steps - self.written_at < self.every and trainer.batches.remaining > 0:
+        is_due = n_steps - self.written_at >= self.every or trainer.batches.remaining == 0
+        if self.path is None or not is_due:
             return
         assert state.progress is not None
         arrays = Arrays()
