@@ -384,26 +384,13 @@ def numbered(
 ) -> tuple[FittedModel, np.ndarray]:
     """Give clusters numbers by class, then by size; return the model and the labels of X."""
     own = model.predict(X)
-    orders = orders_by_size(model, own)
+    orders = [np.argsort(-sizes, kind="stable").tolist() for sizes in cluster_sizes(model, own)]
     if labels is not None:
-        orders = orders_by_class(model, orders, X, labels)
+        few = labels.thinned()
+        posterior = model.encode(X[few.rows])[:, model.spec.category_slices[0]]
+        bound = assigned_categories(posterior, few.classes).tolist()
+        orders[0] = bound + [k for k in orders[0] if k not in bound]
     return model.reordered(orders), renumbered(own, orders)
-
-
-def orders_by_size(model: FittedModel, labels: np.ndarray) -> list[list[int]]:
-    """Clusters of each code, largest first, from the networks' own labels (n, n_codes)."""
-    return [np.argsort(-sizes, kind="stable").tolist() for sizes in cluster_sizes(model, labels)]
-
-
-def orders_by_class(
-    model: FittedModel, orders: list[list[int]], X: Source, labels: Labels
-) -> list[list[int]]:
-    """Put the clusters of the classes first in the first code's order."""
-    first, *others = orders
-    few = labels.thinned()
-    posterior = model.encode(X[few.rows])[:, model.spec.category_slices[0]]
-    bound = assigned_categories(posterior, few.classes).tolist()
-    return [bound + [k for k in first if k not in bound], *others]
 
 
 def renumbered(labels: np.ndarray, orders: list[list[int]]) -> np.ndarray:
