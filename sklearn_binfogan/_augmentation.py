@@ -330,13 +330,10 @@ def swapping(noise: GaussianNoise, scaled: np.ndarray, layout: Layout) -> Augmen
     return SwappedValues(noise, tuple(groups.tolist())) if groups.any() else noise
 
 
-def check_swaps(swaps: SwappedValues, shape: tuple[int, ...]) -> None:
-    """Raise ValueError unless swaps suit rows of a shape."""
-    groups: Any = swaps.groups
-    noise: Any = swaps.noise
-    share: Any = swaps.share
-    n_features = shape[0]
-    fits = len(shape) == 1 and isinstance(noise, GaussianNoise)
+def check_swaps(swaps: Any, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless `SwappedValues` suit rows of a shape."""
+    groups, share, n_features = swaps.groups, swaps.share, shape[0]
+    fits = len(shape) == 1 and isinstance(swaps.noise, GaussianNoise)
     fits = fits and isinstance(groups, tuple) and len(groups) == n_features <= MOST_SWAPPED
     fits = fits and all(
         isinstance(each, int | np.integer) and 0 <= each <= n_features for each in groups
