@@ -166,14 +166,14 @@ class FittedModel:
     @property
     def priors(self) -> list[np.ndarray]:
         """For each categorical code, the probability of each category."""
-        own = self.trainer.prior or [[1 / k] * k for k in self.spec.categories]
+        own = self.trainer.common.prior or [[1 / k] * k for k in self.spec.categories]
         columns = np.concatenate(own)[self.order]
         return [columns[part] for part in self.spec.category_slices]
 
     @property
     def drawing_prior(self) -> Prior | None:
         """The prior as `sample` takes it; None where it is uniform."""
-        if self.trainer.prior is None:
+        if self.trainer.common.prior is None:
             return None
         return tuple(tuple(probabilities.tolist()) for probabilities in self.priors)
 

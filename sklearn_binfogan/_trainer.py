@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ._arrays import as_tensor
-from ._codes import Prior
 from ._graphs import StepGraph, step_graph
 from ._net import AdversarialNet, divergence, go_on_from, watched
 from ._networks import AdditiveNoise
@@ -83,11 +82,6 @@ class Trainer:
         self.net = AdversarialNet(self, self.device, callbacks).initialize()
         if state is not None:
             self._restore(state)
-
-    @property
-    def prior(self) -> Prior | None:
-        """Probability of each category, in the networks' numbering; None: uniform."""
-        return self.common.prior
 
     @property
     def steps(self) -> dict[str, int]:
@@ -227,7 +221,7 @@ class Trainer:
             x,
             self.settings.augment,
             torch.Generator(self.device).manual_seed(0),
-            self.prior,
+            self.common.prior,
             n_draws,
             n_moves,
         )
@@ -247,7 +241,7 @@ class Trainer:
             rng=self.common.rng.get_state(),
             balance=self.consistency.consistency.balance,
             steps=self.steps,
-            prior=self.prior,
+            prior=self.common.prior,
             history=list(self.net.history),
         )
 
