@@ -31,8 +31,10 @@ class Players(nn.Module):
         self.fixed = [not weight.requires_grad for weight in self.encoder.parameters()]
         self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
         self.averaged_generator = copy.deepcopy(self.generator).requires_grad_(False).eval()
-        n_components = settings.recipe.density_components
-        n_residual = settings.layout.n_features if settings.keeps_residual else 0
+        n_components, layout = settings.recipe.density_components, settings.layout
+        # Images with independent noise in each pixel would not look like real ones.
+        has_residual = n_components > 1 and not layout.is_image
+        n_residual = layout.n_features if has_residual else 0
         self.aggregate = AggregatePosterior(settings.spec, n_components, n_residual)
 
     def train(self, mode: bool = True) -> Players:

@@ -23,11 +23,3 @@ class Settings:
     recipe: Recipe
     augment: Augmentation
     seed: int
-
-    @property
-    def keeps_residual(self) -> bool:
-        """Whether the residual of reconstructions is added to samples.
-
-        Only in tables: images with independent noise in each pixel would not look like real ones.
-        """
-        return self.recipe.density_components > 1 and not self.layout.is_image
