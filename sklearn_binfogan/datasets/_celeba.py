@@ -116,18 +116,12 @@ def load_celeba(
         for row, path in zip(X, tqdm(paths, unit="image", disable=not progress), strict=True):
             row[:] = _read_image(path, crop, size).ravel()
     X = X if memory_map is None else np.load(memory_map, mmap_mode="r")
-    return _bunch(X, attributes[order], parts[order], attribute_names, size)
-
-
-def _bunch(
-    X: np.ndarray, attributes: np.ndarray, parts: np.ndarray, names: list[str], size: int
-) -> Bunch:
-    """Name the parts of rows that are sorted by split."""
+    attributes, parts = attributes[order], parts[order]
     rows = {k: slice(*np.searchsorted(parts, [part, part + 1])) for k, part in _SPLIT.items()}
     return Bunch(
         X=X,
         attributes=attributes,
-        attribute_names=names,
+        attribute_names=attribute_names,
         image_shape=(size, size, 3),
         DESCR=_DESCR,
         **{f"X_{k}": X[part] for k, part in rows.items()},
