@@ -105,12 +105,6 @@ class Recipe:
         """Weight of the term for details."""
         return self.detail_gain * self.cycle_weight
 
-    @property
-    def trains_papers_objective(self) -> bool:
-        """Whether the user's weights ask for the paper's objective (section 2), alone."""
-        own = (self.consistency_weight, self.cycle_weight, self.adversarial_loss)
-        return own == (0, 0, "nonsaturating")
-
 
 # What else belongs to the paper's objective: its terms as they are, and none of ours.
 PAPERS_OBJECTIVE: dict[str, Any] = {
@@ -177,7 +171,8 @@ def consistent(recipe: Recipe) -> Recipe:
     """
     if recipe.consistency_weight == 0:
         recipe = replace(recipe, warmup_iter=0)
-    if recipe.trains_papers_objective:
+    has_own_terms = recipe.consistency_weight != 0 or recipe.cycle_weight != 0
+    if recipe.adversarial_loss == "nonsaturating" and not has_own_terms:
         recipe = replace(recipe, **PAPERS_OBJECTIVE)
     if recipe.cluster_prior == "learned" and recipe.warmup_iter == 0:
         raise ValueError(
@@ -359,7 +354,6 @@ PAPER_MNIST = Preset(
         rate_power=0.5,
         rate_floor=0.2,
         log_epsilon=1e-8,
-        **PAPERS_OBJECTIVE,
     ),
     n_noise=16,
 )
