@@ -91,9 +91,6 @@ def encode(value: Any, where: str, arrays: Arrays) -> Any:
         return items if isinstance(value, list) else {"tuple": items}
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {"dict": _encode_items(value, where, arrays)}
-    if isinstance(value, np.ndarray) and value.dtype in (np.float32, np.float64):
-        arrays[where] = value
-        return {"array": where}
     floats = _as_floats(value)
     if floats is not None:
         arrays[where] = floats
@@ -114,7 +111,9 @@ def encode(value: Any, where: str, arrays: Arrays) -> Any:
 
 
 def _as_floats(value: Any) -> np.ndarray | None:
-    """Numbers of other kinds of arrays, such as a Series of probabilities; None of other values."""
+    """Numbers of any kind of array, such as a Series of probabilities; None of other values."""
+    if isinstance(value, np.ndarray) and value.dtype in (np.float32, np.float64):
+        return value
     if not hasattr(value, "__array__"):
         return None
     try:
