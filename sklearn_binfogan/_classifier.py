@@ -515,8 +515,6 @@ def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:
 
 def _is_marker(y: np.ndarray) -> np.ndarray:
     """Whether each row is marked as having no label."""
-    if y.dtype.kind in "biuf":
-        return y == UNLABELLED
     return np.array([value in (UNLABELLED, str(UNLABELLED)) for value in y.tolist()], dtype=bool)
 
 
