@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ._arrays import subsample
 from ._columns import have_far_piles
-from ._layout import Layout, is_colour_image, is_large_image
+from ._layout import Layout, is_large_image
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -380,7 +380,8 @@ def resolve_augmentation(augmentation: Any, scaled: np.ndarray, layout: Layout) 
     """
     if augmentation is None:
         return identity
-    shape, is_image, is_colour = layout.shape, layout.is_image, is_colour_image(layout.shape)
+    shape, is_image = layout.shape, layout.is_image
+    is_colour = is_image and shape[0] == 3
     if isinstance(augmentation, AffineMove | ColourMove) and not is_image:
         raise ValueError(f"augmentation={augmentation!r} needs images: set image_shape.")
     if isinstance(augmentation, SwappedValues):

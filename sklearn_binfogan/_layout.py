@@ -249,11 +249,6 @@ def is_large_image(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and min(shape[1:]) >= LARGE_SIDE
 
 
-def is_colour_image(shape: tuple[int, ...]) -> bool:
-    """Whether a shape is (C, H, W) with three channels."""
-    return len(shape) == 3 and shape[0] == 3
-
-
 def parse_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]:
     """Read (H, W) or (H, W, C) and check it against the width of X.
 
