@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,22 +80,20 @@ def make_sample_scorer(
     """
     if measure not in list(MEASURES):  # in a dict, a list would be an error of its own
         raise ValueError(f"measure must be one of {list(MEASURES)}; got {measure!r}.")
-    _, allowed = MEASURES[measure]
+    allowed = MEASURES[measure]
     unknown = sorted(params.keys() - set(allowed))
     if unknown:
         raise TypeError(f"{measure!r} takes the parameters {list(allowed)}; got {unknown}.")
     return _SampleScorer(measure, params, random_state)
 
 
-@dataclass(frozen=True)
-class _Comparison:
-    """Real rows and generated ones; classes or labels of either may be None."""
-
-    X: Any
-    y: Any
-    X_generated: Any
-    y_generated: Any
-    seed: int
+# The parameters that each measure takes from the user.
+MEASURES: dict[str, tuple[str, ...]] = {
+    "two_sample": ("classifier", "cv"),
+    "train_on_generated": ("classifier", "scoring"),
+    "frechet": ("features",),
+    **dict.fromkeys(PRDC._fields, ("k", "features")),
+}
 
 
 @dataclass(frozen=True)
@@ -112,17 +109,25 @@ class _SampleScorer:
                 f"The estimator must have sample(n_samples, random_state=...); got {estimator!r}."
             )
         if self.measure == "train_on_generated":
-            _check_classified(estimator, y)
-            X, y = _labelled(X, np.asarray(y), estimator.classes_.tolist())
-        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=2).tolist()
-        drawn = estimator.sample(np.shape(X)[0], random_state=seeds[0])
+            X, y = _labelled(estimator, X, y)
+        seed, other = check_random_state(self.random_state).randint(2**31 - 1, size=2).tolist()
+        drawn = estimator.sample(np.shape(X)[0], random_state=seed)
         rows, labels = drawn if isinstance(drawn, tuple) else (drawn, None)
-        function, _ = MEASURES[self.measure]
-        return function(_Comparison(X, y, rows, labels, seeds[1]), **self.params)
+        if self.measure == "two_sample":
+            return 1 - two_sample_score(X, rows, random_state=other, **self.params)
+        if self.measure == "train_on_generated":
+            return train_on_generated_score(X, y, rows, labels, random_state=other, **self.params)
+        if self.measure == "frechet":
+            features = self.params.get("features")
+            return -frechet_distance(*featured(*check_rows(X, rows), features))
+        return float(getattr(prdc(X, rows, **self.params), self.measure))
 
 
-def _check_classified(estimator: Any, y: Any) -> None:
-    """Refuse labels that stand for clusters, which would be mistaken for classes."""
+def _labelled(estimator: Any, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+    """Leave out rows that are marked as having no label, by -1 or "-1".
+
+    Labels that stand for clusters are refused: they would be mistaken for classes.
+    """
     if not is_classifier(estimator):
         raise ValueError(
             f"'train_on_generated' needs a classifier, whose sample returns classes; got "
@@ -130,40 +135,10 @@ def _check_classified(estimator: Any, y: Any) -> None:
         )
     if y is None:
         raise ValueError("'train_on_generated' needs y, the classes of X; got y=None.")
-
-
-def _labelled(X: Any, y: np.ndarray, classes: list[Any]) -> tuple[Any, np.ndarray]:
-    """Leave out rows that are marked as having no label, by -1 or "-1"."""
+    y, classes = np.asarray(y), estimator.classes_.tolist()
     known = np.array([label in classes or label not in (-1, "-1") for label in y.tolist()])
     if known.all():
         return X, y
     if not known.any():
         raise ValueError("'train_on_generated' needs labels, and y marks every row as without one.")
     return _safe_indexing(X, np.flatnonzero(known)), y[known]
-
-
-def _two_sample(rows: _Comparison, **params: Any) -> float:
-    return 1 - two_sample_score(rows.X, rows.X_generated, random_state=rows.seed, **params)
-
-
-def _train_on_generated(rows: _Comparison, **params: Any) -> float:
-    return train_on_generated_score(
-        rows.X, rows.y, rows.X_generated, rows.y_generated, random_state=rows.seed, **params
-    )
-
-
-def _field_of_prdc(rows: _Comparison, *, field: str, **params: Any) -> float:
-    return float(getattr(prdc(rows.X, rows.X_generated, **params), field))
-
-
-def _negative_frechet(rows: _Comparison, features: Any = None) -> float:
-    return -frechet_distance(*featured(*check_rows(rows.X, rows.X_generated), features))
-
-
-# Name: the function and the parameters that it takes from the user.
-MEASURES: dict[str, tuple[Callable[..., float], tuple[str, ...]]] = {
-    "two_sample": (_two_sample, ("classifier", "cv")),
-    "train_on_generated": (_train_on_generated, ("classifier", "scoring")),
-    "frechet": (_negative_frechet, ("features",)),
-    **{name: (partial(_field_of_prdc, field=name), ("k", "features")) for name in PRDC._fields},
-}
