@@ -88,14 +88,13 @@ def _weighted_layers(network: nn.Module) -> Iterator[nn.Linear | nn.Conv2d | nn.
             yield module
 
 
-def initialise(network: nn.Module) -> nn.Module:
+def initialise(network: nn.Module) -> None:
     """Draw He-normal weights, and normal ones for transposed convolutions; biases are 0."""
     for layer in _weighted_layers(network):
         if isinstance(layer, nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, std=0.05)
         else:
             nn.init.kaiming_normal_(layer.weight)
-    return network
 
 
 def initialise_truncated(network: nn.Module, deviation: float) -> None:
