@@ -80,9 +80,11 @@ def leaky_stack(sizes: Sequence[int]) -> nn.Module:
 
 
 def _weighted_layers(network: nn.Module) -> Iterator[nn.Linear | nn.Conv2d | nn.ConvTranspose2d]:
-    """Dense and convolutional layers of a network, with their biases set to 0."""
+    """Dense and convolutional layers that are not frozen, with their biases set to 0."""
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            if not module.weight.requires_grad:
+                continue
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
             yield module

@@ -25,8 +25,7 @@ class Players(nn.Module):
                 "architecture.build must return three PyTorch modules, encoder, generator and "
                 f"discriminator; got {networks!r:.80}."
             )
-        # A copy: an architecture may return the same modules for every fit.
-        self.encoder, self.generator, self.discriminator = copy.deepcopy(tuple(networks))
+        self.encoder, self.generator, self.discriminator = _copied(networks)
         _check_weights(self.encoder, self.generator, self.discriminator)
         self.fixed = [not weight.requires_grad for weight in self.encoder.parameters()]
         self.averaged_encoder = copy.deepcopy(self.encoder).requires_grad_(False).eval()
@@ -56,10 +55,10 @@ class Players(nn.Module):
 
     def by_optimizer(self) -> list[list[nn.Parameter]]:
         """Weights of each optimizer: the category branch in its phase, (E, G) in the game, D."""
-        both = [*self.encoder.parameters(), *self.generator.parameters()]
+        both = nn.ModuleList([self.encoder, self.generator])  # they may share weights
         return [
             list(self.encoder.category_parameters()),
-            list(dict.fromkeys(both)),  # they may share weights
+            list(both.parameters()),
             list(self.discriminator.parameters()),
         ]
 
@@ -85,6 +84,18 @@ class Players(nn.Module):
         """Pair every weight and statistic with its average; call it after a change of device."""
         self._averages = _tensors(self.averaged_encoder) + _tensors(self.averaged_generator)
         self._sources = _tensors(self.encoder) + _tensors(self.generator)
+
+
+def _copied(networks: Any) -> Any:
+    """Networks of this fit's own: an architecture may return the same modules for every fit."""
+    try:
+        return copy.deepcopy(tuple(networks))
+    except RuntimeError as error:
+        raise ValueError(
+            "architecture.build must return networks that can be copied: use "
+            "torch.nn.utils.parametrizations.weight_norm instead of torch.nn.utils.weight_norm. "
+            f"PyTorch says: {error}"
+        ) from error
 
 
 def _check_weights(encoder: nn.Module, generator: nn.Module, discriminator: nn.Module) -> None:

@@ -489,6 +489,7 @@ def _preset_around(architecture: Architecture, preset: Preset, n_rows: int) -> P
             f"{sorted(known)}."
         )
     validate_parameter_constraints(CONSTRAINTS, own, f"{type(architecture).__name__}.recipe")
+    own = {name: value for name, value in own.items() if str(value) != "auto"}
     n_noise = own.pop("n_noise", preset.n_noise)
     if preset.budget is not None:
         steps = dict(zip(("warmup_iter", "max_iter"), preset.budget.steps(n_rows), strict=True))

@@ -18,6 +18,7 @@ def make_encoder(
     style_trunk: nn.Module,
     style_width: int,
     n_heads: int = 1,
+    keep_weights: bool = False,
 ) -> nn.Module:
     """Put an encoder around two networks that compute features.
 
@@ -30,8 +31,8 @@ def make_encoder(
     spec : object
         The first argument of `build`: it says which columns of a code hold what.
     category_trunk : torch.nn.Module
-        Turns rows, (n, n_features) or (n, C, H, W), into features, (n, category_width). Both
-        trunks keep the weights that they have; those that need no gradient are not trained.
+        Turns rows, (n, n_features) or (n, C, H, W), into features, (n, category_width). Weights
+        that need no gradient are kept and not trained; a batch norm still adapts its statistics.
     category_width : int
         Number of features for the categories.
     style_trunk : torch.nn.Module
@@ -42,6 +43,10 @@ def make_encoder(
     n_heads : int, default=1
         Number of candidate heads for the categories, at least 1; the consistency phase keeps the
         best. Eight find better clusters than one, and cost little.
+    keep_weights : bool, default=False
+        Whether training begins with the weights that the trunks have, such as those of a network
+        trained before. By default they are drawn anew (He normal): deep trunks with PyTorch's own
+        initial weights may put all rows into one cluster.
 
     Returns
     -------
@@ -74,4 +79,4 @@ def make_encoder(
     (60, 5)
     """
     trunks = (category_trunk, category_width, style_trunk, style_width)
-    return Encoder(spec, *trunks, n_heads, draws_trunks=False)
+    return Encoder(spec, *trunks, n_heads, draws_trunks=not keep_weights)

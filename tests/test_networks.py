@@ -15,6 +15,7 @@ import pytest
 import torch
 from conftest import DIGITS, TABLE, assert_same_model, tiny
 from golden.cases import Cut, CutAfter
+from sklearn.datasets import load_wine
 from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
@@ -39,6 +40,7 @@ from sklearn_binfogan._networks import (
 )
 from sklearn_binfogan._presets import LARGE, PRESETS, resolve_preset
 from sklearn_binfogan._upgrades import FORMAT_VERSION
+from sklearn_binfogan.metrics import cluster_accuracy
 from sklearn_binfogan.networks import make_encoder
 
 WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -727,6 +729,61 @@ def test_a_frozen_trunk_keeps_its_weights():
     learned = fitted_model(gan).trainer.players.encoder.category_trunk.state_dict()
     for name, weight in before.items():
         assert torch.equal(learned[name], weight)
+
+
+@pytest.mark.parametrize("keep_weights", [False, True])
+def test_weights_are_drawn_anew_unless_they_are_to_be_kept(keep_weights):
+    trunk = nn.Linear(4, 16)
+    before = trunk.weight.detach().clone()
+
+    make_encoder(CodeSpec((3,), 2, 9), trunk, 16, nn.Linear(4, 16), 16, keep_weights=keep_weights)
+
+    assert torch.equal(trunk.weight, before) == keep_weights
+
+
+def test_deep_trunks_of_rectified_units_do_not_put_all_rows_into_one_cluster():
+    class Deep(Brought):
+        def build(self, spec, shape):
+            sizes = (13, 64, 64, 64)
+            trunks = [
+                nn.Sequential(
+                    *(layer for n, m in pairwise(sizes) for layer in (nn.Linear(n, m), nn.ReLU()))
+                )
+                for _ in range(2)
+            ]
+            encoder = make_encoder(spec, trunks[0], 64, trunks[1], 64, n_heads=8)
+            judge = Discriminator(nn.Identity(), 13, spec.width, (4,), (5,))
+            return encoder, nn.Linear(spec.width, 13), judge
+
+    X, y = load_wine(return_X_y=True)
+    gan = BInfoGANTransformer(3, architecture=Deep(), max_iter=0, random_state=0).fit(X)
+
+    assert cluster_accuracy(y, gan.labels_) > 0.9
+
+
+def test_networks_that_cannot_be_copied_are_refused():
+    class Old(Brought):
+        def build(self, spec, shape):
+            encoder, generator, judge = super().build(spec, shape)
+            judge.output = nn.utils.weight_norm(judge.output)
+            return encoder, generator, judge
+
+    with (
+        pytest.warns(FutureWarning, match="weight_norm"),
+        pytest.raises(ValueError, match="must return networks that can be copied"),
+    ):
+        tiny(architecture=Old(), n_noise=9).fit(TABLE)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "warmup_iter", "n_noise", "cycle_weight"])
+def test_a_recipe_may_leave_a_number_to_the_preset(name):
+    class Auto(LinearWithRecipe):
+        def recipe(self, n_rows):
+            return super().recipe(n_rows) | {name: "auto"}
+
+    gan = BInfoGANTransformer(3, architecture=Auto()).fit(TABLE)
+
+    assert gan.n_iter_ == (104 if name == "warmup_iter" else 11)
 
 
 def test_every_fit_has_networks_of_its_own():
