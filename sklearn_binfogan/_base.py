@@ -24,7 +24,7 @@ from ._checkpoints import Checkpoints
 from ._codes import CodeSpec, Prior, check_count
 from ._collapse import findings
 from ._driver import Job, train_best, usable
-from ._input import warn_of_far_values, warn_user
+from ._input import check_unmasked, warn_of_far_values, warn_user
 from ._layout import Layout
 from ._model import FittedModel
 from ._parameters import (
@@ -257,9 +257,10 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Raises
         ------
         ValueError
-            If the codes have another number of columns.
+            If the codes have another number of columns, or if some are masked.
         """
         check_is_fitted(self)
+        check_unmasked(codes, "codes")
         codes = check_array(as_numpy(codes), dtype=[np.float64, np.float32])
         spec = self._model.spec
         if codes.shape[1] not in (spec.noise.start, spec.width):

@@ -66,12 +66,12 @@ def check_flat(X: Any) -> None:
     raise ValueError(f"{flatten} and pass `image_shape={shape}`.")
 
 
-def check_unmasked(X: Any) -> None:
+def check_unmasked(X: Any, name: str = "X") -> None:
     """Raise ValueError if values of X are masked: NumPy would use the values under the mask."""
     if np.ma.is_masked(X):
         raise ValueError(
-            f"X is a masked array, and {np.ma.count_masked(X)} of its values are masked: fill them "
-            "in first, for instance with `X.filled(np.nan)` and SimpleImputer."
+            f"{name} is a masked array, and {np.ma.count_masked(X)} of its values are masked: fill "
+            f"them in first, for instance with `{name}.filled(np.nan)` and SimpleImputer."
         )
 
 

@@ -41,7 +41,8 @@ class Layout:
         Range of each column's network input, and what replaces inputs below and above it. None:
         nothing is replaced. Only `table` sets them, if a column has values far from all others.
     row_dtype : str
-        Dtype of the rows that the model returns: "float64" if `fit` got float64, else "float32".
+        Dtype of the rows that the model returns: "float32" if `fit` got float32 or uint8 rows, else
+        "float64".
     kinds : ColumnKinds or None
         Which values the columns of a table may take. None: any.
     """

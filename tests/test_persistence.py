@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import stat
 import sys
 import time
 from dataclasses import dataclass
@@ -458,6 +459,21 @@ def test_a_new_file_has_usual_permissions_and_a_link_stays_a_link(model, stored,
 
     assert link.is_symlink()
     assert load(link).n_iter_ == model.n_iter_
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and modes of POSIX")
+def test_a_pipe_is_not_replaced_and_a_private_file_stays_private(model, tmp_path):
+    pipe, private = tmp_path / "pipe", tmp_path / "private"
+    os.mkfifo(pipe)
+    private.touch(0o600)
+
+    with pytest.raises(OSError, match="pipe is neither a new file nor a regular one"):
+        save(model, pipe)
+    save(model, private)
+
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    assert sorted(tmp_path.iterdir()) == [pipe, private]
 
 
 def test_targets_that_can_not_be_written(model, tmp_path):

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import sklearn
 import torch
-from conftest import DIGITS, trained_arrays
+from conftest import DIGITS, TABLE, tiny, trained_arrays
 from scipy.special import expit
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine, make_blobs
 from sklearn.exceptions import ConvergenceWarning
@@ -655,6 +655,18 @@ def test_columns_far_from_zero_keep_their_values():
         for column in (0, 1):
             assert len(np.unique(found[:, column])) > 0.9 * len(found), name
             assert 0.3 < found[:, column].std() / X[:, column].std() < 1.5, name
+
+
+def test_masked_codes_are_refused():
+    gan = tiny().fit(TABLE)
+    codes = np.ma.array(gan.transform(TABLE), mask=False)
+    np.testing.assert_array_equal(
+        gan.inverse_transform(codes), gan.inverse_transform(codes.filled())
+    )
+    codes[0, 0] = np.ma.masked
+
+    with pytest.raises(ValueError, match="codes is a masked array, and 1 of its values"):
+        gan.inverse_transform(codes)
 
 
 @pytest.mark.parametrize(
