@@ -554,3 +554,12 @@ def test_sample_scorers_say_what_is_wrong():
         make_sample_scorer("coverage")(LogisticRegression(), X, y)
     with pytest.raises(ValueError, match=r"needs y.* got y=None"):
         make_sample_scorer("train_on_generated")(Blobs().fit(X, y), X)
+
+
+@pytest.mark.parametrize(("unit", "offset"), [(1e-9, 0), (1e-30, 0), (1, 1e9)])
+def test_trees_see_rows_of_any_unit(unit, offset):
+    X, y = make_blobs(200, 4, centers=3, random_state=0)
+    rows, moved = X * unit + offset, (X + 100) * unit + offset
+
+    assert two_sample_score(rows, moved, random_state=0) == 1
+    assert train_on_generated_score(rows, y, rows, y, random_state=0) == 1

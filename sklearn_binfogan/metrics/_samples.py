@@ -11,6 +11,8 @@ from scipy.linalg import qr, svdvals
 from sklearn.base import clone
 from sklearn.metrics import get_scorer, pairwise_distances_chunked
 from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, check_random_state, check_scalar, resample, shuffle
 
 from ._codes import check_matrix
@@ -39,7 +41,8 @@ def two_sample_score(
         Preferably rows that the generator was not trained on.
     X_generated : array-like of shape (n_generated, n_features)
     classifier : object, default=None
-        A scikit-learn classifier; it is cloned, not changed. None: a random forest.
+        A scikit-learn classifier; it is cloned, not changed. None: a random forest of
+        standardised columns.
     cv : int or splitter, default=5
         Number of shuffled, stratified folds, at least 2, or a splitter of scikit-learn.
     random_state : int, RandomState or None, default=None
@@ -121,7 +124,8 @@ def train_on_generated_score(
     y_generated : array-like of shape (n_generated,)
         The classes that they were generated for, named as in `y_real`.
     classifier : object, default=None
-        A scikit-learn classifier; it is cloned, not changed. None: a random forest.
+        A scikit-learn classifier; it is cloned, not changed. None: a random forest of
+        standardised columns.
     scoring : str or callable, default="accuracy"
         What the test measures: the name of a scorer of scikit-learn, or a scorer.
     random_state : int, RandomState or None, default=None
@@ -390,7 +394,8 @@ def _check_classifier(classifier: Any, rng: np.random.RandomState) -> Any:
     if classifier is None:
         from sklearn.ensemble import RandomForestClassifier  # slow to import
 
-        return RandomForestClassifier(random_state=rng)
+        # Trees use float32: without a scale they take differences below 1e-7 for none.
+        return make_pipeline(StandardScaler(), RandomForestClassifier(random_state=rng))
     if not (hasattr(classifier, "fit") and hasattr(classifier, "predict")):
         raise TypeError(
             f"classifier must have fit and predict, like those of scikit-learn; got {classifier!r}."
