@@ -79,7 +79,8 @@ class BetaVAE(nn.Module):
         super().__init__()
         trunk, width = conv_stack(shape, (16, 32, 64), (2, 2, 2), "batch")
         trunk.extend(dense_stack([width, dense], batch_norm=True))
-        self.encoder = initialise(nn.Sequential(trunk, nn.Linear(dense, 2 * N_LATENT)))
+        self.encoder = nn.Sequential(trunk, nn.Linear(dense, 2 * N_LATENT))
+        initialise(self.encoder)
         self.decoder = ConvGenerator(CodeSpec((), 0, N_LATENT), shape, (64, 32))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:

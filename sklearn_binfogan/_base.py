@@ -237,18 +237,18 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         with undisturbed(self.n_threads):
             return self._model.encode(X, spec.width if self.include_noise else spec.noise.start)
 
-    def inverse_transform(self, codes: Any) -> np.ndarray:
-        """Generate rows from codes, in the units of X.
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Generate rows from codes, in the units of the rows of `fit`.
 
         Parameters
         ----------
-        codes : array-like of shape (n_samples, n_features_out)
-            As `transform` returns them, with or without z; a missing z is 0. Categories need not
-            be one-hot.
+        X : array-like of shape (n_samples, n_features_out)
+            Codes, as `transform` returns them, with or without z; a missing z is 0. Categories need
+            not be one-hot.
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
+        rows : ndarray of shape (n_samples, n_features)
             float32 if `fit` got float32 or uint8 rows, else float64. In tables, as in `sample`,
             columns of whole numbers are rounded, bounded columns stay within their bounds, and
             columns of few values and one-hot groups only take values that occur in the rows of
@@ -260,8 +260,9 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             If the codes have another number of columns, or if some are masked.
         """
         check_is_fitted(self)
+        codes = X.compute() if hasattr(X, "compute") else as_numpy(X)
         check_unmasked(codes, "codes")
-        codes = check_array(as_numpy(codes), dtype=[np.float64, np.float32])
+        codes = check_array(codes, dtype=[np.float64, np.float32])
         spec = self._model.spec
         if codes.shape[1] not in (spec.noise.start, spec.width):
             raise ValueError(

@@ -34,6 +34,7 @@ from ._upgrades import FORMAT_VERSION
 
 # Checkpoints of older versions are refused: a resumed fit could not end with the same result.
 KEYS = {"description", "seeds", "phase", "position", *STATE_KEYS}
+NAMES = "checkpoint-[0-9]*-*.safetensors"  # number of the start, and its last phase
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,24 +68,29 @@ class Checkpoints:
     Raises
     ------
     ValueError
-        If a checkpoint in the folder is damaged.
+        If the path is empty, or a checkpoint in the folder is damaged.
     OSError
         If the folder can't be read.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, every: int) -> None:
+        if folder == "":
+            raise ValueError(
+                "checkpoint_dir must be the path of a folder or None; got ''. The current folder "
+                "is '.'."
+            )
         self.every = every
         self.folder = None if folder is None else Path(folder)
         self.starts: list[int] = []  # their seeds
         self.keepers: dict[int, Keeper] = {}  # by the number of the start
         self.description: dict[str, str] = {}
         if self.folder is not None:
-            for leftover in self.folder.glob(f".{container.FORMAT}-*.tmp"):  # of a killed fit
+            for leftover in self.folder.glob(f".{NAMES}-*.tmp"):  # of a killed fit
                 leftover.unlink(missing_ok=True)
         self.found = [read(path)[0] for path in self._files()]
 
     def _files(self) -> list[Path]:
-        return [] if self.folder is None else sorted(self.folder.glob("checkpoint-*.safetensors"))
+        return [] if self.folder is None else sorted(self.folder.glob(NAMES))
 
     def seeds(self, drawn: Sequence[int]) -> list[int]:
         """Seeds of the unfinished fit; if there is none, those that were drawn."""

@@ -406,6 +406,23 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         bound = posterior[:, : len(self.classes_)] + np.finfo(posterior.dtype).tiny
         return bound / bound.sum(axis=1, keepdims=True)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy of `predict`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+            True classes. As in `fit`, numbers may be in an array of objects.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+
+        Returns
+        -------
+        score : float
+            In [0, 1].
+        """
+        return float(super().score(X, typed(np.asarray(as_numpy(y))), sample_weight))
+
     def sample(
         self,
         n_samples: int = 1,
@@ -504,13 +521,17 @@ def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:
     is_bool = isinstance(y[rows[0]], bool | np.bool_)  # then -1 is of another type
     if len(rows) < len(y) and _n_values(y[rows]) == 1 and _n_values(y) == 2 and not is_bool:
         rows = np.arange(len(y))
-    named = y[rows]
-    is_plain = named.dtype == object and not any(isinstance(value, str) for value in named)
-    if is_plain or named.dtype.kind == "U":
-        named = np.array(named.tolist())  # strings are as wide as classes need, without the marker
+    named = typed(y[rows])
     check_classification_targets(named)
     classes, numbers = np.unique(named, return_inverse=True)
     return classes, Labels(rows, numbers.astype(np.int64))
+
+
+def typed(y: np.ndarray) -> np.ndarray:
+    """Turn an array of objects into one of numbers, unless some are strings."""
+    is_plain = y.dtype == object and not any(isinstance(value, str) for value in y.tolist())
+    # Strings are as wide as the values need: `y` may have been part of a wider array.
+    return np.array(y.tolist()) if is_plain or y.dtype.kind == "U" else y
 
 
 def _is_marker(y: np.ndarray) -> np.ndarray:

@@ -46,15 +46,16 @@ class ColumnKinds:
     groups: np.ndarray
 
     @classmethod
-    def of(cls, X: Any, skipped: np.ndarray) -> ColumnKinds:
+    def of(cls, X: Any, skipped: np.ndarray, constant: np.ndarray) -> ColumnKinds:
         """Learn the kinds of columns from rows that can be sliced.
 
         In `skipped` columns far values are replaced before training, so their range and their
-        distinct values are not learned.
+        distinct values are not learned. The networks see `constant` columns as constant, even if
+        they vary a little: their range is kept.
         """
         whole, ends, n_ends, distinct = _survey(X)
         most = max(len(X) // ROWS_PER_VALUE, 1)  # a constant column has one value
-        bounded = _are_piles(n_ends, len(X))
+        bounded = _are_piles(n_ends, len(X)) | constant
         bounded[:, skipped] = False
         few = {
             column: seen

@@ -118,16 +118,20 @@ def _installed_version(name: str) -> str:
 def _replace(path: str, data: bytes) -> None:
     """Write a new file in the same folder, then rename it to replace the old one."""
     target = Path(os.path.realpath(path))  # a link must stay a link
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"{path!r} can't be written: there is no folder {str(target.parent)!r}."
+        )
     if target.exists() and not (target.is_file() or target.is_dir()):
         raise OSError(f"{path} is neither a new file nor a regular one: it isn't replaced.")
-    temporary = target.with_name(f".{FORMAT}-{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f".{target.name[:50]}-{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as stream:
+            if target.is_file():
+                shutil.copymode(target, temporary)  # a private file stays private
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        if target.is_file():
-            shutil.copymode(target, temporary)  # a private file stays private
         os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):  # the first error is the one to report

@@ -14,7 +14,7 @@ from sklearn.utils.validation import validate_data
 
 from ._arrays import extremes, subsample
 from ._far_values import far_pixels, far_values
-from ._layout import Layout, misfits
+from ._layout import Layout, misfits, other_kinds
 from .exceptions import ImageShapeWarning, ScaleWarning
 
 DTYPES = [np.float64, np.float32, np.uint8]
@@ -34,6 +34,9 @@ def validated(estimator: Any, X: Any, reset: bool) -> np.ndarray:
         If X is empty, or not finite, two-dimensional and numeric, or has other columns than in
         `fit`.
     """
+    # NumPy would turn dates into whole numbers.
+    if _holds_dates(X) and (explanation := _no_numbers(X)):
+        raise ValueError(explanation)
     try:
         return validate_data(estimator, X, dtype=DTYPES, reset=reset)
     except (TypeError, ValueError) as error:
@@ -95,10 +98,21 @@ def _no_numbers(X: Any) -> str | None:
         remedy = "fill in missing values first, for instance with SimpleImputer"
     else:
         remedy = (
-            "encode the column as numbers first, for instance with OneHotEncoder("
-            "sparse_output=False) in a make_column_transformer, or leave it out"
+            "encode the column as numbers first, text for instance with OneHotEncoder("
+            "sparse_output=False) in a make_column_transformer, dates as days since the first, or "
+            "leave it out"
         )
     return f"X holds {value!r}, which is not a number, in {names}: {remedy}."
+
+
+def _holds_dates(X: Any) -> bool:
+    """Whether columns of a pandas or polars table, or of an array, are of dates or durations."""
+    is_table = len(getattr(X, "shape", ())) == 2 and hasattr(X, "dtypes")
+    dtypes = list(X.dtypes) if is_table else [getattr(X, "dtype", None)]
+    return any(
+        getattr(dtype, "kind", "") in ("m", "M") or getattr(dtype, "is_temporal", bool)()
+        for dtype in dtypes
+    )
 
 
 def _columns(X: Any) -> Iterator[tuple[str, np.ndarray]]:
@@ -119,6 +133,8 @@ def _columns(X: Any) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _as_objects(values: Any) -> np.ndarray:
+    if _holds_dates(values):  # nanoseconds would become ints
+        return np.asarray(values)
     try:
         return np.asarray(values, dtype=object)
     except OSError:  # h5py turns no numbers into objects
@@ -263,10 +279,23 @@ def _warn_of_far_pixels(layout: Layout, X: Any) -> None:
 
 
 def warn_of_misfits(estimator: Any, layout: Layout, X: Any) -> None:
-    """Warn if a later piece of `partial_fit` does not fit the scale of the first one."""
+    """Warn if a later piece of `partial_fit` does not fit what the first one has set."""
     columns = misfits(layout, X)
-    if len(columns) == 0:
-        return
+    if len(columns) > 0:
+        _warn_of_scale(estimator, layout, X, columns)
+    others = np.setdiff1d(other_kinds(layout, X), columns)
+    if len(others) > 0:
+        warn_user(
+            "This piece has values that generated rows will not have, in "
+            f"{_listed(_names(estimator, others), ', ')}: the first call of partial_fit learned "
+            "from its rows which columns are constant, whole, of few values, bounded or one-hot. "
+            "If you need such samples, start again with a first piece that holds rows of all "
+            "kinds.",
+            ScaleWarning,
+        )
+
+
+def _warn_of_scale(estimator: Any, layout: Layout, X: Any, columns: np.ndarray) -> None:
     if layout.is_image:
         worst, subject, more = slice(None), "pixels range", ""
         before = f"{layout.darkest:g} to {layout.brightest:g}"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ._arrays import extremes, row_blocks, subsample
 from ._codes import is_count
-from ._columns import ColumnKinds
+from ._columns import PILE_SHARE, ColumnKinds
 from ._far_values import NearValues
 
 LARGE_SIDE = 16  # pixels
@@ -78,7 +78,7 @@ class Layout:
         scale = np.maximum(scaler.scale_, least)
         layout = cls((X.shape[1],), scaler.mean_, scale, row_dtype=_row_dtype(X))
         layout = layout._fitted_to(NearValues.of(X, layout.scale))
-        return replace(layout, kinds=ColumnKinds.of(X, layout.cut_columns))
+        return replace(layout, kinds=ColumnKinds.of(X, layout.cut_columns, constant))
 
     @classmethod
     def image(cls, X: Any, image_shape: Any) -> Layout:
@@ -233,6 +233,17 @@ def misfits(layout: Layout, X: Any) -> np.ndarray:
     is_flat = may_be_flat & (high > low) & (high - low < FLAT) & ~is_far
     ranked = np.argsort(-mean_square, kind="stable")
     return np.concatenate([ranked[is_far[ranked]], np.flatnonzero(is_flat)])
+
+
+def other_kinds(layout: Layout, X: Any) -> np.ndarray:
+    """Columns of a table where many rows of X have values that generated rows can't have."""
+    if layout.kinds is None:
+        return np.empty(0, np.int64)
+    n_others = np.zeros(layout.n_features)
+    for block in row_blocks(X):
+        rows = np.asarray(block, np.float64)
+        n_others += (layout.kinds.kept(rows) != rows).sum(axis=0)
+    return np.flatnonzero(n_others > PILE_SHARE * len(X))
 
 
 def check_magnitude(X: np.ndarray) -> None:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrize import is_parametrized
 
 from ._codes import CodeSpec
 
@@ -80,12 +81,15 @@ def leaky_stack(sizes: Sequence[int]) -> nn.Module:
 
 
 def _weighted_layers(network: nn.Module) -> Iterator[nn.Linear | nn.Conv2d | nn.ConvTranspose2d]:
-    """Dense and convolutional layers that are not frozen, with their biases set to 0."""
+    """Dense and convolutional layers that are not frozen, with their biases set to 0.
+
+    The weights of a parametrised layer are computed from others, so it is left out.
+    """
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            if not module.weight.requires_grad:
+            if is_parametrized(module) or not module.weight.requires_grad:
                 continue
-            if module.bias is not None:
+            if module.bias is not None and module.bias.requires_grad:
                 nn.init.zeros_(module.bias)
             yield module
 

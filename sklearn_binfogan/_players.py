@@ -90,11 +90,12 @@ def _copied(networks: Any) -> Any:
     """Networks of this fit's own: an architecture may return the same modules for every fit."""
     try:
         return copy.deepcopy(tuple(networks))
-    except RuntimeError as error:
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError) as error:
         raise ValueError(
-            "architecture.build must return networks that can be copied: use "
-            "torch.nn.utils.parametrizations.weight_norm instead of torch.nn.utils.weight_norm. "
-            f"PyTorch says: {error}"
+            f"architecture.build must return networks that can be copied, but: {error}. In place "
+            "of torch.nn.utils.weight_norm use torch.nn.utils.parametrizations.weight_norm."
         ) from error
 
 

@@ -315,7 +315,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         Warns
         -----
         ImageShapeWarning, ScaleWarning
-            As in `fit`. ScaleWarning also if X does not fit the scale of the first call's rows.
+            As in `fit`. ScaleWarning also if X does not fit the scale of the first call's rows, or
+            has values that generated rows can't have.
         """
         first = not hasattr(self, "_model")
         with self._all_or_nothing(), undisturbed(self.n_threads):

@@ -22,7 +22,7 @@ class ScaleWarning(UserWarning):
     `fit` learns the scale of a table's column without them. Pixels of images share one scale, and
     there such values do spoil it. `partial_fit` warns if a later piece does not fit the scale that
     the first one set: because it lies far outside, or because it varies so little that the networks
-    hardly see it.
+    hardly see it, or because its columns have values that generated rows can't have.
 
     Examples
     --------

@@ -45,8 +45,9 @@ def make_encoder(
         best. Eight find better clusters than one, and cost little.
     keep_weights : bool, default=False
         Whether training begins with the weights that the trunks have, such as those of a network
-        trained before. By default they are drawn anew (He normal): deep trunks with PyTorch's own
-        initial weights may put all rows into one cluster.
+        trained before. By default those of `nn.Linear`, `nn.Conv2d` and `nn.ConvTranspose2d` are
+        drawn anew, in place: deep trunks with PyTorch's own initial weights may put all rows into
+        one cluster. Parametrised layers and all others keep theirs.
 
     Returns
     -------

@@ -31,7 +31,7 @@ ESTIMATORS = (BInfoGANTransformer, BInfoGANClassifier)
 OUTPUT_CONFIG = "_sklearn_output_config"  # where `set_output` keeps its choice
 
 
-def save(est: Estimator, path: str | os.PathLike[str]) -> None:
+def save(est: Estimator, path: str | bytes | os.PathLike[Any]) -> None:
     """Store a fitted model in one file, from which `load` restores it.
 
     The file is in the safetensors format. It holds weights, optimizers, random state, history,
@@ -44,7 +44,7 @@ def save(est: Estimator, path: str | os.PathLike[str]) -> None:
     est : BInfoGANTransformer or BInfoGANClassifier
         A fitted model. Its `checkpoint_dir` and attributes that the package does not know are not
         stored.
-    path : str or path-like
+    path : str, bytes or path-like
         The usual suffix is ``.safetensors``. An existing file is replaced.
 
     Raises
@@ -80,7 +80,7 @@ def save(est: Estimator, path: str | os.PathLike[str]) -> None:
         known = " or a ".join(kind.__name__ for kind in ESTIMATORS)
         raise TypeError(f"save stores a {known}; got a {type(est).__name__}.")
     fitted_model(est)  # raises if there is none
-    name = os.fspath(path)
+    name = os.fsdecode(path)
     try:
         document, arrays = _stored(est)
         # `load` must not refuse what is written.
@@ -90,7 +90,7 @@ def save(est: Estimator, path: str | os.PathLike[str]) -> None:
         raise ValueError(f"The model can't be saved: {error}") from error
 
 
-def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
+def load(path: str | bytes | os.PathLike[Any], device: str = "auto") -> Estimator:
     """Read a model that `save` has stored.
 
     The file may come from a stranger: everything is checked before anything is built, and nothing
@@ -99,7 +99,7 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, bytes or path-like
         File that `save` has written.
     device : str, default="auto"
         Where to run: replaces the estimator's `device`. "auto" keeps the stored `device`, or uses
@@ -135,7 +135,7 @@ def load(path: str | os.PathLike[str], device: str = "auto") -> Estimator:
     >>> gan.n_clusters, gan.device
     (3, 'cpu')
     """
-    name = os.fspath(path)
+    name = os.fsdecode(path)
     if device != "auto":
         device = str(device)
         resolve_device(device)  # raises if there is no such device

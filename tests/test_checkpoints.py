@@ -328,17 +328,25 @@ def test_a_checkpoint_of_another_phase_is_refused(tmp_path):
 
 
 def test_other_files_are_left_alone(tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    leftover = tmp_path / ".sklearn_binfogan-0123456789abcdef.tmp"
+    others = [".model.safetensors-01234567.tmp", "checkpoint-best.safetensors", "notes.txt"]
+    for name in others:
+        (tmp_path / name).write_text("mine")
+    leftover = tmp_path / ".checkpoint-0-game.safetensors-0123456789abcdef.tmp"
     leftover.write_bytes(b"of a killed fit")
 
     model(checkpoint_dir=tmp_path).fit(TABLE)
 
-    assert files(tmp_path) == ["notes.txt"]
+    assert files(tmp_path) == others
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("checkpoint_dir", 3), ("checkpoint_every", 0), ("checkpoint_every", 1.5)]
+    ("name", "value"),
+    [
+        ("checkpoint_dir", 3),
+        ("checkpoint_dir", ""),
+        ("checkpoint_every", 0),
+        ("checkpoint_every", 1.5),
+    ],
 )
 def test_bad_parameters(name, value):
     with pytest.raises(ValueError, match=name):

@@ -86,6 +86,14 @@ def test_integers_among_objects():
     assert counts == [1, 2]
 
 
+def test_scores_of_objects(model):
+    numbers = Y.astype(object)
+    weights = np.arange(len(Y))
+
+    assert model.score(X, numbers) == model.score(X, Y)
+    assert model.score(X, numbers.tolist(), weights) == model.score(X, Y, sample_weight=weights)
+
+
 def test_one_named_class_and_the_marker_of_another_type():
     classes, counts = labels_of(np.array(["a", -1, "a"], dtype=object))
 

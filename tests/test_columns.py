@@ -116,6 +116,15 @@ def test_marks_for_missing_are_no_value_of_the_column():
     assert rows[:, WHOLE].min() > -10_000
 
 
+def test_columns_that_hardly_vary_stay_in_their_range():
+    X, _ = mixed_table()
+    X[:, REAL] = 1e-170 * (1 + np.linspace(0, 1, N_ROWS))
+
+    rows, _ = tiny(n_clusters=3).fit(X).sample(300, random_state=0)
+
+    assert 1e-170 <= rows[:, REAL].min() <= rows[:, REAL].max() <= 2e-170
+
+
 def test_images_have_no_kinds():
     images = np.random.default_rng(0).integers(0, 3, (60, 64)).astype(np.float64)
     gan = BInfoGANTransformer(2, image_shape=(8, 8), warmup_iter=3, max_iter=3).fit(images)

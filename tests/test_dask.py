@@ -44,6 +44,14 @@ def test_masked_values_are_refused():
     with pytest.raises(ValueError, match="in row 2 and 99 more"):
         BInfoGANClassifier(warmup_iter=5, max_iter=5).fit(X, y)
 
+    gan = model().fit(X)
+    codes = da.from_array(gan.transform(X), chunks=100)
+    with pytest.raises(ValueError, match="codes is a masked array"):
+        gan.inverse_transform(da.ma.masked_less(codes, 0))
+    np.testing.assert_array_equal(
+        gan.inverse_transform(codes), gan.inverse_transform(codes.compute())
+    )
+
 
 def pids(folder):
     return {int(path.name) for path in folder.iterdir()}

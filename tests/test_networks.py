@@ -6,6 +6,7 @@ either its batch norm's scale and shift or its bias.
 
 import copy
 import pickle
+import threading
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -19,6 +20,7 @@ from sklearn.datasets import load_wine
 from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrizations
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_binfogan import BInfoGANTransformer, load, save
@@ -719,6 +721,18 @@ class Brought:
         return encoder, self.generator, judge
 
 
+def test_a_frozen_bias_and_parametrised_weights_are_kept():
+    trunk = nn.Sequential(nn.Linear(4, 16), nn.Linear(16, 16))
+    trunk[0].bias.requires_grad_(False)
+    parametrizations.weight_norm(trunk[1])
+    before = copy.deepcopy(trunk.state_dict())
+
+    make_encoder(CodeSpec((3,), 2, 9), trunk, 16, nn.Linear(4, 16), 16)
+
+    changed = {name for name, w in trunk.state_dict().items() if not torch.equal(w, before[name])}
+    assert changed == {"0.weight"}
+
+
 def test_a_frozen_trunk_keeps_its_weights():
     brought = Brought()
     brought.trunk.requires_grad_(False)
@@ -744,7 +758,7 @@ def test_weights_are_drawn_anew_unless_they_are_to_be_kept(keep_weights):
 def test_deep_trunks_of_rectified_units_do_not_put_all_rows_into_one_cluster():
     class Deep(Brought):
         def build(self, spec, shape):
-            sizes = (13, 64, 64, 64)
+            sizes = (13, *[64] * 6)
             trunks = [
                 nn.Sequential(
                     *(layer for n, m in pairwise(sizes) for layer in (nn.Linear(n, m), nn.ReLU()))
@@ -756,7 +770,9 @@ def test_deep_trunks_of_rectified_units_do_not_put_all_rows_into_one_cluster():
             return encoder, nn.Linear(spec.width, 13), judge
 
     X, y = load_wine(return_X_y=True)
-    gan = BInfoGANTransformer(3, architecture=Deep(), max_iter=0, random_state=0).fit(X)
+    # Without a graph of neighbours, which would mend a bad beginning.
+    budget = {"warmup_iter": 200, "max_iter": 0, "n_neighbors": 0, "random_state": 0}
+    gan = BInfoGANTransformer(3, architecture=Deep(), **budget).fit(X)
 
     assert cluster_accuracy(y, gan.labels_) > 0.9
 
@@ -773,6 +789,14 @@ def test_networks_that_cannot_be_copied_are_refused():
         pytest.raises(ValueError, match="must return networks that can be copied"),
     ):
         tiny(architecture=Old(), n_noise=9).fit(TABLE)
+
+
+def test_a_lock_in_a_network_is_refused():
+    brought = Brought()
+    brought.generator.lock = threading.Lock()
+
+    with pytest.raises(ValueError, match="networks that can be copied, but: cannot pickle"):
+        tiny(architecture=brought, n_noise=9).fit(TABLE)
 
 
 @pytest.mark.parametrize("name", ["batch_size", "warmup_iter", "n_noise", "cycle_weight"])

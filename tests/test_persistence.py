@@ -479,7 +479,7 @@ def test_a_pipe_is_not_replaced_and_a_private_file_stays_private(model, tmp_path
 def test_targets_that_can_not_be_written(model, tmp_path):
     with pytest.raises(OSError):  # noqa: PT011  # which one differs between systems
         save(model, tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder '.*missing'"):
         save(model, tmp_path / "missing" / "model")
     assert not list(tmp_path.iterdir())
 

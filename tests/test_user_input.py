@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from contextlib import ExitStack
+from datetime import timedelta
 
 import joblib
 import numpy as np
@@ -430,6 +431,9 @@ NO_NUMBERS = {
     "polars": (pl.DataFrame(TEXT), "'a'.*column 'kind', column 'colour'.*OneHotEncoder"),
     "lazy": (pl.DataFrame(TEXT).lazy(), r"LazyFrame.*pass X\.collect\(\)"),
     "dates": (pd.DataFrame({"a": [1.0], "day": pd.to_datetime(["2020-01-02"])}), "2020.*'day'"),
+    "an array of dates": (np.array([["2020-01-02"], ["NaT"]], "M8[ns]"), "2020.*column 0.*days"),
+    "dates alone": (pd.DataFrame({"day": pd.to_datetime(["2020-01-02"])}), "2020.*'day'"),
+    "durations of polars": (pl.DataFrame({"a": [timedelta(1)]}), "microseconds.*'a'"),
     "one text": (pd.DataFrame({"a": [1.0, "?"]}), r"'\?'.*column 'a'"),
     "same names": (pd.DataFrame([[1.0, "x"]], columns=["a", "a"]), "'x'.*column 'a'"),
     "an array": (np.array([[1, "x"], [2, "y"]], dtype=object), r"'x'.*column 1 \(counted from 0"),
@@ -585,6 +589,15 @@ def test_a_piece_that_hardly_varies_where_the_first_was_constant(constant):
     gan = BInfoGANTransformer(**BUDGET).partial_fit(first)
 
     with pytest.warns(ScaleWarning, match="does not fit the scale.*column 2 "):
+        gan.partial_fit(later)
+
+
+def test_a_piece_with_values_that_samples_can_not_have():
+    first, later = X.copy(), X.copy()
+    first[:, 1], first[:, 2] = np.rint(10 * X[:, 1]), 0
+    gan = BInfoGANTransformer(**BUDGET).partial_fit(first)
+
+    with pytest.warns(ScaleWarning, match=r"will not have, in column 1 .*, column 2 .* whole"):
         gan.partial_fit(later)
 
 

@@ -11,8 +11,6 @@ from scipy.linalg import qr, svdvals
 from sklearn.base import clone
 from sklearn.metrics import get_scorer, pairwise_distances_chunked
 from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, check_random_state, check_scalar, resample, shuffle
 
 from ._codes import check_matrix
@@ -41,8 +39,8 @@ def two_sample_score(
         Preferably rows that the generator was not trained on.
     X_generated : array-like of shape (n_generated, n_features)
     classifier : object, default=None
-        A scikit-learn classifier; it is cloned, not changed. None: a random forest of
-        standardised columns.
+        A scikit-learn classifier; it is cloned, not changed. None: a random forest, to
+        which each value is its rank in its column of both sets together.
     cv : int or splitter, default=5
         Number of shuffled, stratified folds, at least 2, or a splitter of scikit-learn.
     random_state : int, RandomState or None, default=None
@@ -92,10 +90,12 @@ def two_sample_score(
                 f"{len(generated)} generated rows."
             )
         cv = StratifiedKFold(cv, shuffle=True, random_state=rng)
+    if classifier is None:
+        real, generated = _ranked(real, generated)
+    classifier = _check_classifier(classifier, rng)
     equal = [resample(X, replace=False, n_samples=n, random_state=rng) for X in (real, generated)]
     # Mixed, for splitters that don't shuffle.
     rows, is_generated = shuffle(np.vstack(equal), np.repeat([0, 1], n), random_state=rng)
-    classifier = _check_classifier(classifier, rng)
     scores = cross_val_score(
         classifier, rows, is_generated, cv=cv, scoring="balanced_accuracy", error_score="raise"
     )
@@ -124,8 +124,8 @@ def train_on_generated_score(
     y_generated : array-like of shape (n_generated,)
         The classes that they were generated for, named as in `y_real`.
     classifier : object, default=None
-        A scikit-learn classifier; it is cloned, not changed. None: a random forest of
-        standardised columns.
+        A scikit-learn classifier; it is cloned, not changed. None: a random forest, to
+        which each value is its rank in its column of both sets together.
     scoring : str or callable, default="accuracy"
         What the test measures: the name of a scorer of scikit-learn, or a scorer.
     random_state : int, RandomState or None, default=None
@@ -174,6 +174,8 @@ def train_on_generated_score(
             f"{np.unique(y_generated).tolist()}."
         )
     scorer = get_scorer(scoring)
+    if classifier is None:
+        real, generated = _ranked(real, generated)
     classifier = _check_classifier(classifier, check_random_state(random_state))
     return float(scorer(classifier.fit(generated, y_generated), real, y_real))
 
@@ -394,13 +396,24 @@ def _check_classifier(classifier: Any, rng: np.random.RandomState) -> Any:
     if classifier is None:
         from sklearn.ensemble import RandomForestClassifier  # slow to import
 
-        # Trees use float32: without a scale they take differences below 1e-7 for none.
-        return make_pipeline(StandardScaler(), RandomForestClassifier(random_state=rng))
+        return RandomForestClassifier(random_state=rng)
     if not (hasattr(classifier, "fit") and hasattr(classifier, "predict")):
         raise TypeError(
             f"classifier must have fit and predict, like those of scikit-learn; got {classifier!r}."
         )
     return clone(classifier)
+
+
+def _ranked(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Replace values by their ranks in both sets together.
+
+    Trees use the order of values alone, but read them in float32, which does not tell close ones
+    from each other, nor very large ones from infinity.
+    """
+    from scipy.stats import rankdata  # slow to import
+
+    ranks = rankdata(np.vstack([real, generated]), method="dense", axis=0)
+    return ranks[: len(real)], ranks[len(real) :]
 
 
 def featured(
