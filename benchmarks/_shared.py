@@ -72,7 +72,9 @@ Row = dict[str, Any]
 def parser(description: str) -> argparse.ArgumentParser:
     """Options that every benchmark has."""
     options = argparse.ArgumentParser(description=description)
-    options.add_argument("--seeds", type=int, nargs="+", help="default: as in the first lines of this script")
+    options.add_argument(
+        "--seeds", type=int, nargs="+", help="default: as in the first lines of this script"
+    )
     options.add_argument("--jobs", type=int, default=2, help="processes, of one thread each")
     options.add_argument("--quick", action="store_true", help="tiny budgets, to try the script")
     options.add_argument("--output", type=Path, help="the JSON file; by default in results/")

@@ -169,9 +169,9 @@ class Steps:
 
     def __init__(self, variant: Variant, phase: str, X: np.ndarray, parameters: Row) -> None:
         gan = BInfoGANTransformer(device="cpu", **parameters, **variant.parameters)
-        trainer, self.batches = begun(gan, X, phase, variant.change)
-        trainer.net.history.new_epoch()
-        self.net, self.variant = trainer.net, variant
+        self.trainer, self.batches = begun(gan, X, phase, variant.change)
+        self.net, self.variant = self.trainer.net, variant
+        self.net.history.new_epoch()
 
     def seconds(self) -> float:
         """CPU seconds of one whole step, its records among them."""

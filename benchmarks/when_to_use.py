@@ -52,7 +52,7 @@ def choices(folder: Path) -> str:
             f"{digits('logistic_pixels')} by logistic regression",
         ],
         [
-            "a small table with round clusters",
+            "a small table with round or elliptic clusters",
             "k-means, Gaussian mixture",
             f"wine: {wine('wine', 'kmeans_accuracy')} by k-means, "
             f"{wine('wine', 'cluster_accuracy')} by ours; "

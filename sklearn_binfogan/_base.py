@@ -35,6 +35,7 @@ from ._parameters import (
     settled_values,
 )
 from ._partition import check_neighbours
+from ._phases import CONSISTENCY, GAME
 from ._presets import resolve_preset
 from ._rows import Source, checked_rows
 from ._settings import Settings
@@ -69,6 +70,10 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         """Store what `__init__` was given, its local variables, and nothing else."""
         own = {name: value for name, value in given.items() if name not in ("self", "__class__")}
         self.__dict__.update(own)
+
+    def _parameters(self) -> dict[str, Any]:
+        """Values of the package's parameters, which the `__init__` of a subclass may have fixed."""
+        return {name: getattr(self, name) for name in self._parameter_constraints}
 
     _doc_link_module = "sklearn_binfogan"
 
@@ -105,7 +110,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         if callable(self.augmentation):
             some = layout.to_network(torch.from_numpy(scaled[:N_TRIED].astype(np.float32)))
             check_augmentation(augment, some.to(resolve_device(self.device)))
-        given = self._given() | chosen_by_machine(self.get_params(deep=False), is_image)
+        given = self._given() | chosen_by_machine(self._parameters(), is_image)
         given["cluster_prior"] = self._given_prior(spec)
         share = self._label_share(len(X))
         recipe = preset.resolved(len(X), given, share)
@@ -116,7 +121,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
 
     def _given(self) -> dict[str, Any]:
         """Give the fields of a recipe that the user's parameters set."""
-        return given_to_recipe(self.get_params(deep=False))
+        return given_to_recipe(self._parameters())
 
     def _categories(self) -> Any:
         """Categories to learn, as `CodeSpec.parse` takes them."""
@@ -197,7 +202,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     def _describe(self, model: FittedModel, labels: np.ndarray, X: Source) -> None:
         """Become a model; set the fitted attributes that it, X and the labels of X determine."""
         self._model = model
-        self._trained_by = settled_values(self.get_params(deep=False))
+        self._trained_by = settled_values(self._parameters())
         self._set_derived()
         self.labels_ = squeezed(labels)
         sizes = [of_code.tolist() for of_code in cluster_sizes(model, labels)]
@@ -258,6 +263,11 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         ------
         ValueError
             If the codes have another number of columns, or if some are masked.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the game, which trains the generator, has had no step.
         """
         check_is_fitted(self)
         codes = X.compute() if hasattr(X, "compute") else as_numpy(X)
@@ -269,6 +279,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
                 f"codes have {codes.shape[1]} columns; inverse_transform takes "
                 f"{spec.noise.start} (without z) or {spec.width} (with z)."
             )
+        self._warn_of_untrained_generator()
         full = np.zeros((len(codes), spec.width), dtype=codes.dtype)
         full[:, : codes.shape[1]] = codes
         with undisturbed(self.n_threads):
@@ -279,10 +290,22 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows of drawn codes, and their categories (n, n_codes), some of which may be chosen."""
         check_count("n_samples", n_samples)
+        self._warn_of_untrained_generator()
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         prior = self._drawing_prior()
         with undisturbed(self.n_threads):
             return self._model.sample(int(n_samples), chosen, seed, prior, from_prior)
+
+    def _warn_of_untrained_generator(self) -> None:
+        trainer = self._model.trainer
+        if trainer.steps[GAME] == 0:
+            warn_user(
+                "The generator is untrained: the game has had no step, only the consistency phase, "
+                f"which has had {trainer.steps[CONSISTENCY]} of "
+                f"{trainer.settings.recipe.warmup_iter}. Set max_iter above 0, or call partial_fit "
+                "more often.",
+                ConvergenceWarning,
+            )
 
     def _drawing_prior(self) -> Prior | None:
         """Probabilities by which `sample` draws categories, in public order; None: uniform."""

@@ -208,15 +208,40 @@ def _one_hot_groups(X: Any, n_values: np.ndarray, values: np.ndarray) -> np.ndar
         together += on.T @ on
     place = np.cumsum(n_values != 1)  # a category that no row has leaves a constant column
     edges = np.flatnonzero(np.diff(place[columns]) > 1) + 1
-    start, n_found = 0, 0
-    for end in [*edges, len(columns)]:
-        while start < end:
-            size = _group_size(together[start:end, start:end], X.shape[0])
-            if size:
-                n_found += 1
-                groups[columns[start : start + size]] = n_found
-            start += size or 1
+    n_found = 0
+    for side_by_side in np.split(np.arange(len(columns)), edges):
+        end = side_by_side[-1] + 1
+        sizes = [_group_size(together[i:end, i:end], X.shape[0]) for i in side_by_side]
+        for start in _of_most_columns(sizes):
+            n_found += 1
+            groups[columns[side_by_side[start : start + sizes[start]]]] = n_found
     return groups
+
+
+def _of_most_columns(sizes: list[int]) -> list[int]:
+    """Choose groups that don't overlap and hold most columns in all.
+
+    A flag beside a one-hot group, such as "weekend" before the seven days, may form a group with
+    some of its columns.
+
+    Parameters
+    ----------
+    sizes : list of int
+        Columns of the group that starts at each place; 0: none does.
+
+    Returns
+    -------
+    starts : list of int
+    """
+    n_held = [0] * (len(sizes) + 1)  # columns in groups, from each place on
+    for i in reversed(range(len(sizes))):
+        n_held[i] = max(n_held[i + 1], sizes[i] + n_held[i + sizes[i]])
+    starts, i = [], 0
+    while i < len(sizes):
+        is_chosen = sizes[i] > 0 and n_held[i] == sizes[i] + n_held[i + sizes[i]]
+        starts += [i] if is_chosen else []
+        i += sizes[i] if is_chosen else 1
+    return starts
 
 
 def _group_size(together: np.ndarray, n_rows: int) -> int:

@@ -249,7 +249,7 @@ def other_kinds(layout: Layout, X: Any) -> np.ndarray:
 def check_magnitude(X: np.ndarray) -> None:
     """Raise ValueError if a value is too large for samples in float32."""
     largest = max(float(X.max()), -float(X.min()))
-    if largest > LARGEST:
+    if not largest <= LARGEST:  # NaN, too, which scikit-learn's `assume_finite` lets pass
         raise ValueError(
             f"X holds a value of magnitude {largest:.3g}; at most {LARGEST:g} is allowed, since "
             "samples may be float32. Divide X, or the column, by a constant."

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ._aggregate import AggregatePosterior
+from ._networks import Encoder
 from ._settings import Settings
 from ._threads import seeded
 
@@ -24,6 +25,11 @@ class Players(nn.Module):
             raise ValueError(
                 "architecture.build must return three PyTorch modules, encoder, generator and "
                 f"discriminator; got {networks!r:.80}."
+            )
+        if not isinstance(networks[0], Encoder):
+            raise ValueError(
+                "architecture.build must return an encoder of networks.make_encoder; got a "
+                f"{type(networks[0]).__name__}."
             )
         self.encoder, self.generator, self.discriminator = _copied(networks)
         _check_weights(self.encoder, self.generator, self.discriminator)
@@ -116,10 +122,37 @@ def _check_weights(encoder: nn.Module, generator: nn.Module, discriminator: nn.M
                 )
 
 
+@torch.no_grad()
+def _try_out(players: Players, settings: Settings) -> None:
+    """Raise ValueError if networks fail on two rows, or give output of a wrong shape."""
+    x, codes = torch.zeros(2, *settings.layout.shape), torch.zeros(2, settings.spec.width)
+    discriminator = copy.deepcopy(players.discriminator).eval()
+    trials: list[tuple[str, nn.Module, tuple[Tensor, ...], list[tuple[int, ...]]]] = [
+        ("encoder", players.averaged_encoder, (x,), [tuple(codes.shape)]),
+        ("generator", players.averaged_generator, (codes,), [tuple(x.shape)]),
+        ("discriminator", discriminator, (x, codes), [(2,), (2, 1)]),
+    ]
+    for name, network, inputs, allowed in trials:
+        try:
+            found = network(*inputs)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            raise ValueError(
+                f"architecture.build: the {name} fails on two rows of shape "
+                f"{settings.layout.shape}: {error}"
+            ) from error
+        shape = tuple(found.shape) if isinstance(found, Tensor) else found
+        if shape not in allowed:
+            raise ValueError(
+                f"architecture.build: the {name} must turn two rows of shape "
+                f"{settings.layout.shape} into a tensor of shape {allowed[0]}; got {shape!r:.80}."
+            )
+
+
 def new_players(settings: Settings, device: str) -> Players:
     """Build the players from the seed, without changing torch's global generator."""
     with seeded(settings.seed):
         players = Players(settings).float()
+        _try_out(players, settings)
     players.to(device)
     if settings.recipe.compile:
         players.compile_players()

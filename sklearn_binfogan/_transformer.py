@@ -341,7 +341,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             warn_of_misfits(self, model.layout, X)
             self._validate_params()  # scikit-learn does so only in the first call
             check_callbacks(self.callbacks)
-            now = settled_values(self.get_params(deep=False))
+            now = settled_values(self._parameters())
             settings = changed_settings(model.settings, self._trained_by, now)
             device = resolve_device(self.device)
             progress = bool(self.verbose)

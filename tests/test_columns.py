@@ -82,6 +82,20 @@ def test_a_scaled_group_stays_one():
     assert set(rows[:, 0]) <= set(scaled[:, 0])
 
 
+@pytest.mark.parametrize("flags", [1, 2])
+def test_a_flag_takes_no_columns_from_a_group(flags):
+    rng = np.random.default_rng(0)
+    day = rng.integers(0, 7, N_ROWS)
+    weekend = np.column_stack([day >= 5, day < 5])[:, :flags]
+    X = np.column_stack([rng.normal(size=(N_ROWS, 3)), weekend, np.eye(7)[day]])
+
+    rows, _ = tiny(n_clusters=3).fit(X).sample(1000, random_state=0)
+
+    np.testing.assert_array_equal(rows[:, -7:].sum(axis=1), 1)
+    if flags == 2:
+        np.testing.assert_array_equal(rows[:, 3:5].sum(axis=1), 1)
+
+
 def test_a_group_stays_one_with_a_category_that_no_row_has():
     X, _ = mixed_table()
     missing = np.insert(X, 1, 0, axis=1)

@@ -14,6 +14,7 @@ import pytest
 from matplotlib.colors import to_rgba
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
@@ -389,6 +390,16 @@ def test_pair_plot_takes_the_features_that_tell_categories_apart():
     assert len(display.feature_names) == 4
     assert {"x2", "x6"} & set(display.feature_names)
     assert "x7" not in display.feature_names  # constant
+
+
+@pytest.mark.filterwarnings("error")
+def test_pair_plot_of_a_column_that_is_the_category():
+    kind = np.arange(120) % 2
+    X = np.column_stack([kind, 3 * kind, np.random.default_rng(0).normal(size=120)])
+    gan = tiny(X, n_clusters=2, warmup_iter=100)
+    assert adjusted_rand_score(gan.labels_, kind) == 1
+
+    PairPlotDisplay.from_estimator(gan, X, random_state=0)
 
 
 def test_pair_plot_refuses_images(digits):

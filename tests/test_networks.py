@@ -791,6 +791,51 @@ def test_networks_that_cannot_be_copied_are_refused():
         tiny(architecture=Old(), n_noise=9).fit(TABLE)
 
 
+class Mean(nn.Module):
+    def forward(self, x, codes):
+        return x.mean()
+
+
+@pytest.mark.parametrize(
+    ("player", "network", "message"),
+    [
+        (0, nn.Linear(4, 14), "encoder of networks.make_encoder; got a Linear"),
+        (1, nn.Linear(14, 1), r"generator must turn two rows .*\(2, 4\); got \(2, 1\)"),
+        (1, nn.Linear(13, 4), "generator fails on two rows of shape .* cannot be multiplied"),
+        (2, Mean(), r"discriminator must turn two rows .*\(2,\); got \(\)"),
+        (2, nn.Linear(4, 1), "discriminator fails on two rows .* 3 were given"),
+    ],
+)
+def test_networks_are_tried_before_training(player, network, message):
+    class Changed(Brought):
+        def build(self, spec, shape):
+            networks = list(super().build(spec, shape))
+            networks[player] = network
+            return networks
+
+    with pytest.raises(ValueError, match=message):
+        tiny(architecture=Changed(), n_noise=9).fit(TABLE)
+
+
+def test_a_discriminator_may_give_a_column():
+    class Column(Discriminator):
+        def forward(self, x, codes):
+            return super().forward(x, codes)[:, None]
+
+    class WithColumn(Brought):
+        def build(self, spec, shape):
+            networks = super().build(spec, shape)
+            networks[2].__class__ = self.changed["judge"]
+            return networks
+
+    brought = WithColumn(judge=Discriminator)
+    one = tiny(architecture=brought, n_noise=9).fit(TABLE)
+    brought.changed["judge"] = Column
+    other = tiny(architecture=brought, n_noise=9).fit(TABLE)
+
+    assert_same_model(one, other, TABLE)
+
+
 def test_a_lock_in_a_network_is_refused():
     brought = Brought()
     brought.generator.lock = threading.Lock()

@@ -3,16 +3,19 @@
 import copy
 import io
 import pickle
+import warnings
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar
 
 import joblib
 import numpy as np
 import pytest
-from conftest import CLASSES, TABLE
+from conftest import CLASSES, TABLE, assert_same_model
 from conftest import DIGITS as ALL_DIGITS
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 from sklearn.pipeline import Pipeline
@@ -272,6 +275,19 @@ def test_clone_is_unfitted_and_trains_alike():
     np.testing.assert_array_equal(twin.fit(TABLE).transform(TABLE), estimator.transform(TABLE))
 
 
+def test_a_subclass_may_fix_parameters():
+    class Short(BInfoGANTransformer):
+        def __init__(self, n_clusters=3, random_state=None):
+            super().__init__(n_clusters, warmup_iter=6, max_iter=4, random_state=random_state)
+
+    gan = Short(random_state=0).fit(TABLE)
+    assert gan.n_iter_ == 10
+    assert_same_model(
+        gan, BInfoGANTransformer(3, warmup_iter=6, max_iter=4, random_state=0).fit(TABLE), TABLE
+    )
+    assert gan.partial_fit(TABLE).n_iter_ == 11
+
+
 def test_a_second_fit_takes_other_data():
     estimator = fit(TABLE)
     estimator.set_params(image_shape=(8, 8), n_clusters=2).fit(DIGITS)
@@ -318,6 +334,20 @@ def test_partial_fit_goes_through_both_phases():
     assert not np.array_equal(estimator.transform(TABLE), codes)
     with pytest.raises(ValueError, match="expecting 4 features"):
         estimator.partial_fit(TABLE[:, :2])
+
+
+def test_an_untrained_generator_warns():
+    gan = BInfoGANTransformer(3, warmup_iter=2, random_state=0).partial_fit(TABLE)
+    codes = gan.transform(TABLE)
+    for use in (gan.sample, partial(gan.inverse_transform, codes)):
+        with pytest.warns(ConvergenceWarning, match="game has had no step, .* had 1 of 2"):
+            use()
+
+    gan.partial_fit(TABLE).partial_fit(TABLE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gan.sample()
+        gan.inverse_transform(codes)
 
 
 def test_partial_fit_goes_on_after_fit_and_keeps_numbers():

@@ -55,7 +55,7 @@ def test_the_nearest_values_are_kept_of_rows_as_they_came():
     """Rounding or clipping them first would give ties, and another winner or value."""
     group, alternating = np.eye(3)[np.arange(60) % 3], np.arange(60) % 2
     X = np.column_stack([group, 2 * alternating, 10 * alternating])
-    kinds = ColumnKinds.of(X, np.empty(0, int))
+    kinds = ColumnKinds.of(X, np.empty(0, int), np.zeros(5, bool))
 
     kept = kinds.kept(np.array([[0.1, 0.4, 0.3, 1.3, 5.4], [1.8, 2.5, 3.5, 0.4, 4.9]]))
 

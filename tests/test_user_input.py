@@ -468,6 +468,13 @@ def test_masked_values(fitted, method):
     np.testing.assert_array_equal(fitted.predict(np.ma.asarray(X)), fitted.predict(X))
 
 
+def test_nan_that_scikit_learn_was_told_not_to_look_for():
+    rows = X.copy()
+    rows[3, 1] = np.nan
+    with sklearn.config_context(assume_finite=True):
+        unchanged(BInfoGANTransformer(**BUDGET), lambda e: e.fit(rows), ValueError, "magnitude nan")
+
+
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict"])
 def test_a_series_is_no_table(fitted, method):
     series = pd.Series(X[:, 0])

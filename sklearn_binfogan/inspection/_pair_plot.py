@@ -202,6 +202,7 @@ def _telling_features(view: View, rows: np.ndarray) -> list[int]:
     statistic = np.zeros(rows.shape[1])
     varying = rows.std(axis=0) > 0
     if len(np.unique(labels)) > 1 and varying.any():
-        statistic[varying], _ = f_classif(rows[:, varying].astype(np.float64), labels)
+        with np.errstate(divide="ignore"):  # infinite where a column tells all categories apart
+            statistic[varying], _ = f_classif(rows[:, varying].astype(np.float64), labels)
     order = np.argsort(-statistic, kind="stable")
     return sorted(order[:N_FEATURES].tolist())
