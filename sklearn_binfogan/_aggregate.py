@@ -112,18 +112,18 @@ class AggregatePosterior(nn.Module):
         residual : Tensor of shape (n, n_residual)
         """
         groups = self._groups(categories).to(rng.device)
-        mean, root = self.mean.to(rng.device), self.root.to(rng.device)
-        component = torch.zeros_like(groups)
+        mean, root = (part.to(rng.device).flatten(0, 1) for part in (self.mean, self.root))
+        gaussians = groups * self.n_components
         if self.n_components > 1:
             weight = self.weight.to(rng.device)[groups]
-            component = weight.multinomial(1, generator=rng)[:, 0]
+            gaussians += weight.multinomial(1, generator=rng)[:, 0]
         shape = (len(categories), self.mean.shape[2])
         normal = torch.randn(shape, generator=rng, device=rng.device, dtype=self.mean.dtype)
-        drawn = mean[groups, component]
+        drawn = mean[gaussians]
         # A root for each row would take much more memory than the rows.
-        for group, used in torch.stack([groups, component], dim=1).unique(dim=0).tolist():
-            chosen = (groups == group) & (component == used)
-            drawn[chosen] += normal[chosen] @ root[group, used].T
+        for number in gaussians.unique().tolist():
+            chosen = gaussians == number
+            drawn[chosen] += normal[chosen] @ root[number].T
         n_style = shape[1] - self.n_residual
         return drawn[:, :n_style], drawn[:, n_style:]
 

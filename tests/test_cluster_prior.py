@@ -137,7 +137,7 @@ def test_sizes_of_image_clusters_are_learned():
             10,
             image_shape=(8, 8),
             cluster_prior=prior,
-            warmup_iter=500,
+            warmup_iter=250,
             max_iter=0,
             random_state=0,
         ).fit(images[kept])
