@@ -123,9 +123,10 @@ def _check_weights(encoder: nn.Module, generator: nn.Module, discriminator: nn.M
 
 
 @torch.no_grad()
-def _try_out(players: Players, settings: Settings) -> None:
+def _try_out(players: Players, settings: Settings, device: str) -> None:
     """Raise ValueError if networks fail on two rows, or give output of a wrong shape."""
-    x, codes = torch.zeros(2, *settings.layout.shape), torch.zeros(2, settings.spec.width)
+    x = torch.zeros(2, *settings.layout.shape, device=device)
+    codes = torch.zeros(2, settings.spec.width, device=device)
     discriminator = copy.deepcopy(players.discriminator).eval()
     trials: list[tuple[str, nn.Module, tuple[Tensor, ...], list[tuple[int, ...]]]] = [
         ("encoder", players.averaged_encoder, (x,), [tuple(codes.shape)]),
@@ -135,6 +136,8 @@ def _try_out(players: Players, settings: Settings) -> None:
     for name, network, inputs, allowed in trials:
         try:
             found = network(*inputs)
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             raise ValueError(
                 f"architecture.build: the {name} fails on two rows of shape "
@@ -151,9 +154,8 @@ def _try_out(players: Players, settings: Settings) -> None:
 def new_players(settings: Settings, device: str) -> Players:
     """Build the players from the seed, without changing torch's global generator."""
     with seeded(settings.seed):
-        players = Players(settings).float()
-        _try_out(players, settings)
-    players.to(device)
+        players = Players(settings).float().to(device)
+        _try_out(players, settings, device)
     if settings.recipe.compile:
         players.compile_players()
     players.link()
