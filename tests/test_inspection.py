@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
+from matplotlib.transforms import Bbox
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
@@ -439,13 +440,14 @@ def test_pair_plot_draws_in_the_place_of_given_axes(table):
 def test_pair_plot_draws_in_axes_that_no_grid_holds(inset, table):
     figure = plt.figure()
     ax = figure.add_axes((0.2, 0.3, 0.5, 0.6))
+    box = ax.get_position()
     if inset:
         ax = ax.inset_axes((0.5, 0.5, 0.5, 0.5))
+        box = Bbox.from_bounds(0.45, 0.6, 0.25, 0.3)
 
     display = PairPlotDisplay.from_estimator(table, FRAME, ax=ax, random_state=0)
 
     figure.canvas.draw()
-    box = ax.get_position()
     for panel in display.axes_.ravel():
         place = panel.get_position()
         assert box.x0 - 0.01 < place.x0 < place.x1 < box.x1 + 0.01

@@ -166,6 +166,8 @@ def _panels(ax: Any, n: int) -> Any:
     place = ax.get_subplotspec()
     if place is not None:
         return place.subgridspec(n, n)
+    if (locate := ax.get_axes_locator()) is not None:  # inset axes get their box when drawn
+        ax.apply_aspect(locate(ax, None))
     left, bottom, right, top = ax.get_position().extents
     return GridSpec(n, n, ax.figure, left=left, bottom=bottom, right=right, top=top)
 
