@@ -45,7 +45,8 @@ class AffineMove:
         Largest shift, as a fraction of half the image's side.
     warp : float, default=0.0
         Largest local shift, as a fraction of half the image's side. Local shifts are drawn on a
-        coarse grid and interpolated smoothly, as in the elastic distortions of Simard et al. 2003.
+        coarse grid and interpolated smoothly, as in the elastic distortions of Simard et al. 2003;
+        between the grid's points they may be half as large again.
         0 for none.
     reflect : bool, default=False
         Whether the mirrored image fills the pixels that come from outside. Otherwise they are
@@ -90,8 +91,10 @@ class AffineMove:
         scale_x, scale_y = 1 + self.scale * u[2], 1 + self.scale * u[3]
         shift_x, shift_y = self.shift * u[4], self.shift * u[5]
         cos, sin = angle.cos(), angle.sin()
-        top = torch.stack([scale_x * cos, scale_x * (shear * cos - sin), shift_x], dim=1)
-        bottom = torch.stack([scale_y * sin, scale_y * (shear * sin + cos), shift_y], dim=1)
+        aspect = x.shape[2] / x.shape[3]  # coordinates go from -1 to 1 along both sides
+        x_by_y, y_by_x = scale_x * (shear * cos - sin) * aspect, scale_y * sin / aspect
+        top = torch.stack([scale_x * cos, x_by_y, shift_x], dim=1)
+        bottom = torch.stack([y_by_x, scale_y * (shear * sin + cos), shift_y], dim=1)
         parameters = torch.stack([top, bottom], dim=1)
         if self.warp > 0:
             shape = (len(x), 2, WARP_CELLS**2)
@@ -238,7 +241,8 @@ class GaussianNoise:
     def from_neighbours(cls, scaled: np.ndarray) -> GaussianNoise:
         """Set the deviation from the median distance to the tenth neighbour.
 
-        It is 1.5 times this distance, divided by the root of the number of columns.
+        It is 1.5 times this distance, divided by the root of the number of columns. If most rows
+        have ten copies, distances are those between distinct rows.
 
         Parameters
         ----------
@@ -252,16 +256,23 @@ class GaussianNoise:
         rows = subsample(scaled, 2000)
         if len(rows) < 2:
             return cls(0.3)
-        from sklearn.neighbors import NearestNeighbors  # slow to import
-
-        search = NearestNeighbors(n_neighbors=min(10, len(rows) - 1)).fit(rows)
-        distance = np.median(search.kneighbors()[0][:, -1])
+        distance = _tenth_distance(rows) or _tenth_distance(np.unique(rows, axis=0))
         return cls(float(1.5 * distance / np.sqrt(rows.shape[1])))
 
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Add noise to rows (n, n_features)."""
         noise = torch.randn(x.shape, generator=rng, device=x.device, dtype=x.dtype)
         return x + self.deviation * noise
+
+
+def _tenth_distance(rows: np.ndarray) -> float:
+    """Median distance of rows to their tenth neighbour, or to the last one if there are fewer."""
+    from sklearn.neighbors import NearestNeighbors  # slow to import
+
+    if len(rows) < 2:
+        return 0.0
+    search = NearestNeighbors(n_neighbors=min(10, len(rows) - 1)).fit(rows)
+    return float(np.median(search.kneighbors()[0][:, -1]))
 
 
 @dataclass(frozen=True)

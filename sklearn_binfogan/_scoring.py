@@ -87,7 +87,7 @@ def evaluate(
     else:
         drawn = spec.draw(n_draws, rng, prior).to(codes.dtype)
         measures |= _recovery(spec, drawn, encoder(generated(generator, drawn)))
-        measures["reconstruction"] = _r2(generated(generator, codes), x)
+        measures["reconstruction"] = r2(generated(generator, codes), x)
     cut = [min(max(measures[part], 0.0), 1.0) for part in SCORE_WEIGHTS]
     return {**measures, "score": float(np.average(cut, weights=[*SCORE_WEIGHTS.values()]))}
 
@@ -144,7 +144,8 @@ def generated(generator: nn.Module, codes: Tensor) -> Tensor:
     return torch.cat([generator(block) for block in codes.split(GENERATED)])
 
 
-def _r2(prediction: Tensor, target: Tensor) -> float:
+def r2(prediction: Tensor, target: Tensor) -> float:
+    """Share of the variance of all columns together that a prediction explains, at most 1."""
     residual = (target - prediction).square().sum()
     total = (target - target.mean(dim=0)).square().sum()
     return float(1 - residual / total.clamp_min(1e-12))

@@ -296,6 +296,17 @@ def test_reconstruction_draws_rows_above_their_reconstructions(digits):
     assert (canvas[-17:, 9:17, 3] == 0).all()  # the fourth place has no row
 
 
+def test_reconstruction_counts_errors_in_constant_pixels(digits):
+    display = ReconstructionDisplay.from_estimator(digits, DIGITS, use_noise=False, n_rows=4)
+
+    rebuilt = digits.inverse_transform(digits.transform(DIGITS))
+    assert (rebuilt - DIGITS)[:, DIGITS.std(axis=0) == 0].any()
+    residual = ((rebuilt - DIGITS) ** 2).sum()
+    assert display.r2 == pytest.approx(
+        1 - residual / ((DIGITS - DIGITS.mean(axis=0)) ** 2).sum(), abs=1e-4
+    )
+
+
 def test_reconstruction_measures_all_rows(table):
     display = ReconstructionDisplay.from_estimator(
         table, FRAME, n_rows=4, use_noise=False, random_state=0

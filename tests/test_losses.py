@@ -307,6 +307,28 @@ def test_affine_move(shape):
     assert moved.max() <= 1 + 1e-6
 
 
+@pytest.mark.parametrize(("n_values", "deviation"), [(1, 0), (50, 1.5 * 5)])
+def test_noise_reaches_the_next_value_where_most_rows_have_copies(n_values, deviation):
+    rows = np.repeat(np.arange(n_values, dtype=float), 30)[:, None]
+
+    assert GaussianNoise.from_neighbours(rows).deviation == deviation
+
+
+def test_an_oblong_image_is_turned_and_not_slanted():
+    """Moments of a bar's pixels: it keeps its length, and leans by the angle at most."""
+    x = torch.zeros(200, 1, 32, 64)
+    x[:, :, 8:24, 31:33] = 1
+    turned = AffineMove(rotation=0.3, scale=0, shear=0, shift=0)(x, generator())[:, 0]
+
+    rows, columns = torch.meshgrid(torch.arange(32) - 15.5, torch.arange(64) - 31.5, indexing="ij")
+    along, across, both = (
+        (turned * place).sum(dim=(1, 2)) for place in (rows**2, columns**2, rows * columns)
+    )
+    angle = 0.5 * torch.atan2(2 * both, along - across)
+    assert 0.25 < angle.abs().max() < 0.31
+    np.testing.assert_allclose(along + across, (along + across).mean(), rtol=0.05)
+
+
 @pytest.mark.parametrize("shape", [(4, 1, 8, 8), (3, 3, 9, 13)])
 def test_affine_move_of_no_size_is_the_identity(shape):
     x = torch.rand(shape, generator=generator())
@@ -351,6 +373,7 @@ def test_moves_are_affine_plus_a_bicubic_interpolation():
     angle, shear, scale, shift = 0.3 * u[0], 0.3 * u[1], 1 + 0.15 * u[2:4], 0.16 * u[4:]
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).view(2, 2, 3)
     turn = scale[:, None] * torch.stack([turn[:, 0], shear * turn[:, 0] + turn[:, 1]], dim=1)
+    turn = turn * torch.tensor([[1, 28 / 20], [20 / 28, 1]])[..., None]  # from pixels
     matrices = torch.cat([turn, shift[:, None]], dim=1).permute(2, 0, 1)
     affine = F.affine_grid(matrices, list(x.shape), align_corners=False)
     u = 2 * torch.rand((3, 2, 5, 5), dtype=x.dtype, generator=rng) - 1

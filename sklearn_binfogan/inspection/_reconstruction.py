@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
 from .._arrays import subsample
 from .._codes import check_count
+from .._scoring import r2
 from ._display import RowsDisplay
 from ._row_format import RowFormat
 from ._view import Estimator, View
@@ -117,14 +119,15 @@ class ReconstructionDisplay(RowsDisplay):
             chosen = drawn[by_category]
         measured = subsample(rows, MAX_MEASURED)
         rebuilt = _rebuilt(view, measured, use_noise)
-        pair = row_format.scaled(measured), row_format.scaled(rebuilt)
+        measured, rebuilt = row_format.scaled(measured), row_format.scaled(rebuilt)
         display = cls(
             rows[chosen],
             _rebuilt(view, rows[chosen], use_noise),
             row_format,
             chosen,
-            float(r2_score(*pair, multioutput="variance_weighted")),
-            r2_score(*pair, multioutput="raw_values"),
+            # scikit-learn's leaves out constant features, which may be rebuilt wrongly.
+            r2(torch.from_numpy(rebuilt), torch.from_numpy(measured)),
+            r2_score(measured, rebuilt, multioutput="raw_values"),
         )
         return display.plot(ax=ax, n_columns=n_columns)
 
