@@ -21,8 +21,9 @@ from ._codes import CodeSpec
 
 PRIOR_VARIANCE = 1 / 3  # of U[-1, 1]
 ROWS_PER_COMPONENT = 4
-# Each Gaussian's covariance is shrunk towards their mean covariance, which counts as this many rows
-# per column. Otherwise Gaussians of few rows would reproduce these rows.
+# Each Gaussian's covariance is shrunk towards their mean covariance, or towards that within all
+# categories if a category has too few rows for two Gaussians. It counts as this many rows per
+# column. Otherwise Gaussians of few rows would reproduce these rows.
 SHRINKAGE = 1 / 8
 LEAST_VARIANCE = 1e-5  # added to each component's; columns have a variance of 1
 MOST_NUMBERS = 1_000_000  # of all covariances
@@ -76,14 +77,17 @@ class AggregatePosterior(nn.Module):
         groups, rows = self._groups(codes), codes[:, self.spec.n_categorical :].double()
         if residual is not None:
             rows = torch.cat([rows, residual.cpu().double()], dim=1)
-        for group in range(len(self.mean)):
-            own = rows[groups == group]
+        parts = [rows[groups == group] for group in range(len(self.mean))]
+        is_small = [0 < len(own) < 2 * ROWS_PER_COMPONENT for own in parts]
+        within = _within(parts) if any(is_small) else None
+        for group, own in enumerate(parts):
             if self.n_components == 1 and not self.n_residual:
                 self.mean[group, 0], self.root[group, 0] = gaussian(own)
             elif len(own) and own.shape[1]:
-                self._fit_mixture(group, subsample(own.numpy(), MOST_MIXED))
+                some = subsample(own.numpy(), MOST_MIXED)
+                self._fit_mixture(group, some, within if is_small[group] else None)
 
-    def _fit_mixture(self, group: int, rows: np.ndarray) -> None:
+    def _fit_mixture(self, group: int, rows: np.ndarray, within: np.ndarray | None) -> None:
         from sklearn.mixture import GaussianMixture  # here: it is slow to import
 
         n_used = min(max(len(rows) // ROWS_PER_COMPONENT, 1), self.n_components)
@@ -96,7 +100,8 @@ class AggregatePosterior(nn.Module):
         # Array dispatch has no k-means++; threads would add up in another order.
         with config_context(array_api_dispatch=False), threadpool_limits(1):
             mixture.fit(rows if len(rows) > 1 else rows.repeat(2, axis=0))
-        roots = np.linalg.cholesky(_shrunken(mixture.covariances_, mixture.weights_, len(rows)))
+        covariances = _shrunken(mixture.covariances_, mixture.weights_, len(rows), within)
+        roots = np.linalg.cholesky(covariances)
         self.weight[group] = 0
         self.weight[group, :n_used] = torch.from_numpy(mixture.weights_)
         self.mean[group, :n_used] = torch.from_numpy(mixture.means_)
@@ -131,10 +136,22 @@ class AggregatePosterior(nn.Module):
         return codes[:, : self.spec.categories[0]].argmax(dim=1)
 
 
-def _shrunken(own: np.ndarray, weights: np.ndarray, n_rows: int) -> np.ndarray:
-    """Covariances of a mixture fitted to some rows, drawn towards their weighted mean."""
+def _within(parts: list[Tensor]) -> np.ndarray:
+    """Covariance within groups of rows."""
+    centred = torch.cat([own - own.mean(dim=0) for own in parts if len(own)])
+    n_free = len(centred) - sum(len(own) > 0 for own in parts)
+    return np.asarray(centred.T @ centred / max(n_free, 1))
+
+
+def _shrunken(
+    own: np.ndarray, weights: np.ndarray, n_rows: int, within: np.ndarray | None
+) -> np.ndarray:
+    """Covariances of a mixture fitted to some rows, drawn towards one for all.
+
+    That is `within` for a single Gaussian of few rows; None: the weighted mean of all covariances.
+    """
     weight = weights[:, None, None]
-    within = (weight * own).sum(axis=0)
+    within = (weight * own).sum(axis=0) if within is None else within
     n_prior = SHRINKAGE * own.shape[1]
     return (n_rows * weight * own + n_prior * within) / (n_rows * weight + n_prior)
 

@@ -251,6 +251,20 @@ def test_drawing_takes_no_covariance_for_each_row():
     assert largest <= 4 * 20_000 * 100
 
 
+def test_samples_of_few_rows_are_no_copies():
+    """Categories of one and two rows vary as rows within all categories do."""
+    spec = CodeSpec((3,), 0, 4)
+    rows = torch.randn(203, 4, generator=generator())
+    categories = spec.one_hot(torch.tensor([0] * 200 + [1, 2, 2])[:, None])
+    aggregate = AggregatePosterior(spec, n_components=20)
+    aggregate.fit(torch.cat([categories, rows], dim=1))
+
+    for category in (1, 2):
+        wanted = spec.one_hot(torch.full((5000, 1), category))
+        spread = aggregate.draw(wanted, generator())[0].T.cov()
+        assert np.linalg.eigvalsh(spread).min() > 0.1
+
+
 def test_a_mixture_looks_at_a_part_of_very_many_rows():
     """Evenly spaced ones: the rest doesn't change it, and its centre is that of all."""
     spec = CodeSpec((1,), 0, 3)
