@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA
@@ -408,6 +409,30 @@ def test_cluster_accuracy_scorer_in_a_grid_search():
     assert search.best_params_ == {"kmeans__n_clusters": 3}
     assert search.best_score_ == 1
     assert cluster_accuracy_scorer(search, X, y) == cluster_accuracy(y, search.predict(X))
+
+
+def test_mig_joins_no_categories():
+    factors = np.arange(300)[:, None] % 30
+
+    assert mutual_information_gap(factors, factors, categorical_codes=True) == pytest.approx(1)
+    assert mutual_information_gap(factors, factors) < 0.9
+    with pytest.raises(ValueError, match=r"categorical_codes must be .* got \[1\]"):
+        mutual_information_gap(factors, factors, categorical_codes=[1])
+
+
+def test_the_scorer_says_which_codes_are_categories():
+    class Numbers(TransformerMixin, BaseEstimator):
+        def fit(self, X, y=None):
+            return self
+
+        def transform(self, X):
+            return np.eye(30)[X[:, 0]]
+
+        def get_feature_names_out(self):
+            return [f"cluster{k}" for k in range(30)]
+
+    kinds = np.arange(300)[:, None] % 30
+    assert mutual_information_gap_scorer(Numbers(), kinds, kinds) == pytest.approx(1)
 
 
 def test_mutual_information_gap_scorer_in_a_grid_search():

@@ -175,7 +175,13 @@ def cluster_accuracy_scorer(estimator: Any, X: Any, y: Any) -> float:
     return cluster_accuracy(y, estimator.predict(X))
 
 
-def mutual_information_gap(factors: Any, codes: Any, *, n_bins: int = 20) -> float:
+def mutual_information_gap(
+    factors: Any,
+    codes: Any,
+    *,
+    categorical_codes: bool | Sequence[int] | Sequence[bool] = False,
+    n_bins: int = 20,
+) -> float:
     """Measure by the mutual information gap (MIG) whether each factor has a code of its own.
 
     The mean over the factors v of (I(v; first code) - I(v; second code)) / H(v), where the first
@@ -187,9 +193,12 @@ def mutual_information_gap(factors: Any, codes: Any, *, n_bins: int = 20) -> flo
         Numbers; each distinct number is a value of its own. Bin a continuous factor first, for
         instance with :class:`sklearn.preprocessing.KBinsDiscretizer`.
     codes : array-like of shape (n, n_codes)
-        Numbers. A column of at most `n_bins` distinct values, such as the numbers of categories,
-        is used as it is; any other is cut into bins of equal width, as in [2]_. Before that, values
-        are rounded to a millionth of the column's range.
+        Numbers. A column of at most `n_bins` distinct values is used as it is; any other is cut
+        into bins of equal width, as in [2]_. Before that, values are rounded to a millionth of the
+        column's range.
+    categorical_codes : bool or sequence of int or bool, default=False
+        Which codes are numbers of categories, none of which are joined in a bin: all, none, their
+        indices or a mask.
     n_bins : int, default=20
         Bins of a continuous code, at least 2.
 
@@ -205,7 +214,7 @@ def mutual_information_gap(factors: Any, codes: Any, *, n_bins: int = 20) -> flo
         If `n_bins` isn't an int.
     ValueError
         If the two aren't 2-D, not empty, finite and of one length; if a factor has one value only;
-        or if `n_bins` is less than 2.
+        or if `categorical_codes` or `n_bins` is out of its range.
 
     Notes
     -----
@@ -231,8 +240,12 @@ def mutual_information_gap(factors: Any, codes: Any, *, n_bins: int = 20) -> flo
     """
     factors, codes = _check_pair(factors, codes)
     check_scalar(n_bins, "n_bins", Integral, min_val=2)
+    nominal = _mask(categorical_codes, codes.shape[1], "categorical_codes")
     values = [_classes(column) for column in factors.T]
-    binned = [_bin(column, n_bins) for column in codes.T]
+    binned = [
+        _classes(column) if is_category else _bin(column, n_bins)
+        for column, is_category in zip(codes.T, nominal, strict=True)
+    ]
     information = np.array([[mutual_info_score(v, code) for code in binned] for v in values])
     entropies = np.array([mutual_info_score(v, v) for v in values])  # I(v; v) = H(v)
     return _mean_gap(information / entropies[:, None])
@@ -526,14 +539,21 @@ def code_columns(estimator: Any, X: Any) -> np.ndarray:
     >>> code_columns(PCA(2).fit(X), X).shape
     (150, 2)
     """
+    return np.column_stack(_categories_and_others(estimator, X))
+
+
+def _categories_and_others(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the categories, (n, n_categorical_codes), and other codes, (n, n_others)."""
     codes = np.asarray(estimator.transform(X))
     names = estimator.get_feature_names_out()
     found = [re.fullmatch(r"cluster(?:(\d+)_)?\d+", name) for name in names]
     # Number of the code that a column is a posterior of, "0" for the only one; "": of none.
     code_of = np.array([(match[1] or "0") if match else "" for match in found])
     numbers = dict.fromkeys(code_of[code_of != ""])
-    categories = [codes[:, code_of == number].argmax(axis=1) for number in numbers]
-    return np.column_stack([*categories, codes[:, code_of == ""]])
+    categories = np.empty((len(codes), len(numbers)), np.int64 if numbers else codes.dtype)
+    for i, number in enumerate(numbers):
+        categories[:, i] = codes[:, code_of == number].argmax(axis=1)
+    return categories, codes[:, code_of == ""]
 
 
 def mutual_information_gap_scorer(estimator: Any, X: Any, y: Any) -> float:
@@ -550,7 +570,8 @@ def mutual_information_gap_scorer(estimator: Any, X: Any, y: Any) -> float:
     Returns
     -------
     gap : float
-        ``mutual_information_gap(y, code_columns(estimator, X))``, in [0, 1].
+        ``mutual_information_gap(y, code_columns(estimator, X))``, in [0, 1], where each category
+        is a bin.
 
     Raises
     ------
@@ -569,7 +590,9 @@ def mutual_information_gap_scorer(estimator: Any, X: Any, y: Any) -> float:
     ... ).shape
     (3,)
     """
-    return mutual_information_gap(y, code_columns(estimator, X))
+    parts = _categories_and_others(estimator, X)
+    numbers = range(parts[0].shape[1])
+    return mutual_information_gap(y, np.column_stack(parts), categorical_codes=numbers)
 
 
 def _check_pair(factors: Any, codes: Any) -> tuple[np.ndarray, np.ndarray]:
