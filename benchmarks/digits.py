@@ -195,9 +195,7 @@ def section(content: Row) -> str:
     "lambda and generated rows",
     "lambda",
     "benchmarks/digits.py --lambda-curve",
-    "What lambda does to codes of generated rows. This was measured when lambda only weighed the "
-    "information of generated rows, so that clusters could not change; now it weighs that of "
-    "real rows, too.",
+    "What lambda does to clusters, codes and reconstructions of the digits, in whole fits.",
 )
 def lambda_section(content: Row) -> str:
     return groups_table("mi_weight", content["rows"], CODE_MEASURES)
