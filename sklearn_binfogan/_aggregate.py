@@ -30,6 +30,11 @@ MOST_NUMBERS = 1_000_000  # of all covariances
 MOST_MIXED = 2_000  # rows of a category that its mixture is fitted to
 
 
+def needs_too_many_numbers(n_groups: int, n_style: int, n_residual: int) -> bool:
+    """Whether covariances of style codes and residual together would fill too much memory."""
+    return n_residual > 0 and n_groups * (n_style + n_residual) ** 2 > MOST_NUMBERS
+
+
 class AggregatePosterior(nn.Module):
     """A density of the continuous codes, z and the residual for each category.
 
@@ -43,20 +48,24 @@ class AggregatePosterior(nn.Module):
     n_components : int
         Gaussians of each category, at most: with many columns and categories there are fewer.
     n_residual : int
-        Columns of the residual; 0: it is left out. So it is if there are too many.
+        Columns of the residual; 0: it is left out. If there are too many for their covariances,
+        each column is drawn by itself.
     """
 
     weight: Tensor  # (n_groups, n_components)
     mean: Tensor  # (n_groups, n_components, width)
     # (n_groups, n_components, width, width), lower triangular: root @ root.T is the covariance
     root: Tensor
+    spread: Tensor  # (n_groups, n_residual), only if each column of the residual is drawn by itself
 
     def __init__(self, spec: CodeSpec, n_components: int = 1, n_residual: int = 0) -> None:
         super().__init__()
         n_style = spec.width - spec.n_categorical
         n_groups = spec.categories[0]
-        if n_groups * (n_style + n_residual) ** 2 > MOST_NUMBERS:
-            n_residual = 0
+        self.n_independent = 0
+        if needs_too_many_numbers(n_groups, n_style, n_residual):
+            self.n_independent, n_residual = n_residual, 0
+            self.register_buffer("spread", torch.zeros(n_groups, self.n_independent))
         n_numbers = n_groups * max(n_style + n_residual, 1) ** 2
         n_components = max(min(n_components, MOST_NUMBERS // n_numbers), 1)
         self.spec, self.n_components, self.n_residual = spec, n_components, n_residual
@@ -129,8 +138,24 @@ class AggregatePosterior(nn.Module):
         for number in gaussians.unique().tolist():
             chosen = gaussians == number
             drawn[chosen] += normal[chosen] @ root[number].T
+        if self.n_independent:
+            shape = (len(categories), self.n_independent)
+            normal = torch.randn(shape, generator=rng, device=rng.device)
+            return drawn, normal * self.spread.to(rng.device)[groups]
         n_style = shape[1] - self.n_residual
         return drawn[:, :n_style], drawn[:, n_style:]
+
+    def fit_spread(self, squares: Tensor, counts: Tensor) -> None:
+        """Set the spread of independent columns of the residual.
+
+        Parameters
+        ----------
+        squares : Tensor of shape (n_groups, n_residual)
+            Sums of the squared residuals of each group's rows.
+        counts : Tensor of shape (n_groups,)
+            Numbers of these rows.
+        """
+        self.spread.copy_((squares / counts.clamp_min(1)[:, None]).sqrt())
 
     def _groups(self, codes: Tensor) -> Tensor:
         return codes[:, : self.spec.categories[0]].argmax(dim=1)

@@ -423,7 +423,7 @@ class GamePhase(Phase):
         encoder, aggregate = self.players.averaged_encoder, self.players.aggregate
         supervision = self.common.supervision
         known = None if supervision is None else supervision.known_categories(encoder)
-        codes, residuals = [], []
+        codes, residuals, squares = [], [], []
         for numbers in rows.deciding_numbers():
             x = rows.rows.take(numbers)
             labels = self.spec.labels(encoder.logits(x))
@@ -431,9 +431,16 @@ class GamePhase(Phase):
                 labels[:, 0] = torch.where(known[numbers] < 0, labels[:, 0], known[numbers])
             categories = self.spec.one_hot(labels)
             codes.append(torch.cat([categories, encoder.style(x, categories)], dim=1))
-            if aggregate.n_residual:
-                residuals.append(x - self.players.averaged_generator(codes[-1]))
+            if aggregate.n_residual or aggregate.n_independent:
+                residual = x - self.players.averaged_generator(codes[-1])
+                if aggregate.n_residual:
+                    residuals.append(residual)
+                else:  # all of them could fill the memory
+                    squares.append(categories[:, : self.spec.categories[0]].T @ residual.square())
         aggregate.fit(torch.cat(codes), torch.cat(residuals) if residuals else None)
+        if squares:
+            counts = torch.cat(codes)[:, : self.spec.categories[0]].sum(dim=0)
+            aggregate.fit_spread(torch.stack(squares).sum(dim=0), counts)
 
 
 def adam(

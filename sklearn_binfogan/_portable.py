@@ -52,7 +52,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 TWISTER = 624  # words of the state of MT19937, the generator of NumPy and of torch
 # Ends of arrays' names.
-NEVER_NEGATIVE = ("running_var", "exp_avg_sq", "step", "encoder.head", "aggregate.weight")
+NEVER_NEGATIVE = (
+    *("running_var", "exp_avg_sq", "step"),
+    *("encoder.head", "aggregate.weight", "aggregate.spread"),
+)
 MAX_ITEMS = 1000  # of a tuple in a record, such as the layers of a network
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ._aggregate import MOST_NUMBERS
+from ._aggregate import MOST_NUMBERS, needs_too_many_numbers
 
 Arrays = dict[str, np.ndarray]
 Content = tuple[dict[str, Any], Arrays]  # the document and the arrays of a file
 
 # Raise this number if the contents of a file change, or the meaning of a stored field. Then add a
 # function to `UPGRADES` that upgrades files of the previous version.
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 
 def upgraded(version: int, document: Any, arrays: Arrays) -> Content:
@@ -112,5 +112,23 @@ def _from_3(document: Any, arrays: Arrays) -> Content:
     return document, arrays | dict(zip(names, copies, strict=True))
 
 
-UPGRADES: dict[int, Callable[[Any, Arrays], Content]] = {1: _from_1, 2: _from_2, 3: _from_3}
+def _from_4(document: Any, arrays: Arrays) -> Content:
+    """Upgrade from 4: wide tables had no residual. They still have none: its spread is 0."""
+    settings = document["settings"]["Settings"]
+    spec, shape = settings["spec"]["CodeSpec"], settings["layout"]["Layout"]["shape"]["tuple"]
+    is_mixed = settings["recipe"]["Recipe"].get("density_components", 1) > 1
+    n_style, n_groups = spec["n_continuous"] + spec["n_noise"], spec["categories"]["tuple"][0]
+    if len(shape) == 1 and is_mixed and needs_too_many_numbers(n_groups, n_style, shape[0]):
+        # A view, since neither number has been checked yet.
+        none = np.broadcast_to(np.float32(0), (n_groups, shape[0]))
+        arrays = arrays | {"module.aggregate.spread": none}
+    return document, arrays
+
+
+UPGRADES: dict[int, Callable[[Any, Arrays], Content]] = {
+    1: _from_1,
+    2: _from_2,
+    3: _from_3,
+    4: _from_4,
+}
 FORMAT_VERSIONS = [*UPGRADES, FORMAT_VERSION]

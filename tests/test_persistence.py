@@ -783,6 +783,16 @@ def test_a_large_density_of_format_3_is_cut_to_what_a_fit_has_now(n_clusters, n_
     assert np.isfinite(rows).all()
 
 
+def test_wide_tables_of_format_4_still_have_no_residual(path):
+    X = np.random.default_rng(0).normal(size=(130, 360))
+    save(fit(X, n_clusters=10), path)
+    assert np.std(load(path).sample(200, random_state=0)[0]) > 0.9
+
+    repack(path, without("module.aggregate.spread"), version=4)
+
+    assert np.std(load(path).sample(200, random_state=0)[0]) < 0.7
+
+
 def test_classes_are_as_wide_as_before(path):
     y = np.array(["a", "b", "-1"])[np.arange(len(TABLE)) % 3]
     classifier = BInfoGANClassifier(warmup_iter=2, max_iter=2, random_state=0).fit(TABLE, y)

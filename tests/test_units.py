@@ -251,6 +251,20 @@ def test_drawing_takes_no_covariance_for_each_row():
     assert largest <= 4 * 20_000 * 100
 
 
+def test_columns_of_a_wide_residual_are_drawn_by_themselves():
+    spec, n = CodeSpec((2,), 2, 0), 800
+    aggregate = AggregatePosterior(spec, n_components=3, n_residual=n)
+    categories = spec.one_hot(torch.arange(400)[:, None] % 2)
+    aggregate.fit(torch.cat([categories, torch.randn(400, 2, generator=generator())], dim=1))
+    wanted = torch.linspace(0, 3, n).expand(2, n) * torch.tensor([[1.0], [2.0]])
+    aggregate.fit_spread(200 * wanted.square(), torch.tensor([200.0, 200.0]))
+
+    style, residual = aggregate.draw(spec.one_hot(torch.full((5000, 1), 1)), generator())
+
+    assert style.shape == (5000, 2)
+    np.testing.assert_allclose(residual.std(dim=0), wanted[1], rtol=0.05, atol=1e-6)
+
+
 def test_samples_of_few_rows_are_no_copies():
     """Categories of one and two rows vary as rows within all categories do."""
     spec = CodeSpec((3,), 0, 4)
