@@ -413,7 +413,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             a density fitted to E(x) on up to 10 000 training rows (after training, Ghosh et al.
             2020). It is a mixture of up to 20 Gaussians, but one for the paper's presets. For
             tables it is also one of the residual x - G(E(x)), which is added to the rows; if there
-            are very many columns, each of them is drawn by itself. With several categorical codes, it is that of the first code's category.
+            are very many columns, each of them is drawn by itself. With several categorical codes,
+            it is that of the first code's category.
 
         Returns
         -------
