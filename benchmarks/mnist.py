@@ -298,7 +298,7 @@ MAIN = [
     "The defaults",
     "mnist",
     "benchmarks/mnist.py",
-    "The 60 000 training images, all parameters left at their defaults, ten seeds.",
+    "The 60 000 training images, all parameters left at their defaults.",
 )
 def section(content: Row) -> str:
     rows = content["rows"]
