@@ -6,12 +6,12 @@
 
 The 12 tables lie in the folder `tables` of SKLEARN_BINFOGAN_DATA; at most 4 000 rows of each, of
 which 40 % are kept for the test. Samples are drawn class by class, as many as there are training
-rows. The mixture has five Gaussians per class and sees standardised rows. "Without the game" is
-the ablation: a mixture of the same size, with the same kinds of columns, as in `sample`, but of the
-rows themselves instead of codes and residuals. `table_peers.py` says how the others are used; those
-that are not installed are left out. They need NumPy 1 and pandas 2.0, so an environment of their
-own, and their run is one of all generators, with SDMetrics' quality report if it is installed. The
-tables whose fits take least come first.
+rows. The mixture has five Gaussians per class and sees standardised rows. "Without the game" is the
+ablation: a mixture of the same size, with the same kinds and corrections of columns, as in
+`sample`, but of the rows themselves instead of codes and residuals. `table_peers.py` says how the
+others are used; those that are not installed are left out. They need NumPy 1 and pandas 2.0, so an
+environment of their own, and their run is one of all generators, with SDMetrics' quality report if
+it is installed. The tables whose fits take least come first.
 
 An interrupted run resumes where it stopped. Every fit uses one thread.
 """
@@ -54,6 +54,7 @@ from sklearn_binfogan import BInfoGANClassifier
 from sklearn_binfogan._aggregate import AggregatePosterior
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout
+from sklearn_binfogan._marginals import Marginals
 from sklearn_binfogan._presets import TABLE
 from sklearn_binfogan.metrics import train_on_generated_score, two_sample_score
 
@@ -93,12 +94,14 @@ def without_the_game(X: np.ndarray, y: np.ndarray, seed: int) -> Draw:
     spec = CodeSpec((n_classes,), 0, 0)
     density = AggregatePosterior(spec, TABLE.recipe.density_components, X.shape[1])
     categories = torch.eye(n_classes)
-    density.fit(categories[y], torch.from_numpy(layout.scaled(X, np.float32)))
-    rng = torch.Generator().manual_seed(seed)
+    scaled = torch.from_numpy(layout.scaled(X, np.float32))
+    density.fit(categories[y], scaled)
+    marginals, rng = Marginals(X.shape[1]), torch.Generator().manual_seed(seed)
+    marginals.fit(density.draw(categories[y], rng)[1], scaled, layout)
 
     def draw(label: int, n: int) -> np.ndarray:
         _, rows = density.draw(categories[[label] * n], rng)
-        return layout.to_rows(rows.numpy())
+        return layout.to_rows(marginals(rows.numpy()))
 
     return draw
 

@@ -152,14 +152,11 @@ class FittedModel:
         codes[:, : spec.n_categorical] = spec.one_hot(labels)
         if from_prior:
             return self.decode(codes.numpy()), labels.numpy()
-        # Style codes as real rows of the same category have them.
-        own = torch.from_numpy(self._own(codes.numpy()))
-        style, residual = self.trainer.players.aggregate.draw(own, rng)
-        codes[:, spec.n_categorical :] = style
-        generated = self._generated(codes.numpy())
-        if residual.shape[1]:
-            generated = generated + residual.numpy()
-        return self.layout.to_rows(generated), labels.numpy()
+        own, players = torch.from_numpy(self._own(codes.numpy())), self.trainer.players
+        drawn = players.draw(own[:, : spec.n_categorical], rng).numpy()
+        if players.marginals is not None:
+            drawn = players.marginals(drawn)
+        return self.layout.to_rows(drawn), labels.numpy()
 
     # -- priors and measures -------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ._codes import Prior
 from ._consistency import Consistency
+from ._marginals import MOST_COMPARED, Marginals
 from ._partition import better_partition, learn_partition, uses_neighbours
 from ._players import Players
 from ._rows import TrainingRows
@@ -441,6 +442,17 @@ class GamePhase(Phase):
         if squares:
             counts = torch.cat(codes)[:, : self.spec.categories[0]].sum(dim=0)
             aggregate.fit_spread(torch.stack(squares).sum(dim=0), counts)
+        if self.players.marginals is not None:
+            self._fit_marginals(self.players.marginals, rows, torch.cat(codes))
+
+    def _fit_marginals(self, marginals: Marginals, rows: TrainingRows, codes: Tensor) -> None:
+        """Compare real rows with drawn ones of the same categories, as many."""
+        layout = self.settings.layout
+        n = max(MOST_COMPARED // layout.n_features, 100)
+        numbers = torch.cat(rows.deciding_numbers())[:n]
+        rng = torch.Generator().manual_seed(0)
+        drawn = self.players.draw(codes[:n, : self.spec.n_categorical].cpu(), rng)
+        marginals.fit(drawn, rows.rows.take(numbers), layout)
 
 
 def adam(

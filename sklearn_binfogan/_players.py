@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ._aggregate import AggregatePosterior
+from ._arrays import BLOCK
+from ._marginals import Marginals
 from ._networks import Encoder
 from ._settings import Settings
 from ._threads import seeded
@@ -41,6 +43,7 @@ class Players(nn.Module):
         has_residual = n_components > 1 and not layout.is_image
         n_residual = layout.n_features if has_residual else 0
         self.aggregate = AggregatePosterior(settings.spec, n_components, n_residual)
+        self.marginals = Marginals(n_residual) if has_residual else None
 
     def train(self, mode: bool = True) -> Players:
         """Set the mode of the players; the averages stay in evaluation mode."""
@@ -48,6 +51,17 @@ class Players(nn.Module):
         self.averaged_encoder.eval()
         self.averaged_generator.eval()
         return self
+
+    @torch.no_grad()
+    def draw(self, categories: Tensor, rng: torch.Generator) -> Tensor:
+        """Draw network input of given categories, one-hot (n, n_categorical), on the CPU.
+
+        Codes and residual are drawn where real rows have them.
+        """
+        style, residual = self.aggregate.draw(categories, rng)
+        codes = torch.cat([categories, style], dim=1).to(self.aggregate.mean.device)
+        rows = torch.cat([self.averaged_generator(part).cpu() for part in codes.split(BLOCK)])
+        return rows + residual if residual.shape[1] else rows
 
     def compile_players(self) -> None:
         """Compile E and G.

@@ -424,6 +424,9 @@ def decode_state(values: dict[str, Any], settings: Settings, arrays: Arrays) -> 
         exists = not name.endswith("encoder.head") or array < players.encoder.n_heads
         require(exists, f"{name} is {array}, but there are {players.encoder.n_heads} heads")
     require((state.module["aggregate.weight"].sum(axis=1) > 0).all(), "a density has no weight")
+    for name in ("marginals.drawn", "marginals.real"):
+        rises = name not in state.module or (np.diff(state.module[name], axis=0) >= 0).all()
+        require(rises, f"{name} falls")
     return state
 
 

@@ -414,7 +414,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
             2020). It is a mixture of up to 20 Gaussians, but one for the paper's presets. For
             tables it is also one of the residual x - G(E(x)), which is added to the rows; if there
             are very many columns, each of them is drawn by itself. With several categorical codes,
-            it is that of the first code's category.
+            it is that of the first code's category. Columns of tables then get the quantiles that
+            they have in real rows.
 
         Returns
         -------

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from ._aggregate import MOST_NUMBERS, needs_too_many_numbers
+from ._marginals import n_quantiles
 
 Arrays = dict[str, np.ndarray]
 Content = tuple[dict[str, Any], Arrays]  # the document and the arrays of a file
 
 # Raise this number if the contents of a file change, or the meaning of a stored field. Then add a
 # function to `UPGRADES` that upgrades files of the previous version.
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 
 
 def upgraded(version: int, document: Any, arrays: Arrays) -> Content:
@@ -115,14 +116,29 @@ def _from_3(document: Any, arrays: Arrays) -> Content:
 def _from_4(document: Any, arrays: Arrays) -> Content:
     """Upgrade from 4: wide tables had no residual. They still have none: its spread is 0."""
     settings = document["settings"]["Settings"]
-    spec, shape = settings["spec"]["CodeSpec"], settings["layout"]["Layout"]["shape"]["tuple"]
-    is_mixed = settings["recipe"]["Recipe"].get("density_components", 1) > 1
+    spec, n_features = settings["spec"]["CodeSpec"], _n_residual(settings)
     n_style, n_groups = spec["n_continuous"] + spec["n_noise"], spec["categories"]["tuple"][0]
-    if len(shape) == 1 and is_mixed and needs_too_many_numbers(n_groups, n_style, shape[0]):
+    if needs_too_many_numbers(n_groups, n_style, n_features):
         # A view, since neither number has been checked yet.
-        none = np.broadcast_to(np.float32(0), (n_groups, shape[0]))
+        none = np.broadcast_to(np.float32(0), (n_groups, n_features))
         arrays = arrays | {"module.aggregate.spread": none}
     return document, arrays
+
+
+def _from_5(document: Any, arrays: Arrays) -> Content:
+    """Upgrade from 5: columns of drawn rows were not corrected, and still are not."""
+    n_features = _n_residual(document["settings"]["Settings"])
+    if n_features > 0:
+        none = np.broadcast_to(np.float32(0), (n_quantiles(n_features), n_features))
+        arrays = arrays | {f"module.marginals.{part}": none for part in ("drawn", "real")}
+    return document, arrays
+
+
+def _n_residual(settings: Any) -> int:
+    """Columns that have a residual: those of tables, if the density is a mixture."""
+    shape = settings["layout"]["Layout"]["shape"]["tuple"]
+    is_mixed = settings["recipe"]["Recipe"].get("density_components", 1) > 1
+    return shape[0] if len(shape) == 1 and is_mixed else 0
 
 
 UPGRADES: dict[int, Callable[[Any, Arrays], Content]] = {
@@ -130,5 +146,6 @@ UPGRADES: dict[int, Callable[[Any, Arrays], Content]] = {
     2: _from_2,
     3: _from_3,
     4: _from_4,
+    5: _from_5,
 }
 FORMAT_VERSIONS = [*UPGRADES, FORMAT_VERSION]

@@ -71,6 +71,7 @@ LAYERS = {
         "_augmentation",
         "_neighbours",
         "_aggregate",
+        "_marginals",
         "_collapse",
     ],
     "rows and codes": [

@@ -70,6 +70,20 @@ def test_every_part_of_a_group_and_all_piled_up_values_are_drawn():
     assert len(np.unique(rows[:, FEW])) == 3
 
 
+def test_as_many_values_are_drawn_at_a_bound_as_rows_have_there():
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 2, 1000)
+    amount = np.where(rng.random(1000) < 0.5 + 0.4 * kind, 0, rng.lognormal(3, 1, 1000))
+    X = np.column_stack([amount, rng.normal(3 * kind), rng.normal(3 * kind)])
+
+    rows, _ = tiny(n_clusters=2).fit(X).sample(2000, random_state=0)
+
+    assert (rows[:, 0] == 0).mean() == pytest.approx((amount == 0).mean(), abs=0.05)
+    assert np.median(rows[rows[:, 0] > 0, 0]) == pytest.approx(
+        np.median(amount[amount > 0]), rel=0.2
+    )
+
+
 def test_a_scaled_group_stays_one():
     X, _ = mixed_table()
     scaled = StandardScaler().fit_transform(X)

@@ -534,8 +534,10 @@ def swapped_bounds(document, arrays):
         item_setting(f"settings.layout.kinds.{part}", 0, bound)(document, arrays)
 
 
-def without(key):
-    return lambda document, arrays: [d.pop(key) for d in (document, arrays) if key in d][:0]
+def without(*keys):
+    return lambda document, arrays: [
+        part.pop(key) for key in keys for part in (document, arrays) if key in part
+    ][:0]
 
 
 def nested(depth):
@@ -620,6 +622,7 @@ EDITS = {
     ),
     "weight of a density": (item_setting("module.aggregate.weight", (0, 0), -1), "below 0"),
     "no weight of a density": (item_setting("module.aggregate.weight", 0, 0), "weight"),
+    "falling quantiles": (item_setting("module.marginals.real", (1, 0), -9), "falls"),
     "bounds": (swapped_bounds, "bounds"),
     "kinds' width": (array_setting("settings.layout.kinds.whole", np.zeros(3)), "kinds"),
     "kinds' dtype": (
@@ -791,6 +794,16 @@ def test_wide_tables_of_format_4_still_have_no_residual(path):
     repack(path, without("module.aggregate.spread"), version=4)
 
     assert np.std(load(path).sample(200, random_state=0)[0]) < 0.7
+
+
+def test_columns_of_format_5_are_still_drawn_as_they_were(path):
+    X = np.random.default_rng(0).lognormal(sigma=2, size=(300, 2))
+    save(fit(X, n_clusters=2), path)
+    assert load(path).sample(500, random_state=0)[0].min() > 0
+
+    repack(path, without("module.marginals.drawn", "module.marginals.real"), version=5)
+
+    assert load(path).sample(500, random_state=0)[0].min() < 0
 
 
 def test_classes_are_as_wide_as_before(path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse.csgraph import connected_components
+from scipy.stats import ks_2samp
 from sklearn.datasets import make_blobs
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -30,6 +31,7 @@ from sklearn_binfogan._cells import (
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._columns import ColumnKinds
 from sklearn_binfogan._layout import Layout, misfits, parse_image_shape
+from sklearn_binfogan._marginals import Marginals
 from sklearn_binfogan._neighbours import NeighbourGraph, separated_groups
 from sklearn_binfogan._networks import Encoder, LocalContrast
 from sklearn_binfogan._presets import AllLabels, Recipe, counting_labels, resolve_preset
@@ -263,6 +265,46 @@ def test_columns_of_a_wide_residual_are_drawn_by_themselves():
 
     assert style.shape == (5000, 2)
     np.testing.assert_allclose(residual.std(dim=0), wanted[1], rtol=0.05, atol=1e-6)
+
+
+def corrected(drawn, X):
+    """Drawn rows, corrected by those of X."""
+    layout = Layout.table(X)
+    marginals = Marginals(X.shape[1])
+    scaled = torch.from_numpy(layout.scaled(X, np.float32))
+    marginals.fit(torch.from_numpy(layout.scaled(drawn, np.float32)), scaled, layout)
+    return layout.to_rows(marginals(layout.scaled(drawn, np.float32)))
+
+
+def test_drawn_columns_are_spread_as_real_ones():
+    """Piled up at both ends, skewed, counted; each is drawn as a Gaussian."""
+    rng = np.random.default_rng(0)
+    piled = np.clip(rng.normal(size=2000), -0.3, 0.8)
+    real = np.column_stack([piled, rng.lognormal(sigma=1.5, size=2000), rng.poisson(3, 2000)])
+    drawn = rng.normal(real.mean(axis=0), real.std(axis=0), size=real.shape)
+
+    rows = corrected(drawn, real)
+
+    for column in range(3):
+        before, after = (
+            ks_2samp(some[:, column], real[:, column], method="asymp").statistic
+            for some in (drawn, rows)
+        )
+        assert before > 0.1
+        assert after < 0.02
+        ranks = rows[np.argsort(drawn[:, column]), column]
+        assert (np.diff(ranks) >= 0).all()
+    for end in (-0.3, 0.8):
+        assert (rows[:, 0] == end).mean() == pytest.approx((piled == end).mean(), abs=0.02)
+
+
+def test_columns_that_are_drawn_well_are_left_as_they_are():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=400), np.eye(3)[rng.integers(0, 3, 400)]])
+    drawn = X[rng.permutation(400)] + 1e-3 * rng.normal(size=X.shape)
+
+    np.testing.assert_allclose(corrected(drawn, X)[:, 0], drawn[:, 0], rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(corrected(drawn, X)[:, 1:], np.rint(drawn[:, 1:]))
 
 
 def test_samples_of_few_rows_are_no_copies():
