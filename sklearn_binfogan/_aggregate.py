@@ -56,7 +56,9 @@ class AggregatePosterior(nn.Module):
     mean: Tensor  # (n_groups, n_components, width)
     # (n_groups, n_components, width, width), lower triangular: root @ root.T is the covariance
     root: Tensor
-    spread: Tensor  # (n_groups, n_residual), only if each column of the residual is drawn by itself
+    # (n_groups, n_residual), only if each column of the residual is drawn by itself
+    offset: Tensor
+    spread: Tensor
 
     def __init__(self, spec: CodeSpec, n_components: int = 1, n_residual: int = 0) -> None:
         super().__init__()
@@ -65,7 +67,8 @@ class AggregatePosterior(nn.Module):
         self.n_independent = 0
         if needs_too_many_numbers(n_groups, n_style, n_residual):
             self.n_independent, n_residual = n_residual, 0
-            self.register_buffer("spread", torch.zeros(n_groups, self.n_independent))
+            for moment in ("offset", "spread"):
+                self.register_buffer(moment, torch.zeros(n_groups, self.n_independent))
         n_numbers = n_groups * max(n_style + n_residual, 1) ** 2
         n_components = max(min(n_components, MOST_NUMBERS // n_numbers), 1)
         self.spec, self.n_components, self.n_residual = spec, n_components, n_residual
@@ -141,21 +144,24 @@ class AggregatePosterior(nn.Module):
         if self.n_independent:
             shape = (len(categories), self.n_independent)
             normal = torch.randn(shape, generator=rng, device=rng.device)
-            return drawn, normal * self.spread.to(rng.device)[groups]
+            offset, spread = (part.to(rng.device)[groups] for part in (self.offset, self.spread))
+            return drawn, offset + spread * normal
         n_style = shape[1] - self.n_residual
         return drawn[:, :n_style], drawn[:, n_style:]
 
-    def fit_spread(self, squares: Tensor, counts: Tensor) -> None:
-        """Set the spread of independent columns of the residual.
+    def fit_independent(self, sums: Tensor, squares: Tensor, counts: Tensor) -> None:
+        """Set mean and spread of independent columns of the residual.
 
         Parameters
         ----------
-        squares : Tensor of shape (n_groups, n_residual)
-            Sums of the squared residuals of each group's rows.
+        sums, squares : Tensor of shape (n_groups, n_residual)
+            Of the residuals of each group's rows, and of their squares.
         counts : Tensor of shape (n_groups,)
             Numbers of these rows.
         """
-        self.spread.copy_((squares / counts.clamp_min(1)[:, None]).sqrt())
+        counts = counts.clamp_min(1)[:, None]
+        self.offset.copy_(sums / counts)
+        self.spread.copy_((squares / counts - self.offset.square()).clamp_min(0).sqrt())
 
     def _groups(self, codes: Tensor) -> Tensor:
         return codes[:, : self.spec.categories[0]].argmax(dim=1)

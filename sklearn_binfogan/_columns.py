@@ -55,7 +55,7 @@ class ColumnKinds:
         """
         whole, ends, n_ends, distinct = _survey(X)
         most = max(len(X) // ROWS_PER_VALUE, 1)  # a constant column has one value
-        bounded = _are_piles(n_ends, len(X)) | constant
+        bounded = are_piles(n_ends, len(X)) | constant
         bounded[:, skipped] = False
         few = {
             column: seen
@@ -141,13 +141,13 @@ def have_far_piles(rows: np.ndarray, least: float) -> np.ndarray:
         end = (sign * rows).min(axis=0)
         at_end = sign * rows <= end + 1e-6  # scaling rounds
         gap = np.where(at_end, np.inf, sign * rows).min(axis=0) - end
-        is_pile = _are_piles(at_end.sum(axis=0), len(rows))
+        is_pile = are_piles(at_end.sum(axis=0), len(rows))
         found |= is_pile & (gap > least) & np.isfinite(gap)  # infinite: the column is constant
     return found
 
 
-def _are_piles(n_ends: np.ndarray, n_rows: int) -> np.ndarray:
-    """Whether enough of the rows lie at the ends of columns."""
+def are_piles(n_ends: np.ndarray, n_rows: int) -> np.ndarray:
+    """Whether so many of the rows, such as those at the ends of columns, are more than chance."""
     return n_ends >= max(PILE_ROWS, PILE_SHARE * n_rows)
 
 

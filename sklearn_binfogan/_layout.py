@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ._arrays import extremes, row_blocks, subsample
 from ._codes import is_count
-from ._columns import PILE_SHARE, ColumnKinds
+from ._columns import ColumnKinds, are_piles
 from ._far_values import NearValues
 
 LARGE_SIDE = 16  # pixels
@@ -243,7 +243,7 @@ def other_kinds(layout: Layout, X: Any) -> np.ndarray:
     for block in row_blocks(X):
         rows = np.asarray(block, np.float64)
         n_others += (layout.kinds.kept(rows) != rows).sum(axis=0)
-    return np.flatnonzero(n_others > PILE_SHARE * len(X))
+    return np.flatnonzero(are_piles(n_others, len(X)))
 
 
 def check_magnitude(X: np.ndarray) -> None:

@@ -424,7 +424,8 @@ class GamePhase(Phase):
         encoder, aggregate = self.players.averaged_encoder, self.players.aggregate
         supervision = self.common.supervision
         known = None if supervision is None else supervision.known_categories(encoder)
-        codes, residuals, squares = [], [], []
+        codes, residuals = [], []
+        sums = squares = counts = torch.zeros(())
         for numbers in rows.deciding_numbers():
             x = rows.rows.take(numbers)
             labels = self.spec.labels(encoder.logits(x))
@@ -437,11 +438,12 @@ class GamePhase(Phase):
                 if aggregate.n_residual:
                     residuals.append(residual)
                 else:  # all of them could fill the memory
-                    squares.append(categories[:, : self.spec.categories[0]].T @ residual.square())
+                    groups = categories[:, : self.spec.categories[0]]
+                    sums, counts = sums + groups.T @ residual, counts + groups.sum(dim=0)
+                    squares = squares + groups.T @ residual.square()
         aggregate.fit(torch.cat(codes), torch.cat(residuals) if residuals else None)
-        if squares:
-            counts = torch.cat(codes)[:, : self.spec.categories[0]].sum(dim=0)
-            aggregate.fit_spread(torch.stack(squares).sum(dim=0), counts)
+        if aggregate.n_independent:
+            aggregate.fit_independent(sums, squares, counts)
         if self.players.marginals is not None:
             self._fit_marginals(self.players.marginals, rows, torch.cat(codes))
 

@@ -114,7 +114,7 @@ def _from_3(document: Any, arrays: Arrays) -> Content:
 
 
 def _from_4(document: Any, arrays: Arrays) -> Content:
-    """Upgrade from 4: wide tables had no residual. They still have none: its spread is 0."""
+    """Upgrade from 4: wide tables had no residual. They still have none: it is 0."""
     settings = document["settings"]["Settings"]
     spec, n_features = settings["spec"]["CodeSpec"], _n_residual(settings)
     n_style, n_groups = spec["n_continuous"] + spec["n_noise"], spec["categories"]["tuple"][0]
@@ -126,8 +126,15 @@ def _from_4(document: Any, arrays: Arrays) -> Content:
 
 
 def _from_5(document: Any, arrays: Arrays) -> Content:
-    """Upgrade from 5: columns of drawn rows were not corrected, and still are not."""
+    """Upgrade from 5: columns of drawn rows were not corrected, and still are not.
+
+    In wide tables the mean of the residual was left out, and still is.
+    """
     n_features = _n_residual(document["settings"]["Settings"])
+    spread = arrays.get("module.aggregate.spread")
+    if spread is not None:
+        none = np.broadcast_to(np.float32(0), spread.shape)
+        arrays = arrays | {"module.aggregate.offset": none}
     if n_features > 0:
         none = np.broadcast_to(np.float32(0), (n_quantiles(n_features), n_features))
         arrays = arrays | {f"module.marginals.{part}": none for part in ("drawn", "real")}

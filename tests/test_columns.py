@@ -84,6 +84,18 @@ def test_as_many_values_are_drawn_at_a_bound_as_rows_have_there():
     )
 
 
+def test_samples_of_wide_tables_lie_where_the_rows_of_their_category_do():
+    """With so many columns each column of the residual is drawn by itself. G has hardly learned."""
+    X, _ = make_blobs(300, centers=10, n_features=310, cluster_std=3, random_state=0)
+    gan = tiny(n_clusters=10, warmup_iter=100).fit(X)
+
+    for category in range(10):
+        rows = X[gan.labels_ == category]
+        drawn, _ = gan.sample(400, cluster=category, random_state=0)
+        assert np.abs(drawn.mean(axis=0) - rows.mean(axis=0)).mean() < 0.1 * X.std()
+        np.testing.assert_allclose(drawn.std(axis=0).mean(), rows.std(axis=0).mean(), rtol=0.2)
+
+
 def test_a_scaled_group_stays_one():
     X, _ = mixed_table()
     scaled = StandardScaler().fit_transform(X)

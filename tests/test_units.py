@@ -259,12 +259,14 @@ def test_columns_of_a_wide_residual_are_drawn_by_themselves():
     categories = spec.one_hot(torch.arange(400)[:, None] % 2)
     aggregate.fit(torch.cat([categories, torch.randn(400, 2, generator=generator())], dim=1))
     wanted = torch.linspace(0, 3, n).expand(2, n) * torch.tensor([[1.0], [2.0]])
-    aggregate.fit_spread(200 * wanted.square(), torch.tensor([200.0, 200.0]))
+    squares = 200 * (wanted.square() + 25)
+    aggregate.fit_independent(torch.full((2, n), 1000.0), squares, torch.tensor([200.0, 200.0]))
 
     style, residual = aggregate.draw(spec.one_hot(torch.full((5000, 1), 1)), generator())
 
     assert style.shape == (5000, 2)
-    np.testing.assert_allclose(residual.std(dim=0), wanted[1], rtol=0.05, atol=1e-6)
+    np.testing.assert_allclose(residual.mean(dim=0), 5, atol=0.5)
+    np.testing.assert_allclose(residual.std(dim=0), wanted[1], rtol=0.05, atol=1e-2)
 
 
 def corrected(drawn, X):
