@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ._aggregate import AggregatePosterior
+from ._architectures import ARCHITECTURES
 from ._arrays import BLOCK
 from ._marginals import Marginals
 from ._networks import Encoder
@@ -138,30 +139,30 @@ def _check_weights(encoder: nn.Module, generator: nn.Module, discriminator: nn.M
 
 @torch.no_grad()
 def _try_out(players: Players, settings: Settings, device: str) -> None:
-    """Raise ValueError if networks fail on two rows, or give output of a wrong shape."""
-    x = torch.zeros(2, *settings.layout.shape, device=device)
-    codes = torch.zeros(2, settings.spec.width, device=device)
+    """Raise ValueError if a user's networks fail on a batch, or give output of a wrong shape."""
+    n, spec = settings.recipe.batch_size, settings.spec
+    x = torch.zeros(n, *settings.layout.shape, device=device)
+    codes = spec.draw(n, torch.Generator().manual_seed(0)).to(device)
     discriminator = copy.deepcopy(players.discriminator).eval()
     trials: list[tuple[str, nn.Module, tuple[Tensor, ...], list[tuple[int, ...]]]] = [
         ("encoder", players.averaged_encoder, (x,), [tuple(codes.shape)]),
         ("generator", players.averaged_generator, (codes,), [tuple(x.shape)]),
-        ("discriminator", discriminator, (x, codes), [(2,), (2, 1)]),
+        ("discriminator", discriminator, (x, codes), [(n,), (n, 1)]),
     ]
     for name, network, inputs, allowed in trials:
+        batch = f"a batch of {n} rows of shape {settings.layout.shape}"
         try:
             found = network(*inputs)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            raise ValueError(f"architecture.build: the {name} fails on {batch}: {error}") from error
+        is_tensor = isinstance(found, Tensor)
+        if not is_tensor or tuple(found.shape) not in allowed:
+            got = tuple(found.shape) if is_tensor else f"a {type(found).__name__}"
             raise ValueError(
-                f"architecture.build: the {name} fails on two rows of shape "
-                f"{settings.layout.shape}: {error}"
-            ) from error
-        shape = tuple(found.shape) if isinstance(found, Tensor) else found
-        if shape not in allowed:
-            raise ValueError(
-                f"architecture.build: the {name} must turn two rows of shape "
-                f"{settings.layout.shape} into a tensor of shape {allowed[0]}; got {shape!r:.80}."
+                f"architecture.build: the {name} must turn {batch} into a tensor of shape "
+                f"{allowed[0]}; got {got}."
             )
 
 
@@ -169,7 +170,8 @@ def new_players(settings: Settings, device: str) -> Players:
     """Build the players from the seed, without changing torch's global generator."""
     with seeded(settings.seed):
         players = Players(settings).float().to(device)
-        _try_out(players, settings, device)
+        if type(settings.architecture) not in ARCHITECTURES:
+            _try_out(players, settings, device)
     if settings.recipe.compile:
         players.compile_players()
     players.link()

@@ -796,14 +796,20 @@ class Mean(nn.Module):
         return x.mean()
 
 
+class Listed(nn.Linear):
+    def forward(self, x):
+        return [super().forward(x)]
+
+
 @pytest.mark.parametrize(
     ("player", "network", "message"),
     [
         (0, nn.Linear(4, 14), "encoder of networks.make_encoder; got a Linear"),
-        (1, nn.Linear(14, 1), r"generator must turn two rows .*\(2, 4\); got \(2, 1\)"),
-        (1, nn.Linear(13, 4), "generator fails on two rows of shape .* cannot be multiplied"),
-        (2, Mean(), r"discriminator must turn two rows .*\(2,\); got \(\)"),
-        (2, nn.Linear(4, 1), "discriminator fails on two rows .* 3 were given"),
+        (1, nn.Linear(14, 1), r"generator must turn a batch of 64 rows .*\(64, 4\); got \(64, 1\)"),
+        (1, nn.Linear(13, 4), "generator fails on a batch .* of shape .* cannot be multiplied"),
+        (1, Listed(13, 4), r"generator must turn .*\(64, 4\); got a list"),
+        (2, Mean(), r"discriminator must turn a batch .*\(64,\); got \(\)"),
+        (2, nn.Linear(4, 1), "discriminator fails on a batch .* 3 were given"),
     ],
 )
 def test_networks_are_tried_before_training(player, network, message):
@@ -815,6 +821,23 @@ def test_networks_are_tried_before_training(player, network, message):
 
     with pytest.raises(ValueError, match=message):
         tiny(architecture=Changed(), n_noise=9).fit(TABLE)
+
+
+def test_a_discriminator_may_compare_the_rows_of_a_batch():
+    class Comparing(Discriminator):
+        def forward(self, x, codes):
+            distances = torch.cdist(x, x).topk(8, largest=False).values
+            return super().forward(x, codes) + distances.mean(dim=1)
+
+    class WithComparing(Brought):
+        def build(self, spec, shape):
+            networks = super().build(spec, shape)
+            networks[2].__class__ = Comparing
+            return networks
+
+    gan = tiny(architecture=WithComparing(), n_noise=9).fit(TABLE)
+
+    assert np.isfinite(gan.sample(5, random_state=0)[0]).all()
 
 
 def test_a_discriminator_may_give_a_column():
