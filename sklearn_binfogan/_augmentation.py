@@ -26,6 +26,7 @@ UNEVEN_LIGHT = 0.1  # of the range of values; strokes of one brightness have 0.0
 NO_BACKGROUND = 0.15
 MOST_SORTED = 2**21  # pixels
 REACH = 1.5  # deviations of the noise between two values, from which on these are swapped
+COPIES = 1e-6  # of a deviation, between rows that are the same but for rounding
 MOST_SWAPPED = 1000  # columns; among more, none decides alone
 
 
@@ -253,10 +254,12 @@ class GaussianNoise:
         -------
         noise : GaussianNoise
         """
-        rows = subsample(scaled, 2000)
+        rows = np.asarray(subsample(scaled, 2000), np.float64)
         if len(rows) < 2:
             return cls(0.3)
-        distance = _tenth_distance(rows) or _tenth_distance(np.unique(rows, axis=0))
+        distance = _tenth_distance(rows)
+        if distance < COPIES * np.sqrt(rows.shape[1]):
+            distance = _tenth_distance(np.unique(rows, axis=0))
         return cls(float(1.5 * distance / np.sqrt(rows.shape[1])))
 
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:

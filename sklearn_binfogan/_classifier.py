@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_y, check_consistent_length, check_is
 from ._arrays import as_numpy
 from ._base import _BInfoGAN
 from ._codes import CodeSpec, Prior, is_count, probabilities
-from ._input import missing_labels, warn_user
+from ._input import check_unmasked, missing_labels, warn_user
 from ._presets import CONSTRAINTS, NOT_NEGATIVE, POSITIVE_COUNT
 from ._rows import Source
 from ._supervision import Labels
@@ -421,6 +421,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         score : float
             In [0, 1].
         """
+        check_unmasked(y, "y")
         return float(super().score(X, typed(np.asarray(as_numpy(y))), sample_weight))
 
     def sample(

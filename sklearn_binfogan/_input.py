@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -106,12 +107,18 @@ def _no_numbers(X: Any) -> str | None:
 
 
 def _holds_dates(X: Any) -> bool:
-    """Whether columns of a pandas or polars table, or of an array, are of dates or durations."""
-    is_table = len(getattr(X, "shape", ())) == 2 and hasattr(X, "dtypes")
-    dtypes = list(X.dtypes) if is_table else [getattr(X, "dtype", None)]
-    return any(
-        getattr(dtype, "kind", "") in ("m", "M") or getattr(dtype, "is_temporal", bool)()
-        for dtype in dtypes
+    """Whether the first row of a table, an array or a list has dates or durations."""
+    try:
+        first = np.asarray(X[:1])
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return False
+    return first.dtype.kind in "mM" or (first.dtype.kind == "O" and any(map(_is_date, first.flat)))
+
+
+def _is_date(value: Any) -> bool:
+    """Whether a value is a date or a duration of Python, NumPy or pandas."""
+    return isinstance(value, timedelta | np.datetime64 | np.timedelta64) or hasattr(
+        value, "isoformat"
     )
 
 
@@ -143,7 +150,7 @@ def _as_objects(values: Any) -> np.ndarray:
 
 def _no_number(values: np.ndarray) -> list[Any]:
     """First text, date or missing value of a column, in a list; an empty list if there is none."""
-    if values.dtype.kind in "biufc":
+    if values.dtype.kind in "biufc" or len(values) == 0:
         return []
     if values.dtype.kind in "mM":
         return [str(values[0])]
@@ -151,8 +158,8 @@ def _no_number(values: np.ndarray) -> list[Any]:
         try:
             float(value)
         except (TypeError, ValueError):
-            is_plain = isinstance(value, str | bytes) or hasattr(value, "isoformat")
-            # A period or an interval of pandas has no `isoformat`.
+            is_plain = isinstance(value, str | bytes) or _is_date(value)
+            # A period or an interval of pandas is none of these.
             is_plain |= type(value).__module__.partition(".")[0] == "pandas"
             return [value] if is_plain or _is_missing(value) else []
     return []

@@ -92,6 +92,8 @@ def test_scores_of_objects(model):
 
     assert model.score(X, numbers) == model.score(X, Y)
     assert model.score(X, numbers.tolist(), weights) == model.score(X, Y, sample_weight=weights)
+    with pytest.raises(ValueError, match="y is a masked array"):
+        model.score(X, np.ma.masked_equal(Y, 1))
 
 
 def test_one_named_class_and_the_marker_of_another_type():

@@ -307,6 +307,10 @@ def test_reconstruction_counts_errors_in_constant_pixels(digits):
     )
 
 
+def test_reconstruction_of_one_row_has_no_r2(table):
+    assert np.isnan(ReconstructionDisplay.from_estimator(table, FRAME[:1]).r2)
+
+
 def test_reconstruction_measures_all_rows(table):
     display = ReconstructionDisplay.from_estimator(
         table, FRAME, n_rows=4, use_noise=False, random_state=0

@@ -314,6 +314,14 @@ def test_noise_reaches_the_next_value_where_most_rows_have_copies(n_values, devi
     assert GaussianNoise.from_neighbours(rows).deviation == deviation
 
 
+@pytest.mark.parametrize("n_columns", [20, 300])
+def test_copies_of_wide_rows_are_found_in_spite_of_rounding(n_columns):
+    rows = np.random.default_rng(0).normal(size=(10, n_columns)).repeat(30, axis=0)
+
+    for dtype in (np.float32, np.float64):
+        assert 1 < GaussianNoise.from_neighbours(rows.astype(dtype)).deviation < 5
+
+
 def test_an_oblong_image_is_turned_and_not_slanted():
     """Moments of a bar's pixels: it keeps its length, and leans by the angle at most."""
     x = torch.zeros(200, 1, 32, 64)

@@ -433,6 +433,12 @@ NO_NUMBERS = {
     "dates": (pd.DataFrame({"a": [1.0], "day": pd.to_datetime(["2020-01-02"])}), "2020.*'day'"),
     "an array of dates": (np.array([["2020-01-02"], ["NaT"]], "M8[ns]"), "2020.*column 0.*days"),
     "dates alone": (pd.DataFrame({"day": pd.to_datetime(["2020-01-02"])}), "2020.*'day'"),
+    "categories of dates": (
+        pd.DataFrame({"day": pd.to_datetime(["2020-01-02"])}).astype("category"),
+        "2020.*'day'",
+    ),
+    "lists of dates": ([[np.datetime64("2020-01-02")]], "2020.*column 0"),
+    "objects of dates": (np.array([[np.datetime64("2020-01-02"), 1]], dtype=object), "2020.*col"),
     "durations of polars": (pl.DataFrame({"a": [timedelta(1)]}), "microseconds.*'a'"),
     "one text": (pd.DataFrame({"a": [1.0, "?"]}), r"'\?'.*column 'a'"),
     "same names": (pd.DataFrame([[1.0, "x"]], columns=["a", "a"]), "'x'.*column 'a'"),
@@ -458,6 +464,8 @@ def test_columns_of_arrow_without_numbers():
     arrow = pytest.importorskip("pyarrow", reason=reason, exc_type=ImportError)
     with pytest.raises(ValueError, match=r"'a'.*column 'kind', column 'colour'.*OneHotEncoder"):
         BInfoGANTransformer(**BUDGET).fit(arrow.table(TEXT))
+    with pytest.raises(ValueError, match=r"2020.*column 'day'"):
+        BInfoGANTransformer(**BUDGET).fit(arrow.table({"day": pd.to_datetime(["2020-01-02"])}))
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict"])
@@ -606,6 +614,14 @@ def test_a_piece_with_values_that_samples_can_not_have():
 
     with pytest.warns(ScaleWarning, match=r"will not have, in column 1 .*, column 2 .* whole"):
         gan.partial_fit(later)
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_few_new_values_in_a_small_piece_are_no_reason_to_warn():
+    first, later = X[:40].copy(), X[40:80].copy()
+    first[:, 1] = later[:, 1] = np.arange(40) % 5
+    later[:4, 1] = 9
+    BInfoGANTransformer(**BUDGET).partial_fit(first).partial_fit(later)
 
 
 @pytest.mark.usefixtures("no_warnings")

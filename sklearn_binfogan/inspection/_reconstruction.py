@@ -120,13 +120,14 @@ class ReconstructionDisplay(RowsDisplay):
         measured = subsample(rows, MAX_MEASURED)
         rebuilt = _rebuilt(view, measured, use_noise)
         measured, rebuilt = row_format.scaled(measured), row_format.scaled(rebuilt)
+        varies = np.ptp(measured, axis=0).any()
         display = cls(
             rows[chosen],
             _rebuilt(view, rows[chosen], use_noise),
             row_format,
             chosen,
             # scikit-learn's leaves out constant features, which may be rebuilt wrongly.
-            r2(torch.from_numpy(rebuilt), torch.from_numpy(measured)),
+            r2(torch.from_numpy(rebuilt), torch.from_numpy(measured)) if varies else np.nan,
             r2_score(measured, rebuilt, multioutput="raw_values"),
         )
         return display.plot(ax=ax, n_columns=n_columns)
