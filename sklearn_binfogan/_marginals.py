@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ._layout import Layout
 
 N_QUANTILES, MOST_NUMBERS = 256, 1_000_000  # of each column, fewer in wide tables; of all columns
-MOST_COMPARED = 5_000_000  # numbers of the rows that are compared
-BY_CHANCE = 0.5  # columns with a larger p-value are left as they are
+MOST_COMPARED, MOST_DRAWN = 5_000_000, 10_000  # numbers of rows that are compared; drawn rows
+BY_CHANCE = 0.1  # columns with a larger p-value are left as they are
 ROUNDING = 1e-6  # of network input, relative to its size; above that of float32
 
 
@@ -46,7 +46,7 @@ class Marginals(nn.Module):
             self.register_buffer(name, torch.zeros(n_quantiles(n_features), n_features))
 
     def fit(self, drawn: Tensor, real: Tensor, layout: Layout) -> None:
-        """Learn the functions from drawn and real rows, both (n, n_features).
+        """Learn the functions from drawn and real rows, (m, n_features) and (n, n_features).
 
         Columns of one-hot groups are left as they are: one of each group is chosen later.
         """

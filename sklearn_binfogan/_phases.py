@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ._codes import Prior
 from ._consistency import Consistency
-from ._marginals import MOST_COMPARED, Marginals
+from ._marginals import MOST_COMPARED, MOST_DRAWN, Marginals
 from ._partition import better_partition, learn_partition, uses_neighbours
 from ._players import Players
 from ._rows import TrainingRows
@@ -448,12 +448,13 @@ class GamePhase(Phase):
             self._fit_marginals(self.players.marginals, rows, torch.cat(codes))
 
     def _fit_marginals(self, marginals: Marginals, rows: TrainingRows, codes: Tensor) -> None:
-        """Compare real rows with drawn ones of the same categories, as many."""
+        """Compare real rows with drawn ones of the same categories; with many, if there are few."""
         layout = self.settings.layout
-        n = max(MOST_COMPARED // layout.n_features, 100)
-        numbers = torch.cat(rows.deciding_numbers())[:n]
-        rng = torch.Generator().manual_seed(0)
-        drawn = self.players.draw(codes[:n, : self.spec.n_categorical].cpu(), rng)
+        most = max(MOST_COMPARED // layout.n_features, 100)
+        numbers = torch.cat(rows.deciding_numbers())[:most]
+        categories = codes[: len(numbers), : self.spec.n_categorical].cpu()
+        repeated = categories.repeat(max(min(most, MOST_DRAWN) // len(numbers), 1), 1)
+        drawn = self.players.draw(repeated, torch.Generator().manual_seed(0))
         marginals.fit(drawn, rows.rows.take(numbers), layout)
 
 
