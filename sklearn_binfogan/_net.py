@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, PassthroughScoring, PrintLog
+from skorch.callbacks import PassthroughScoring, PrintLog
 from skorch.history import History
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
@@ -101,8 +101,10 @@ class AdversarialNet(NeuralNet):
                 callback.keys_ignored_.add("phase")
         return self
 
-    def run(self, n_epochs: int) -> None:
+    def run(self, n_epochs: int, after_epoch: Callable[[], None]) -> None:
         """Train the running phase for some epochs; a callback may end it early.
+
+        At the end of each epoch, after all callbacks, `after_epoch` is called.
 
         skorch's `partial_fit` would also swallow the user's Ctrl-C. Here a phase only ends quietly
         if a callback raises the interrupt, as `EarlyStopping` does.
@@ -111,7 +113,9 @@ class AdversarialNet(NeuralNet):
         with noticed_interrupts() as interrupts:
             try:
                 self.notify("on_train_begin", X=None, y=None)
-                self.fit_loop(None, epochs=n_epochs)
+                for _ in range(n_epochs):
+                    self.fit_loop(None, epochs=1)
+                    after_epoch()
             except KeyboardInterrupt:
                 if interrupts or not self.stopped:
                     raise
@@ -235,32 +239,15 @@ def go_on_from(net: AdversarialNet, history: list[dict[str, Any]]) -> None:
 
 
 @contextmanager
-def watched(
-    net: AdversarialNet, n_steps: int | None, after_epoch: Callable[[], None]
-) -> Iterator[None]:
-    """Show a progress bar of some steps and call a function after epochs, within the block."""
-    n_before = len(net.callbacks_)
-    bar = None if n_steps is None else PhaseProgress(n_steps)
-    if bar is not None:
-        net.callbacks_.append(("progress", bar))
-    net.callbacks_.append(("after_epoch", _AfterEpoch(after_epoch)))
+def showing_progress(net: AdversarialNet, n_steps: int, is_shown: bool) -> Iterator[None]:
+    """Show a progress bar of some steps, if it is wanted, within the block."""
+    progress = PhaseProgress(n_steps, is_shown)
+    net.callbacks_.append(("progress", progress))
     try:
         yield
     finally:
-        del net.callbacks_[n_before:]
-        if bar is not None:
-            bar.close()
-
-
-class _AfterEpoch(Callback):
-    """Call a function at each epoch's end."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.call = call
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Call it."""
-        self.call()
+        net.callbacks_.remove(("progress", progress))
+        progress.bar.close()
 
 
 def require_finite_weights(players: nn.Module, now: str) -> None:

@@ -25,11 +25,12 @@ class PhaseProgress(Callback):
     ----------
     n_steps : int
         Steps of all phases together.
+    is_shown : bool
     """
 
-    def __init__(self, n_steps: int) -> None:
-        self.n_steps = n_steps
-        self.bar = tqdm(total=n_steps, unit="step", leave=True)
+    def __init__(self, n_steps: int, is_shown: bool) -> None:
+        self.n_steps, self.is_shown = n_steps, is_shown
+        self.bar = tqdm(total=n_steps, unit="step", leave=True, disable=not is_shown)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Show the phase."""
@@ -45,10 +46,6 @@ class PhaseProgress(Callback):
         """Show the last losses."""
         last = net.history[-1]
         self.bar.set_postfix({name: last[key] for name, key in SHOWN.items() if key in last})
-
-    def close(self) -> None:
-        """Close the bar, however training ended."""
-        self.bar.close()
 
 
 @contextmanager

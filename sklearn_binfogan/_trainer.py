@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ._arrays import as_tensor
 from ._graphs import StepGraph, step_graph
-from ._net import AdversarialNet, divergence, go_on_from, watched
+from ._net import AdversarialNet, divergence, go_on_from, showing_progress
 from ._networks import AdditiveNoise
 from ._phases import CONSISTENCY, GAME, Common, ConsistencyPhase, GamePhase, Phase
 from ._players import new_players
@@ -150,16 +150,22 @@ class Trainer:
         begun : Progress or None
             Progress of the first phase, if it is resumed.
         """
-        n_shown = sum(budget.values()) if self.progress else None
-        with training_on(self.device), watched(self.net, n_shown, lambda: after_epoch(self)):
+        bar = showing_progress(self.net, sum(budget.values()), self.progress)
+        with training_on(self.device), bar:
             for name, n_steps in budget.items():
                 if n_steps > 0 or begun is not None:
-                    self._train_phase(name, n_steps, begun)
+                    self._train_phase(name, n_steps, after_epoch, begun)
                 begun = None
             if self.game.n_steps:
                 self.game.fit_aggregate(self.rows)
 
-    def _train_phase(self, name: str, n_steps: int, begun: Progress | None) -> None:
+    def _train_phase(
+        self,
+        name: str,
+        n_steps: int,
+        after_epoch: Callable[[Trainer], None],
+        begun: Progress | None,
+    ) -> None:
         """Train for some steps of one phase, new or begun; a callback may end the phase early."""
         phase = self.begin(name)
         self.batches = self.new_batches(n_steps, STEPS_PER_EPOCH)
@@ -169,7 +175,7 @@ class Trainer:
             if self.common.supervision is not None and begun.assignment is not None:
                 self.common.supervision.assign_as(begun.assignment)
         try:
-            self.net.run(self.batches.n_epochs)
+            self.net.run(self.batches.n_epochs, lambda: after_epoch(self))
         finally:
             phase.end()
             self.graph = None
