@@ -8,8 +8,6 @@ G also leaves out what the few numbers of a code can't say. In tables this resid
 part of the density: this restores the spread of columns that G smooths too much.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from sklearn import config_context

@@ -1,12 +1,10 @@
 """Architectures: plain data, mostly sizes, from which the networks are built."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 from torch import nn
 
@@ -121,7 +119,7 @@ class ConvArchitecture:
     generator_resizes: bool = False  # whether G has resize-convolutions, which leave no grid
     most_pixels: int = 0  # of an image without further stages; 0: no image gets any
 
-    def deepened(self, n_stages: int) -> ConvArchitecture:
+    def deepened(self, n_stages: int) -> Self:
         """Give the networks that have some stages more, for images of any size."""
         return replace(
             self,

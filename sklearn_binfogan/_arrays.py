@@ -1,7 +1,5 @@
 """Blocks of rows, and conversions between NumPy and torch."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any

@@ -1,11 +1,9 @@
 """Augmentations T(x): small random changes that keep the meaning of a row."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -239,7 +237,7 @@ class GaussianNoise:
     deviation: float
 
     @classmethod
-    def from_neighbours(cls, scaled: np.ndarray) -> GaussianNoise:
+    def from_neighbours(cls, scaled: np.ndarray) -> Self:
         """Set the deviation from the median distance to the tenth neighbour.
 
         It is 1.5 times this distance, divided by the root of the number of columns. If most rows

@@ -1,7 +1,5 @@
 """What the estimators share: validation, the fit around its driver, codes in and out, pickling."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace

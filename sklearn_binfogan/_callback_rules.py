@@ -1,7 +1,5 @@
 """Which of skorch's callbacks can't work here, and why; copies of the user's callbacks."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple

@@ -4,11 +4,9 @@ The protocol is experimental. With older versions, which lack it, estimators hav
 `set_callbacks`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from skorch.callbacks import Callback
 
@@ -48,7 +46,7 @@ class FitTasks(Callback):
         self.numbered: Callable[[FittedModel], FittedModel] = lambda model: model
 
     @classmethod
-    def of(cls, estimator: Any, X: Any, y: Any) -> FitTasks | None:
+    def of(cls, estimator: Any, X: Any, y: Any) -> Self | None:
         """Return the tasks of a fit, or None if the estimator has no such callbacks."""
         return cls(estimator, X, y) if getattr(estimator, "_skl_callbacks", None) else None
 

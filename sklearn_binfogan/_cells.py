@@ -1,7 +1,5 @@
 """Categories put together from cells of over-clustering heads, by a graph of neighbours."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -36,7 +34,7 @@ class LinearHeads(NamedTuple):
         """Logits of features of the trunk, (n_heads, n, K)."""
         return features @ self.weights.mT + self.biases[:, None]
 
-    def followed_by(self, weight: Tensor, bias: Tensor) -> LinearHeads:
+    def followed_by(self, weight: Tensor, bias: Tensor) -> "LinearHeads":
         """Heads with further rows, (n_rows, width) and (n_rows,), the same for all heads."""
         n_heads = len(self.biases)
         weights = torch.cat([self.weights, weight.expand(n_heads, -1, -1)], dim=1)

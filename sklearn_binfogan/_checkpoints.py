@@ -1,7 +1,5 @@
 """Checkpoints of an unfinished fit, from which a fit with the same data and parameters resumes."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import os
@@ -135,7 +133,7 @@ class Checkpoints:
                 )
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def keeper(self, start: Start, phases: Sequence[str]) -> Keeper:
+    def keeper(self, start: Start, phases: Sequence[str]) -> "Keeper":
         """Create the keeper of one start while it trains some phases."""
         number = self.starts.index(start.settings.seed)
         name = f"checkpoint-{number}-{phases[-1]}.safetensors"

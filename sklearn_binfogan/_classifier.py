@@ -1,8 +1,6 @@
 """BInfoGANClassifier: a few labels give the categories their meaning."""
 
-from __future__ import annotations
-
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
@@ -251,7 +249,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     # -- fitting -------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any) -> BInfoGANClassifier:
+    def fit(self, X: Any, y: Any) -> Self:
         """Train on X, some rows of which have a label.
 
         If an error or Ctrl-C stops training, the estimator becomes the model of the last complete

@@ -1,13 +1,11 @@
 """The code Z = (c, z): which columns hold what, and how it is drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import accumulate, pairwise
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -64,7 +62,7 @@ class CodeSpec:
     n_noise: int
 
     @classmethod
-    def parse(cls, n_clusters: Any, n_continuous: int, n_noise: int) -> CodeSpec:
+    def parse(cls, n_clusters: Any, n_continuous: int, n_noise: int) -> Self:
         """Read the estimator's `n_clusters`, an int or a tuple of ints.
 
         Raises

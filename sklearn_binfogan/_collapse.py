@@ -1,7 +1,5 @@
 """Signs of collapse, found without labels, each a sentence with a remedy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -3,10 +3,8 @@
 G generates real numbers. Rows for users only get values that their own columns can have.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -46,7 +44,7 @@ class ColumnKinds:
     groups: np.ndarray
 
     @classmethod
-    def of(cls, X: Any, skipped: np.ndarray, constant: np.ndarray) -> ColumnKinds:
+    def of(cls, X: Any, skipped: np.ndarray, constant: np.ndarray) -> Self:
         """Learn the kinds of columns from rows that can be sliced.
 
         In `skipped` columns far values are replaced before training, so their range and their

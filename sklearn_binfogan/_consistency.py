@@ -1,7 +1,5 @@
 """The consistency phase: E's categories on real rows, and what is decided at its end."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Files of a JSON document and arrays: safetensors with a checksum of all bytes, no pickle."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

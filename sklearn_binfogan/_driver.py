@@ -1,7 +1,5 @@
 """One driver for all trainings of a fit: one start or many, new or resumed from a checkpoint."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,10 +1,8 @@
 """Values far from all others in their column, such as a -999 that stands for "missing"."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -41,7 +39,7 @@ class NearValues(NamedTuple):
     stand_in: np.ndarray
 
     @classmethod
-    def of(cls, X: Any, deviation: np.ndarray) -> NearValues:
+    def of(cls, X: Any, deviation: np.ndarray) -> Self:
         """Find the columns whose scale far values spoil, and measure their other values.
 
         Far values that repeat, such as -999, stand for "missing" and are replaced by the mean.

@@ -1,7 +1,5 @@
 """A whole training step as one CUDA graph, which a GPU replays without waiting for Python."""
 
-from __future__ import annotations
-
 import threading
 import warnings
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Mistakes in X: errors that say what to do, and warnings that show the user's own line."""
 
-from __future__ import annotations
-
 import math
 import sys
 import warnings

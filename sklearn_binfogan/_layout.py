@@ -1,10 +1,8 @@
 """Rows of X <-> network input: scaled table rows, or images of shape (C, H, W) in [0, 1]."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
@@ -56,7 +54,7 @@ class Layout:
     kinds: ColumnKinds | None = None
 
     @classmethod
-    def table(cls, X: Any) -> Layout:
+    def table(cls, X: Any) -> Self:
         """Standardise columns; a constant column is centred only.
 
         A value far from all others, such as -999 for "missing", would shrink the others to almost
@@ -81,7 +79,7 @@ class Layout:
         return replace(layout, kinds=ColumnKinds.of(X, layout.cut_columns, constant))
 
     @classmethod
-    def image(cls, X: Any, image_shape: Any) -> Layout:
+    def image(cls, X: Any, image_shape: Any) -> Self:
         """Map the data's range to [0, 1]; rows are flattened channels-last images.
 
         Convolutions and T fill what lies outside an image with 0. So grey images on a bright
@@ -102,7 +100,7 @@ class Layout:
         shape = (channels, height, width)
         return cls(shape, np.asarray(center), np.asarray(span), row_dtype=_row_dtype(X))
 
-    def _fitted_to(self, near: NearValues) -> Layout:
+    def _fitted_to(self, near: NearValues) -> Self:
         """Rescale some columns by their near values."""
         columns = near.columns
         if len(columns) == 0:

@@ -4,8 +4,6 @@ V(D, G, E) and L_I(G, E) are the paper's (section 2). The consistency, relativis
 terms are this library's.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from itertools import combinations

@@ -1,7 +1,5 @@
 """The fitted model: trained networks and the public order of their categories, in one object."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -54,7 +52,7 @@ class FittedModel:
         """Everything that training has changed, as NumPy arrays."""
         return self.trainer.state().as_arrays()
 
-    def reordered(self, orders: Sequence[Sequence[int]]) -> FittedModel:
+    def reordered(self, orders: Sequence[Sequence[int]]) -> "FittedModel":
         """Return a model whose public order is given as the numbers of this one, for each code."""
         return FittedModel(self.trainer, self.order[self.spec.category_columns(orders)])
 

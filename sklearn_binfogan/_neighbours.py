@@ -1,9 +1,7 @@
 """The graph of nearest rows: how much a partition cuts it, and the groups that gaps separate."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array
@@ -47,7 +45,7 @@ class NeighbourGraph:
     distances: np.ndarray
 
     @classmethod
-    def of(cls, rows: np.ndarray, n_neighbors: int) -> NeighbourGraph:
+    def of(cls, rows: np.ndarray, n_neighbors: int) -> Self:
         """Find the neighbours of more than `n_neighbors` rows."""
         from sklearn.neighbors import NearestNeighbors  # slow to import
 

@@ -1,12 +1,10 @@
 """skorch's part of a training: the loop over epochs, callbacks and history."""
 
-from __future__ import annotations
-
 import math
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from skorch import NeuralNet
@@ -82,17 +80,17 @@ class AdversarialNet(NeuralNet):
             *((name, PassthroughScoring(name, None, on_train=True)) for name in names),
         ]
 
-    def initialize_module(self) -> AdversarialNet:
+    def initialize_module(self) -> Self:
         """Take the players of the training."""
         self.module_ = self.training.players
         return self
 
-    def initialize_optimizer(self, triggered_directly: Any = None) -> AdversarialNet:
+    def initialize_optimizer(self, triggered_directly: Any = None) -> Self:
         """Expose the optimiser of E and G to callbacks; the phases own all optimisers."""
         self.optimizer_ = self.training.game.optimizer
         return self
 
-    def initialize_callbacks(self) -> AdversarialNet:
+    def initialize_callbacks(self) -> Self:
         """Initialise callbacks; classes among them are instantiated."""
         super().initialize_callbacks()
         check_callbacks(self.callbacks_)

@@ -1,7 +1,5 @@
 """Encoder, generator and discriminator, built from sizes alone."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -137,7 +135,7 @@ def conv_stack(
     padding: int = 1,
     noise: Sequence[float] = (),
     kernel: int = 3,
-) -> tuple[ConvStack, int]:
+) -> tuple["ConvStack", int]:
     """Square convolutions, flattened at the end.
 
     Parameters

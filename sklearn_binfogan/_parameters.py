@@ -1,7 +1,5 @@
 """Parameters of an estimator: those left to "auto", those of this machine, and changes of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -14,7 +12,7 @@ from ._settings import Settings
 from ._threads import has_bfloat16
 
 RECIPE = tuple(field.name for field in fields(Recipe))
-FLOATS = tuple(field.name for field in fields(Recipe) if field.type == "float")
+FLOATS = tuple(field.name for field in fields(Recipe) if field.type is float)
 
 
 def is_auto(value: Any) -> bool:

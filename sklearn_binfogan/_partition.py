@@ -1,7 +1,5 @@
 """Partitions that a graph of neighbours knows better than the heads: chosen, then learned by E."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

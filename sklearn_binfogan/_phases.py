@@ -1,7 +1,5 @@
 """The two phases of a training: each owns its step, optimisers, rates and what it freezes."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable

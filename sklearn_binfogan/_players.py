@@ -1,9 +1,7 @@
 """The networks of one model: the players, and the running averages that users see."""
 
-from __future__ import annotations
-
 import copy
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +44,7 @@ class Players(nn.Module):
         self.aggregate = AggregatePosterior(settings.spec, n_components, n_residual)
         self.marginals = Marginals(n_residual) if has_residual else None
 
-    def train(self, mode: bool = True) -> Players:
+    def train(self, mode: bool = True) -> Self:
         """Set the mode of the players; the averages stay in evaluation mode."""
         super().train(mode)
         self.averaged_encoder.eval()

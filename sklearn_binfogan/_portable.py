@@ -4,8 +4,6 @@ A file may have been forged: all values are checked before anything is built, an
 and functions in `RECORDS` and `FUNCTIONS` are ever called.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import MISSING, fields

@@ -1,12 +1,10 @@
 """Presets as data: for each kind of data its networks and every number of the training."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -257,7 +255,7 @@ class Preset:
         """Build the networks: a preset is an architecture, too."""
         return self.networks.build(spec, shape)
 
-    def with_networks(self, **numbers: Any) -> Preset:
+    def with_networks(self, **numbers: Any) -> Self:
         """Give a preset with other numbers of its networks, such as their widths."""
         networks = replace(self.networks, **numbers)  # type: ignore[type-var]  # a dataclass
         return replace(self, networks=networks)

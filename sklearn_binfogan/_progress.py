@@ -1,7 +1,5 @@
 """The progress bar, and a way to distinguish Ctrl-C from a callback that asks to stop."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator

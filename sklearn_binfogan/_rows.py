@@ -1,7 +1,5 @@
 """The rows of X, in memory or not, and the batches drawn from them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple

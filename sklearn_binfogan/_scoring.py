@@ -1,7 +1,5 @@
 """Label-free measures of how good a model is."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

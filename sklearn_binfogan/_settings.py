@@ -1,7 +1,5 @@
 """What a training is built from, as plain frozen data."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from ._architectures import Architecture

@@ -1,7 +1,5 @@
 """What the processes that share a fit agree on; by default a fit has one process."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any

@@ -1,11 +1,9 @@
 """The state of a training, as checkpoints, files and restarts hold it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -41,11 +39,11 @@ class TrainingState:
     history: list[dict[str, Any]]
     progress: Progress | None = None  # of an unfinished phase
 
-    def as_arrays(self) -> TrainingState:
+    def as_arrays(self) -> Self:
         """Copy every tensor to a NumPy array."""
         return self._mapped(_to_numpy)
 
-    def copied(self) -> TrainingState:
+    def copied(self) -> Self:
         """Copy every array to a tensor on the same device."""
         arrays = [array for _, array in self.named_arrays()]
         copies = iter(_copies([array for array in arrays if _is_on_gpu(array)]))
@@ -63,7 +61,7 @@ class TrainingState:
         """All arrays with dotted names, such as "module.encoder.head"."""
         return (leaf for name in ARRAYS for leaf in _leaves(getattr(self, name), name))
 
-    def _mapped(self, convert: Callable[[Array], Array]) -> TrainingState:
+    def _mapped(self, convert: Callable[[Array], Array]) -> Self:
         return replace(self, **{name: _mapped(getattr(self, name), convert) for name in ARRAYS})
 
 

@@ -1,7 +1,5 @@
 """Labels of some rows: batches of labelled rows, and which category stands for which class."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +42,7 @@ class Labels:
         """Number of classes."""
         return int(self.classes.max()) + 1
 
-    def thinned(self) -> Labels:
+    def thinned(self) -> "Labels":
         """Keep the first labels of each class, at most `MAX_ASSIGNING` in all."""
         most = max(MAX_ASSIGNING // self.n_classes, 1)
         of_class = [np.flatnonzero(self.classes == c)[:most] for c in range(self.n_classes)]

@@ -4,8 +4,6 @@ A new term is a function of the pass here or in `_losses`, a row of `TERMS`, and
 property of `Recipe` that weighs it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

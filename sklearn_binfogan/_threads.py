@@ -1,7 +1,5 @@
 """torch's global state: modes, threads, default dtype, global generator, rules for GPUs."""
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Iterator

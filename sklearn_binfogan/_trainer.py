@@ -1,10 +1,8 @@
 """One training: players, their phases, the rows they learn from, and its state between epochs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -96,7 +94,7 @@ class Trainer:
         assert self._rows is not None
         return self._rows
 
-    def load_rows(self, X: Source, labels: Labels | None = None) -> Trainer:
+    def load_rows(self, X: Source, labels: Labels | None = None) -> Self:
         """Set the rows to train on, and their labels."""
         self._rows = TrainingRows(X, self.settings.layout, self.device, self.settings.seed)
         if labels is not None and self.settings.recipe.label_weight > 0:
@@ -106,7 +104,7 @@ class Trainer:
         self.common.sharing.check_rows(len(self.rows.rows), len(self.rows.train_index))
         return self
 
-    def forget_rows(self) -> Trainer:
+    def forget_rows(self) -> Self:
         """Release the training rows: a fitted model must not hold its data."""
         self._rows = self.batches = self.common.supervision = self.graph = None
         return self
@@ -136,7 +134,7 @@ class Trainer:
     def train(
         self,
         budget: Mapping[str, int],
-        after_epoch: Callable[[Trainer], None] = lambda trainer: None,
+        after_epoch: Callable[[Self], None] = lambda trainer: None,
         begun: Progress | None = None,
     ) -> None:
         """Train phases for some steps each, in turn.
@@ -163,7 +161,7 @@ class Trainer:
         self,
         name: str,
         n_steps: int,
-        after_epoch: Callable[[Trainer], None],
+        after_epoch: Callable[[Self], None],
         begun: Progress | None,
     ) -> None:
         """Train for some steps of one phase, new or begun; a callback may end the phase early."""

@@ -1,9 +1,7 @@
 """BInfoGANTransformer: clusters, codes and samples without labels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
@@ -243,7 +241,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     # -- fitting -------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> BInfoGANTransformer:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Train on X.
 
         If an error or Ctrl-C stops training, the estimator becomes the model of the last complete
@@ -283,7 +281,7 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
         return self._fit(X, y)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None) -> BInfoGANTransformer:
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one more pass over X: ceil(n_samples / batch_size) steps.
 
         Over all calls together, the first `warmup_iter` steps are those of the consistency phase,

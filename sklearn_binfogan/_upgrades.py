@@ -1,7 +1,5 @@
 """The format version of files, and upgrades from older versions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -5,8 +5,6 @@ batch, and each takes every n-th row of it. Gradients are averaged before each s
 all processes hold the same weights.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Building blocks for your own networks: see the guide on extending."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import nn

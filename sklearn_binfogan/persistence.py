@@ -1,7 +1,5 @@
 """Files of fitted models: `save` and `load`, without pickle."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Reader of CelebA in its original folder: aligned JPEGs, attributes and the official split."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What the readers share: finding files, errors that quote a file's contents, and Pillow."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Reader of MNIST's original files, or of OpenML's copy."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import math

@@ -1,7 +1,5 @@
 """Digits on photographs, in the manner of MNIST-M."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from numbers import Integral, Real

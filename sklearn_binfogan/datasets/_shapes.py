@@ -1,7 +1,5 @@
 """A rendered data set with known factors, similar to dSprites."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any

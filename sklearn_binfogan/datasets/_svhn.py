@@ -1,7 +1,5 @@
 """Reader of SVHN's cropped digits in their original MATLAB files."""
 
-from __future__ import annotations
-
 import math
 import os
 import struct

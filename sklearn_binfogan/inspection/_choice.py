@@ -1,7 +1,5 @@
 """Which codes and which rows of X a display shows."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

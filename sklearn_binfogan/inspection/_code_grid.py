@@ -1,9 +1,7 @@
 """Rows by category."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -76,7 +74,7 @@ class CodeGridDisplay(RowsDisplay):
         order: str = "posterior",
         random_state: Any = None,
         ax: Any = None,
-    ) -> CodeGridDisplay:
+    ) -> Self:
         """Draw rows of X by the category that the model gives them.
 
         Parameters
@@ -129,7 +127,7 @@ class CodeGridDisplay(RowsDisplay):
         n_columns: int = 10,
         random_state: Any = None,
         ax: Any = None,
-    ) -> CodeGridDisplay:
+    ) -> Self:
         """Draw generated rows, a line per category. All other codes are drawn as in `sample`.
 
         Parameters
@@ -164,7 +162,7 @@ class CodeGridDisplay(RowsDisplay):
         ]
         return cls(np.stack(rows), view.row_format).plot(ax=ax)
 
-    def plot(self, *, ax: Any = None) -> CodeGridDisplay:
+    def plot(self, *, ax: Any = None) -> Self:
         """Draw the rows.
 
         Parameters

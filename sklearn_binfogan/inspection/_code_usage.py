@@ -1,9 +1,7 @@
 """Sizes of categories."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -53,7 +51,7 @@ class CodeUsageDisplay(Display):
     @classmethod
     def from_estimator(
         cls, estimator: Estimator, X: Any, *, categorical_code: int = 0, ax: Any = None
-    ) -> CodeUsageDisplay:
+    ) -> Self:
         """Count and draw the categories of the rows of X.
 
         Parameters
@@ -82,7 +80,7 @@ class CodeUsageDisplay(Display):
         expected = view.model.priors[categorical_code] * len(rows)
         return cls(sizes, np.array(means), expected).plot(ax=ax)
 
-    def plot(self, *, ax: Any = None) -> CodeUsageDisplay:
+    def plot(self, *, ax: Any = None) -> Self:
         """Draw the bars.
 
         Parameters

@@ -1,7 +1,5 @@
 """What displays share: opening axes, grids of rows, and pictures of what one code changes."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self

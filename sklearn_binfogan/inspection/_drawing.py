@@ -1,7 +1,5 @@
 """Drawing rows of X with matplotlib: grids of images, heat maps of table rows, differences."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

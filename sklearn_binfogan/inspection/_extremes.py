@@ -1,9 +1,7 @@
 """Rows at the ends of one code."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -94,7 +92,7 @@ class ExtremesDisplay(ChangeDisplay):
         n_ends: int = 5,
         n_features: int = 5,
         ax: Any = None,
-    ) -> ExtremesDisplay:
+    ) -> Self:
         """Draw the rows of X with the lowest and highest values of a code.
 
         Parameters

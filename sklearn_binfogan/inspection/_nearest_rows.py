@@ -1,9 +1,7 @@
 """Generated rows and the nearest real ones, to show that they are not copies."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
@@ -80,7 +78,7 @@ class NearestRowsDisplay(RowsDisplay):
         n_columns: int = 10,
         random_state: Any = None,
         ax: Any = None,
-    ) -> NearestRowsDisplay:
+    ) -> Self:
         """Generate rows and find the nearest rows of X.
 
         Parameters
@@ -129,7 +127,7 @@ class NearestRowsDisplay(RowsDisplay):
         )
         return display.plot(ax=ax, n_columns=n_columns)
 
-    def plot(self, *, ax: Any = None, n_columns: int = 10) -> NearestRowsDisplay:
+    def plot(self, *, ax: Any = None, n_columns: int = 10) -> Self:
         """Draw the pairs; table rows as a heat map with a block per pair.
 
         Parameters

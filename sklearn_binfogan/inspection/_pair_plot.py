@@ -1,9 +1,7 @@
 """Real and generated rows of a table, by pairs of columns."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.feature_selection import f_classif
@@ -68,7 +66,7 @@ class PairPlotDisplay(Display):
         n_rows: int = 300,
         random_state: Any = None,
         ax: Any = None,
-    ) -> PairPlotDisplay:
+    ) -> Self:
         """Generate rows and draw them over rows of X.
 
         Parameters
@@ -110,7 +108,7 @@ class PairPlotDisplay(Display):
         display = cls(real[:, columns], generated[:, columns], [names[i] for i in columns])
         return display.plot(ax=ax)
 
-    def plot(self, *, ax: Any = None) -> PairPlotDisplay:
+    def plot(self, *, ax: Any = None) -> Self:
         """Draw the panels.
 
         Parameters

@@ -1,9 +1,7 @@
 """Rows and their reconstructions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -76,7 +74,7 @@ class ReconstructionDisplay(RowsDisplay):
         n_columns: int = 10,
         random_state: Any = None,
         ax: Any = None,
-    ) -> ReconstructionDisplay:
+    ) -> Self:
         """Encode, decode and draw rows of X.
 
         Parameters
@@ -132,7 +130,7 @@ class ReconstructionDisplay(RowsDisplay):
         )
         return display.plot(ax=ax, n_columns=n_columns)
 
-    def plot(self, *, ax: Any = None, n_columns: int = 10) -> ReconstructionDisplay:
+    def plot(self, *, ax: Any = None, n_columns: int = 10) -> Self:
         """Draw the pairs; table rows as a heat map with a block per pair.
 
         Parameters

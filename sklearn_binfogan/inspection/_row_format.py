@@ -1,7 +1,5 @@
 """What a row of X is: an image or a row of a table, its units, and the names of its features."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple

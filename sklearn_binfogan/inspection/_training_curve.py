@@ -1,11 +1,9 @@
 """Losses and score over the epochs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -60,7 +58,7 @@ class TrainingCurveDisplay(Display):
     @classmethod
     def from_estimator(
         cls, estimator: Estimator, *, curves: Sequence[str] = CURVES, ax: Any = None
-    ) -> TrainingCurveDisplay:
+    ) -> Self:
         """Draw the history of a fitted estimator.
 
         Parameters
@@ -91,7 +89,7 @@ class TrainingCurveDisplay(Display):
         )
         return display.plot(ax=ax, curves=curves)
 
-    def plot(self, *, ax: Any = None, curves: Sequence[str] = CURVES) -> TrainingCurveDisplay:
+    def plot(self, *, ax: Any = None, curves: Sequence[str] = CURVES) -> Self:
         """Draw the curves.
 
         Parameters

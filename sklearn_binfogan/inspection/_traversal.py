@@ -1,9 +1,7 @@
 """Generated rows along one code."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -83,7 +81,7 @@ class TraversalDisplay(ChangeDisplay):
         values: Any = None,
         n_features: int = 5,
         ax: Any = None,
-    ) -> TraversalDisplay:
+    ) -> Self:
         """Generate and draw rows along one code.
 
         Parameters

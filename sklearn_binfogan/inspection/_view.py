@@ -1,7 +1,5 @@
 """A fitted estimator as displays see it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -6,8 +6,6 @@ category, not a column of posteriors for each category; :func:`code_columns` giv
 fitted estimator in that form.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from itertools import combinations

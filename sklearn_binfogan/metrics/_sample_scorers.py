@@ -1,7 +1,5 @@
 """Scorers for searches: they draw samples of an estimator and compare them with real rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Measures of samples: how close generated rows come to real ones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any, NamedTuple
