@@ -18,6 +18,7 @@ from ._players import Players
 from ._rows import TrainingRows
 from ._settings import Settings
 from ._sharing import Forward, OneProcess, directly
+from ._state import sum_of_norms
 from ._supervision import LabelledBatch, Supervision, label_nll
 from ._terms import GamePass, discriminator_loss, players_terms, total
 
@@ -151,15 +152,11 @@ class Phase(ABC):
         return recorded
 
     def norm_of_weights(self) -> Tensor:
-        """Sum of the norms of the weights that the phase trains.
-
-        It is infinite or NaN if a weight is, and also if finite weights exceed 1e19.
-        """
+        """Sum of the norms of the weights that the phase trains; see `sum_of_norms`."""
         weights = [w for optimizer, _ in self.optimizers for w in trained_weights(optimizer)]
-        weights = [w.detach() for w in weights if w.numel()]
         if not weights:
             return torch.zeros((), device=self.common.rng.device)
-        return torch.stack(torch._foreach_norm(weights)).sum()
+        return sum_of_norms(weights)
 
     def _losses(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
         """Run the networks on a batch: the part of a step that builds the autograd graph."""

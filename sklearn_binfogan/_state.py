@@ -1,6 +1,5 @@
 """The state of a training, as checkpoints, files and restarts hold it."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -53,7 +52,7 @@ class TrainingState:
         """Return the name of a tensor that holds NaN or infinity; None if there is none."""
         named = list(self.named_arrays())
         of_gpu = [array for _, array in named if _is_on_gpu(array) and array.is_floating_point()]
-        if _are_finite(of_gpu):
+        if not of_gpu or sum_of_norms(of_gpu).isfinite():
             named = [(name, array) for name, array in named if not _is_on_gpu(array)]
         return next((name for name, array in named if not array.isfinite().all()), None)
 
@@ -69,13 +68,13 @@ def _is_on_gpu(array: Array) -> bool:
     return isinstance(array, Tensor) and array.device.type == "cuda"
 
 
-def _are_finite(tensors: list[Tensor]) -> bool:
-    """Whether all tensors of one device are finite, with only one wait for a GPU."""
-    tensors = [tensor for tensor in tensors if tensor.numel()]  # models without style codes
-    if not tensors:
-        return True
-    largest = torch._foreach_norm(tensors, math.inf)
-    return bool(torch.stack(largest).isfinite().all())
+def sum_of_norms(tensors: list[Tensor]) -> Tensor:
+    """Sum of the norms of tensors of one device, without waiting for a GPU.
+
+    It is infinite or NaN if an entry is, and also if finite entries exceed 1e19.
+    """
+    filled = [tensor.detach() for tensor in tensors if tensor.numel()]  # models without style codes
+    return torch.stack(torch._foreach_norm(filled)).sum()
 
 
 def _copies(tensors: list[Tensor]) -> list[Tensor]:
