@@ -6,9 +6,9 @@ and functions in `RECORDS` and `FUNCTIONS` are ever called.
 
 import math
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin
 
 import numpy as np
 import torch
@@ -188,17 +188,11 @@ def _random_state(key: Any, pos: Any, has_gauss: Any, gauss: Any) -> np.random.R
 
 def _record(cls: type, items: dict[str, Any]) -> Any:
     """Build a dataclass; a field that an older version lacked keeps its default."""
-    hints = get_type_hints(cls)
-    unknown = sorted(items.keys() - hints.keys())
-    require(not unknown, f"{cls.__name__} has unknown fields: {unknown!r:.200}")
-    for field in fields(cls):
-        name = f"{cls.__name__}.{field.name}"
-        if field.name in items:
-            fits = _fits(items[field.name], hints[field.name])
-            require(fits, f"{name} is out of range, or of a wrong type")
-        else:
-            require(field.default is not MISSING, f"{name} is missing")
-    return cls(**items)
+    record = cls(**items)  # Python refuses missing and unknown fields
+    for field in fields(record):
+        fits = _fits(getattr(record, field.name), field.type)
+        require(fits, f"{cls.__name__}.{field.name} is out of range, or of a wrong type")
+    return record
 
 
 def _fits(value: Any, hint: Any) -> bool:

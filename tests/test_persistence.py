@@ -609,7 +609,7 @@ EDITS = {
         "",
     ),
     "settings": (setting("settings", None), "settings"),
-    "unknown field": (in_settings(RECORD, "extra", 1), "unknown fields"),
+    "unknown field": (in_settings(RECORD, "extra", 1), "unexpected keyword"),
     "missing field": (setting("settings", "Settings", {}), "missing"),
     "field's type": (in_settings("recipe Recipe", "betas", {"tuple": [0.5]}), "betas"),
     "negative field": (in_settings("recipe Recipe", "max_iter", -1), "max_iter"),
