@@ -422,7 +422,7 @@ class GamePhase(Phase):
         codes, residuals = [], []
         sums = squares = counts = torch.zeros(())
         for numbers in rows.deciding_numbers():
-            x = rows.rows.take(numbers)
+            x = rows.take(numbers)
             labels = self.spec.labels(encoder.logits(x))
             if known is not None:
                 labels[:, 0] = torch.where(known[numbers] < 0, labels[:, 0], known[numbers])

@@ -173,7 +173,7 @@ def n_held_out(n_rows: int) -> int:
     return min(n_rows // 10, MAX_VALID) if n_rows >= MIN_ROWS_TO_HOLD_OUT else 0
 
 
-class TrainingRows:
+class TrainingRows(Rows):
     """Rows to train on and validation rows.
 
     A tenth of the rows is held out for validation, if there are 500 or more. A held-out row keeps
@@ -195,17 +195,16 @@ class TrainingRows:
     """
 
     def __init__(self, X: Source, layout: Layout, device: str, seed: int) -> None:
-        self.rows = Rows(X, layout, device)
-        n_rows = len(self.rows)
+        super().__init__(X, layout, device)
         rng = torch.Generator(device).manual_seed(seed)
-        order = torch.randperm(n_rows, generator=rng, device=device)
-        n_valid = n_held_out(n_rows)
+        order = torch.randperm(len(X), generator=rng, device=device)
+        n_valid = n_held_out(len(X))
         self.train_index = order[n_valid:]
         self.valid_index = order[:n_valid] if n_valid else order
 
     def validation(self, at_most: int | None = None) -> Tensor:
         """Network input of the validation rows."""
-        return self.rows.take(self.valid_index[:at_most])
+        return self.take(self.valid_index[:at_most])
 
     def deciding_numbers(self) -> tuple[Tensor, ...]:
         """Numbers of up to 10 000 training rows, in blocks, to choose heads and priors by."""
@@ -213,7 +212,7 @@ class TrainingRows:
 
     def deciding_blocks(self) -> list[Tensor]:
         """Network input of these rows."""
-        return [self.rows.take(numbers) for numbers in self.deciding_numbers()]
+        return [self.take(numbers) for numbers in self.deciding_numbers()]
 
 
 class Share(NamedTuple):

@@ -98,10 +98,8 @@ class Trainer:
         """Set the rows to train on, and their labels."""
         self._rows = TrainingRows(X, self.settings.layout, self.device, self.settings.seed)
         if labels is not None and self.settings.recipe.label_weight > 0:
-            self.common.supervision = Supervision(
-                labels, self.rows.rows, self.settings, self.common.rng
-            )
-        self.common.sharing.check_rows(len(self.rows.rows), len(self.rows.train_index))
+            self.common.supervision = Supervision(labels, self.rows, self.settings, self.common.rng)
+        self.common.sharing.check_rows(len(self.rows), len(self.rows.train_index))
         return self
 
     def forget_rows(self) -> Self:
@@ -115,13 +113,13 @@ class Trainer:
         self.phase.begin()
         self.phase.train_mode()
         if self._rows is not None:
-            self.graph = step_graph(self.phase, self.rows.rows, self.net.callbacks_)
+            self.graph = step_graph(self.phase, self.rows, self.net.callbacks_)
         return self.phase
 
     def new_batches(self, n_steps: int, steps_per_epoch: int) -> Batches:
         """Return shuffled batches of the training rows for the running phase; see `Batches`."""
         return Batches(
-            self.rows.rows,
+            self.rows,
             self.rows.train_index,
             self.settings.recipe.batch_size,
             n_steps,

@@ -103,11 +103,11 @@ def assert_same(one, other):
 def test_replayed_steps_are_those_of_the_phase(case, phase):
     rows, parameters = CASES[case]
     one, other = (training(phase, rows, **parameters) for _ in range(2))
-    graph = StepGraph(one.phase, one.rows.rows, Recorded)
+    graph = StepGraph(one.phase, one.rows, Recorded)
 
     for numbers in batches(one, 12):
         replayed = graph.step(numbers)
-        expected = other.phase.step(other.rows.rows.take(numbers))
+        expected = other.phase.step(other.rows.take(numbers))
 
         assert {k: float(v) for k, v in replayed.items()} == {
             k: float(v.detach()) for k, v in expected.items()
@@ -119,11 +119,11 @@ def test_replayed_steps_are_those_of_the_phase(case, phase):
 def test_another_stage_is_captured_anew():
     """After a third of the phase, batches need no longer be balanced each."""
     one, other = training(), training()
-    graph = StepGraph(one.phase, one.rows.rows, Recorded)
+    graph = StepGraph(one.phase, one.rows, Recorded)
 
     for numbers in batches(one, SHORT["warmup_iter"]):
         graph.step(numbers)
-        other.phase.step(other.rows.rows.take(numbers))
+        other.phase.step(other.rows.take(numbers))
 
     third = SHORT["warmup_iter"] // 3
     n_replays = [each.n_replays for each in Recorded.made]
@@ -135,7 +135,7 @@ def test_a_stage_that_changes_during_the_warm_up_gets_a_warm_up_of_its_own():
     third = SHORT["warmup_iter"] // 3
     trainer = training()
     trainer.phase.n_steps = third - 2
-    graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+    graph = StepGraph(trainer.phase, trainer.rows, Recorded)
 
     for numbers in batches(trainer, 2 + WARM_UP):
         graph.step(numbers)
@@ -150,11 +150,11 @@ def test_a_step_is_captured_anew_when_details_begin_to_count():
     n_steps = 24
     parameters = {"rows": rows, "image_shape": (16, 16), "max_iter": n_steps}
     one, other = (training("game", **parameters) for _ in range(2))
-    graph = StepGraph(one.phase, one.rows.rows, Recorded)
+    graph = StepGraph(one.phase, one.rows, Recorded)
 
     for numbers in batches(one, n_steps):
         replayed = set(graph.step(numbers))
-        assert replayed == set(other.phase.step(other.rows.rows.take(numbers)))
+        assert replayed == set(other.phase.step(other.rows.take(numbers)))
 
     before = n_steps // 4
     n_replays = [each.n_replays for each in Recorded.made]
@@ -165,7 +165,7 @@ def test_a_step_is_captured_anew_when_details_begin_to_count():
 
 def test_moments_that_a_callback_has_replaced():
     trainer = training("game")
-    graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+    graph = StepGraph(trainer.phase, trainer.rows, Recorded)
     steps = batches(trainer, 8)
     before, after = steps[:4], steps[4:]
     for numbers in before:
@@ -196,7 +196,7 @@ def replace_statistic(trainer):
 @pytest.mark.parametrize("change", [stop_statistics, set_option, replace_statistic])
 def test_what_a_callback_has_changed_of_a_step(change):
     trainer = training("game")
-    graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+    graph = StepGraph(trainer.phase, trainer.rows, Recorded)
     before, after = batches(trainer, 8)[:4], batches(trainer, 8)[4:]
     take_steps(graph, before)
     change(trainer)
@@ -207,7 +207,7 @@ def test_what_a_callback_has_changed_of_a_step(change):
 
 def test_a_callback_that_looks_at_steps_may_change_them():
     trainer = training("game")
-    trainer.graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+    trainer.graph = StepGraph(trainer.phase, trainer.rows, Recorded)
     trainer.net.history.new_epoch()
     for numbers in batches(trainer, 5):
         trainer.net.history.new_batch()
@@ -241,7 +241,7 @@ def test_a_rate_that_a_callback_has_set(monkeypatch):
 
 def test_batches_of_another_size():
     trainer = training("game")
-    graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+    graph = StepGraph(trainer.phase, trainer.rows, Recorded)
     for size in (20, 10):
         for _ in range(WARM_UP + 1):
             graph.step(trainer.rows.train_index[:size])
@@ -255,12 +255,12 @@ def take_steps(graph, batches):
 
 def test_a_gpu_without_room_goes_on_with_one_warning():
     one, other = training("game"), training("game")
-    graph = StepGraph(one.phase, one.rows.rows, NoRoom)
+    graph = StepGraph(one.phase, one.rows, NoRoom)
 
     with pytest.warns(RuntimeWarning, match="CUDA out of memory") as caught:
         take_steps(graph, batches(one, 8))
     for numbers in batches(other, 8):
-        other.phase.step(other.rows.rows.take(numbers))
+        other.phase.step(other.rows.take(numbers))
 
     assert len(caught) == len(Recorded.made) == 1
     assert "cuda_graph=False" in str(caught[0].message)
@@ -360,7 +360,7 @@ def test_a_loss_that_breaks_is_told_with_its_step(monkeypatch):
     net.history.new_epoch()
     for numbers in batches(trainer, 3):
         net.history.new_batch()
-        net.train_step(trainer.rows.rows.take(numbers))
+        net.train_step(trainer.rows.take(numbers))
         if trainer.game.n_steps == 1:
             with torch.no_grad():
                 trainer.players.generator.output.bias.fill_(torch.nan)
@@ -373,7 +373,7 @@ def test_weights_that_break_at_the_end_of_an_epoch(monkeypatch):
     trainer = training("game")
     trainer.net.history.new_epoch()
     trainer.net.history.new_batch()
-    trainer.net.train_step(trainer.rows.rows.take(batches(trainer, 1)[0]))
+    trainer.net.train_step(trainer.rows.take(batches(trainer, 1)[0]))
     with torch.no_grad():
         trainer.players.generator.output.bias[0] = torch.inf
     with pytest.raises(FloatingPointError, match=r"generator\.output\.bias became NaN"):
@@ -456,14 +456,14 @@ def test_each_thread_has_one_stream(monkeypatch):
 
 def test_a_training_without_rows_holds_no_graph():
     trainer = training()
-    trainer.graph = StepGraph(trainer.phase, trainer.rows.rows, Recorded)
+    trainer.graph = StepGraph(trainer.phase, trainer.rows, Recorded)
     assert trainer.forget_rows().graph is None
 
 
 def test_a_state_copied_and_checked_as_on_a_gpu(monkeypatch):
     """Tensors of a GPU are copied and checked together."""
     trainer = training("game")
-    trainer.phase.step(trainer.rows.rows.take(batches(trainer, 1)[0]))
+    trainer.phase.step(trainer.rows.take(batches(trainer, 1)[0]))
     expected = trainer.state().copied()
     monkeypatch.setattr(_state, "_is_on_gpu", lambda array: isinstance(array, torch.Tensor))
 

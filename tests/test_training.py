@@ -126,7 +126,7 @@ def test_a_step_of_the_game_goes_through_d_once_a_side_and_trains_no_frozen_part
         lambda _, inputs, features: frozen.append((inputs[0].requires_grad, features.requires_grad))
     )
 
-    game.step(trainer.rows.rows.take(torch.arange(20)))
+    game.step(trainer.rows.take(torch.arange(20)))
 
     assert len(n_judged) == 2  # real pairs and fake ones
     # Real rows leave no graph; through fakes G gets its gradient.
@@ -139,7 +139,7 @@ def test_details_count_after_a_part_of_the_game_and_leave_the_continuous_codes_a
     images = np.random.default_rng(0).integers(0, 256, (60, 256)).astype(np.float32)
     gan = BInfoGANTransformer(3, n_continuous=2, image_shape=(16, 16), max_iter=8)
     trainer = new_training(gan, images)
-    game, x = trainer.begin("game"), trainer.rows.rows.take(torch.arange(60))
+    game, x = trainer.begin("game"), trainer.rows.take(torch.arange(60))
     head = trainer.players.encoder.style_head.weight
 
     recorded = [set(game.step(x)) for _ in range(4)]
@@ -157,7 +157,7 @@ def test_details_count_after_a_part_of_the_game_and_leave_the_continuous_codes_a
 def test_without_cycle_terms_or_noise_there_are_no_details(parameters):
     gan = BInfoGANTransformer(3, image_shape=(16, 16), max_iter=8, **parameters)
     trainer = new_training(gan, np.random.default_rng(0).random((60, 256)))
-    game, x = trainer.begin("game"), trainer.rows.rows.take(torch.arange(60))
+    game, x = trainer.begin("game"), trainer.rows.take(torch.arange(60))
 
     recorded = [set(game.step(x)) for _ in range(4)]
 
@@ -169,7 +169,7 @@ def test_categories_of_colour_images_count_five_times_and_in_the_papers_objectiv
     images = np.random.default_rng(0).integers(0, 256, (60, 768)).astype(np.uint8)
     gan = BInfoGANTransformer(3, n_continuous=0, image_shape=(16, 16, 3), max_iter=8)
     trainer = new_training(gan, images)
-    played = trainer.begin("game").play(trainer.rows.rows.take(torch.arange(60)))
+    played = trainer.begin("game").play(trainer.rows.take(torch.arange(60)))
     categories = played.codes[:, :3]
 
     nll = losses.categorical_nll(played.spec, played.fake_logits, categories)
@@ -185,7 +185,7 @@ def test_bf16_gradients_are_finite_where_d_is_all_but_sure(factor):
     with torch.no_grad():  # for some rows verdicts then differ by about a hundred
         players.discriminator.output.weight.mul_(factor)
     trainer.consistency.n_steps = 1
-    trainer.begin("game").step(trainer.rows.rows.take(torch.arange(54)))
+    trainer.begin("game").step(trainer.rows.take(torch.arange(54)))
     assert all(w.grad is None or w.grad.isfinite().all() for w in players.generator.parameters())
 
 
@@ -234,7 +234,7 @@ def test_a_step_does_not_wait_for_the_gpu(phase, prior):
 
     def step():
         net.history.new_batch()
-        net.train_step(trainer.rows.rows.take(trainer.rows.train_index[:50]))
+        net.train_step(trainer.rows.take(trainer.rows.train_index[:50]))
 
     step()
     torch.cuda.set_sync_debug_mode("error")
@@ -459,7 +459,7 @@ def test_a_snapshot_is_not_what_training_goes_on_with():
     rows = TABLE[:50]
     gan = BInfoGANTransformer(3, warmup_iter=3, max_iter=3, random_state=0).fit(rows)
     trainer = fitted_model(gan).trainer.load_rows(rows)
-    source, rng = (trainer.rows.rows, trainer.rows.train_index), trainer.common.rng
+    source, rng = (trainer.rows, trainer.rows.train_index), trainer.common.rng
     trainer.batches = Batches(*source, 20, 5, 5, rng)
     trainer.begin("game")
     snapshot = trainer.snapshot()
@@ -469,7 +469,7 @@ def test_a_snapshot_is_not_what_training_goes_on_with():
     restored.begin("game")
 
     for training in (trainer, restored):
-        training.phase.step(training.rows.rows.take(torch.arange(20)))
+        training.phase.step(training.rows.take(torch.arange(20)))
 
         after = training.state().as_arrays()
         weight = "generator.output.weight"
