@@ -231,9 +231,7 @@ class Batches:
 
     Parameters
     ----------
-    rows : Rows
-    index : Tensor of int64
-        Numbers of the rows to draw from.
+    rows : TrainingRows
     batch_size, n_steps, steps_per_epoch : int
     rng : torch.Generator
     share : Share
@@ -244,14 +242,15 @@ class Batches:
 
     Attributes
     ----------
+    index : Tensor of int64
+        Numbers of the rows to train on, in the order in which they are dealt out.
     position : int
         Place in `index` where the next batch begins; at its end the rows are shuffled.
     """
 
     def __init__(
         self,
-        rows: Rows,
-        index: Tensor,
+        rows: TrainingRows,
         batch_size: int,
         n_steps: int,
         steps_per_epoch: int,
@@ -259,10 +258,10 @@ class Batches:
         share: Share = Share(),  # noqa: B008  # immutable
         as_numbers: bool = False,
     ) -> None:
-        self.rows, self.index, self.rng, self.share = rows, index, rng, share
-        self.batch_size = min(batch_size, len(index) // share.n_processes) * share.n_processes
+        self.rows, self.index, self.rng, self.share = rows, rows.train_index, rng, share
+        n_rows = self.position = len(self.index)
+        self.batch_size = min(batch_size, n_rows // share.n_processes) * share.n_processes
         self.remaining, self.steps_per_epoch = n_steps, steps_per_epoch
-        self.position = len(index)
         self.as_numbers = as_numbers
 
     @property

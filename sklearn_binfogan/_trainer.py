@@ -120,7 +120,6 @@ class Trainer:
         """Return shuffled batches of the training rows for the running phase; see `Batches`."""
         return Batches(
             self.rows,
-            self.rows.train_index,
             self.settings.recipe.batch_size,
             n_steps,
             steps_per_epoch,

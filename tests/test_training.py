@@ -459,8 +459,7 @@ def test_a_snapshot_is_not_what_training_goes_on_with():
     rows = TABLE[:50]
     gan = BInfoGANTransformer(3, warmup_iter=3, max_iter=3, random_state=0).fit(rows)
     trainer = fitted_model(gan).trainer.load_rows(rows)
-    source, rng = (trainer.rows, trainer.rows.train_index), trainer.common.rng
-    trainer.batches = Batches(*source, 20, 5, 5, rng)
+    trainer.batches = Batches(trainer.rows, 20, 5, 5, trainer.common.rng)
     trainer.begin("game")
     snapshot = trainer.snapshot()
     before = snapshot.as_arrays()
