@@ -22,6 +22,7 @@ from ._networks import (
     initialise_by_first_axis,
     initialise_truncated,
     leaky_relu,
+    leaky_stack,
     relu,
     set_batch_norm,
 )
@@ -74,9 +75,9 @@ class MLPArchitecture:
             self.n_heads,
         )
         generator = DenseGenerator(spec, shape, self.generator_hidden)
-        discriminator = Discriminator(
-            nn.Flatten(), n_features, spec.width, (), (*self.discriminator_hidden,) * 2
-        )
+        hidden = self.discriminator_hidden
+        joint = leaky_stack([n_features + spec.width, *hidden, *hidden])
+        discriminator = Discriminator(nn.Flatten(), nn.Identity(), joint, hidden[-1])
         return Networks(encoder, generator, discriminator)
 
 
@@ -165,8 +166,10 @@ class ConvArchitecture:
         )
         data, width = conv_stack(shape, self.discriminator_channels, activation=leaky_relu)
         data.extend(dense_stack([width, self.discriminator_dense], leaky_relu))
-        width = self.discriminator_dense
-        discriminator = Discriminator(data, width, spec.width, self.discriminator_code, (width,))
+        width, code_width = self.discriminator_dense, self.discriminator_code[-1]
+        codes = leaky_stack([spec.width, *self.discriminator_code])
+        joint = leaky_stack([width + code_width, width])
+        discriminator = Discriminator(data, codes, joint, width)
         return Networks(encoder, generator, discriminator)
 
 
@@ -246,16 +249,9 @@ class PaperArchitecture:
         )
         dense = partial(dense_stack, batch_norm=True, noise=self.noise[2:])
         data.extend(dense([width, self.discriminator_dense]))
-        width = self.discriminator_dense
-        return Discriminator(
-            data,
-            width,
-            spec.width,
-            (*self.discriminator_code, width),
-            (self.discriminator_joint,),
-            code_layers=self._code_layers,
-            joint_layers=dense,
-        )
+        width, joint_width = self.discriminator_dense, self.discriminator_joint
+        codes = self._code_layers([spec.width, *self.discriminator_code, width])
+        return Discriminator(data, codes, dense([2 * width, joint_width]), joint_width)
 
     def _code_layers(self, sizes: Sequence[int]) -> nn.Module:
         """Build 1 x 1 convolutions on codes, then a dense layer."""

@@ -15,7 +15,6 @@ FEW_CHANNELS = 1  # of an image
 OVERCLUSTERING_RATIO = 4  # categories of an over-clustering head, per category
 IN_COLOUR = 3  # channels
 TINY = 1e-6
-DenseLayers = Callable[[Sequence[int]], nn.Module]
 
 
 def elu() -> nn.Module:
@@ -536,35 +535,20 @@ class Discriminator(nn.Module):
     Parameters
     ----------
     data_trunk : Module
-        Network input -> (n, data_width) features.
-    data_width : int
-    code_width : int
-        Width of Z.
-    code_hidden : sequence of int
-        Layers of Z alone; empty: Z is joined as it is.
-    joint_hidden : sequence of int
-        Layers of the joined features, before the logit.
-    code_layers, joint_layers : callable
-        Build these layers from their sizes; by default with leaky ReLUs and without norm.
+        Network input -> features, (n, width).
+    code_trunk : Module
+        Z -> features, (n, width).
+    joint : Module
+        Both side by side -> (n, joint_width) features, from which the logit is computed.
+    joint_width : int
     """
 
     def __init__(
-        self,
-        data_trunk: nn.Module,
-        data_width: int,
-        code_width: int,
-        code_hidden: Sequence[int],
-        joint_hidden: Sequence[int],
-        code_layers: DenseLayers = leaky_stack,
-        joint_layers: DenseLayers = leaky_stack,
+        self, data_trunk: nn.Module, code_trunk: nn.Module, joint: nn.Module, joint_width: int
     ) -> None:
         super().__init__()
-        sizes = [code_width, *code_hidden]
-        self.data_trunk = data_trunk
-        self.code_trunk = code_layers(sizes)
-        joint = [data_width + sizes[-1], *joint_hidden]
-        self.joint = joint_layers(joint)
-        self.output = nn.Linear(joint[-1], 1)
+        self.data_trunk, self.code_trunk, self.joint = data_trunk, code_trunk, joint
+        self.output = nn.Linear(joint_width, 1)
         initialise(self)
         nn.init.normal_(self.output.weight, std=0.02)
 

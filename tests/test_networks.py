@@ -39,6 +39,7 @@ from sklearn_binfogan._networks import (
     _window_means,
     conv_stack,
     dense_stack,
+    leaky_stack,
 )
 from sklearn_binfogan._presets import LARGE, PRESETS, resolve_preset
 from sklearn_binfogan._upgrades import FORMAT_VERSION
@@ -56,6 +57,11 @@ of_both_papers = pytest.mark.parametrize("name", PAPERS)
 
 def rng(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def small_discriminator(data_trunk, data_width, spec):
+    joint = leaky_stack([data_width + 4, 5])
+    return Discriminator(data_trunk, leaky_stack([spec.width, 4]), joint, 5)
 
 
 # -- the paper's networks --------------------------------------------------------------------------
@@ -673,7 +679,7 @@ class Linear:
             spec, dense_stack([n_features, 6]), 6, dense_stack([n_features, 5]), 5, n_heads=2
         )
         generator = DenseGenerator(spec, (n_features,), (7,))
-        discriminator = Discriminator(nn.Identity(), n_features, spec.width, (4,), (5,))
+        discriminator = small_discriminator(nn.Identity(), n_features, spec)
         return Networks(encoder, generator, discriminator)
 
 
@@ -717,7 +723,7 @@ class Brought:
 
     def build(self, spec, shape):
         encoder = make_encoder(spec, self.trunk, 16, nn.Linear(4, 16), 16)
-        judge = Discriminator(self.changed.get("stem", nn.Identity()), 4, spec.width, (4,), (5,))
+        judge = small_discriminator(self.changed.get("stem", nn.Identity()), 4, spec)
         return encoder, self.generator, judge
 
 
@@ -766,7 +772,7 @@ def test_deep_trunks_of_rectified_units_do_not_put_all_rows_into_one_cluster():
                 for _ in range(2)
             ]
             encoder = make_encoder(spec, trunks[0], 64, trunks[1], 64, n_heads=8)
-            judge = Discriminator(nn.Identity(), 13, spec.width, (4,), (5,))
+            judge = small_discriminator(nn.Identity(), 13, spec)
             return encoder, nn.Linear(spec.width, 13), judge
 
     X, y = load_wine(return_X_y=True)

@@ -18,7 +18,13 @@ from sklearn_binfogan._augmentation import identity
 from sklearn_binfogan._base import fitted_model
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout
-from sklearn_binfogan._networks import DenseGenerator, Discriminator, Encoder, dense_stack
+from sklearn_binfogan._networks import (
+    DenseGenerator,
+    Discriminator,
+    Encoder,
+    dense_stack,
+    leaky_stack,
+)
 from sklearn_binfogan._phases import GAME
 from sklearn_binfogan._presets import PRESETS, Recipe
 from sklearn_binfogan._settings import Settings
@@ -261,7 +267,8 @@ class Tiny:
         (n_features,) = shape
         encoder = Encoder(spec, dense_stack([n_features, 4]), 4, dense_stack([n_features, 5]), 5)
         generator = DenseGenerator(spec, (n_features,), (4,))
-        discriminator = Discriminator(nn.Identity(), n_features, spec.width, (4,), (5,))
+        codes, joint = leaky_stack([spec.width, 4]), leaky_stack([n_features + 4, 5])
+        discriminator = Discriminator(nn.Identity(), codes, joint, 5)
         return Networks(encoder, generator, discriminator)
 
 
