@@ -265,9 +265,4 @@ class PaperArchitecture:
         return nn.Sequential(nn.Unflatten(1, as_map), *layers, *dense)
 
 
-ARCHITECTURES = (
-    MLPArchitecture,
-    LabelledMLPArchitecture,
-    ConvArchitecture,
-    PaperArchitecture,
-)
+ARCHITECTURES = (MLPArchitecture, LabelledMLPArchitecture, ConvArchitecture, PaperArchitecture)

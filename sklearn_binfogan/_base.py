@@ -25,13 +25,7 @@ from ._driver import Job, train_best, usable
 from ._input import check_unmasked, warn_of_far_values, warn_user
 from ._layout import Layout
 from ._model import FittedModel
-from ._parameters import (
-    chosen_by_machine,
-    given_to_recipe,
-    is_auto,
-    resolve_device,
-    settled_values,
-)
+from ._parameters import chosen_by_machine, given_to_recipe, is_auto, resolve_device, settled_values
 from ._partition import check_neighbours
 from ._phases import CONSISTENCY, GAME
 from ._presets import resolve_preset

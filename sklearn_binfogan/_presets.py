@@ -299,11 +299,7 @@ TABLE = Preset(
     n_noise=8,
     # A game of 1 000 steps takes 2.5 times as long, for samples that are no better.
     budget=Budget(least=100, enough=1000, most_game=400, least_labelled=600),
-    all_labels=AllLabels(
-        gain=1.0,
-        unlabelled_weight=0.0,
-        networks=LabelledMLPArchitecture(),
-    ),
+    all_labels=AllLabels(gain=1.0, unlabelled_weight=0.0, networks=LabelledMLPArchitecture()),
 )
 SMALL_IMAGES = Preset(
     ConvArchitecture(most_pixels=MOST_PIXELS),

@@ -155,11 +155,7 @@ class Trainer:
                 self.game.fit_aggregate(self.rows)
 
     def _train_phase(
-        self,
-        name: str,
-        n_steps: int,
-        after_epoch: Callable[[Self], None],
-        begun: Progress | None,
+        self, name: str, n_steps: int, after_epoch: Callable[[Self], None], begun: Progress | None
     ) -> None:
         """Train for some steps of one phase, new or begun; a callback may end the phase early."""
         phase = self.begin(name)

@@ -9,13 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._arrays import subsample
-from ._base import (
-    _BInfoGAN,
-    new_training,
-    orders_as_before,
-    renumbered,
-    squeezed,
-)
+from ._base import _BInfoGAN, new_training, orders_as_before, renumbered, squeezed
 from ._callback_rules import check_callbacks
 from ._codes import is_count
 from ._input import warn_of_misfits
