@@ -129,7 +129,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
 
     def _fit(self, X: Any, y: Any) -> Self:
         """Check X and y, train, and become the model; warn of its findings."""
-        tasks = FitTasks.of(self, X, y)
+        tasks = FitTasks(self, X, y) if getattr(self, "_skl_callbacks", None) else None
         with self._all_or_nothing(), undisturbed(self.n_threads):
             X = checked_rows(self, X, reset=True)
             stopped = self._fit_best(X, self._parsed_labels(X, y), tasks)

@@ -6,7 +6,7 @@ The protocol is experimental. With older versions, which lack it, estimators hav
 
 import math
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from skorch.callbacks import Callback
 
@@ -44,11 +44,6 @@ class FitTasks(Callback):
         self.epoch: Any = None
         self.begun = False
         self.numbered: Callable[[FittedModel], FittedModel] = lambda model: model
-
-    @classmethod
-    def of(cls, estimator: Any, X: Any, y: Any) -> Self | None:
-        """Return the tasks of a fit, or None if the estimator has no such callbacks."""
-        return cls(estimator, X, y) if getattr(estimator, "_skl_callbacks", None) else None
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Begin the fit with its first phase."""
