@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ._codes import Prior
 from ._consistency import Consistency
@@ -17,7 +17,7 @@ from ._partition import better_partition, learn_partition, uses_neighbours
 from ._players import Players
 from ._rows import TrainingRows
 from ._settings import Settings
-from ._sharing import Forward, OneProcess, directly
+from ._sharing import OneProcess
 from ._state import sum_of_norms
 from ._supervision import LabelledBatch, Supervision, label_nll
 from ._terms import GamePass, discriminator_loss, players_terms, total
@@ -93,7 +93,7 @@ class Phase(ABC):
         self.recipe, self.spec = common.settings.recipe, common.settings.spec
         self.n_steps = 0
         self.decay = number_on(common.rng.device, average_decay)
-        self.forward: Forward = directly
+        self.forward: nn.Module = self.players
         self.category_branch_is_frozen = False
 
     @abstractmethod
@@ -114,7 +114,7 @@ class Phase(ABC):
 
     def end(self) -> None:
         """Release what only a running phase needs."""
-        self.forward = directly
+        self.forward = self.players
         for optimizer, _ in self.optimizers:
             optimizer.zero_grad()
 
@@ -453,9 +453,7 @@ class GamePhase(Phase):
         marginals.fit(drawn, rows.rows.take(numbers), layout)
 
 
-def adam(
-    weights: list[torch.nn.Parameter], rate: float, betas: tuple[float, float]
-) -> torch.optim.Adam:
+def adam(weights: list[nn.Parameter], rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
     """Create a fused Adam: its state lies on the device, and no step waits for the CPU."""
     can_be_captured = any(weight.device.type == "cuda" for weight in weights)
     return torch.optim.Adam(weights, rate, betas, fused=True, capturable=can_be_captured)

@@ -1,6 +1,7 @@
 """The networks of one model: the players, and the running averages that users see."""
 
 import copy
+from collections.abc import Callable
 from typing import Any, Self
 
 import torch
@@ -43,6 +44,10 @@ class Players(nn.Module):
         n_residual = layout.n_features if has_residual else 0
         self.aggregate = AggregatePosterior(settings.spec, n_components, n_residual)
         self.marginals = Marginals(n_residual) if has_residual else None
+
+    def forward(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
+        """Losses of a batch: a module, since DistributedDataParallel wraps modules."""
+        return losses_of(x)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of the players; the averages stay in evaluation mode."""

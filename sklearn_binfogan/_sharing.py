@@ -1,8 +1,6 @@
 """What the processes that share a fit agree on; by default a fit has one process."""
 
-from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +8,6 @@ from torch import Tensor, nn
 from ._codes import Prior
 from ._rows import Share
 from ._settings import Settings
-
-Forward = Callable[[Callable[[Tensor], Any], Tensor], Any]
-
-
-def directly(losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
-    """Compute the losses of a batch in this process."""
-    return losses_of(x)
 
 
 class OneProcess:
@@ -39,9 +30,9 @@ class OneProcess:
     def check_rows(self, n_rows: int, n_train: int) -> None:
         """Raise ValueError unless all processes have the same rows, and enough of them."""
 
-    def forward_of(self, players: nn.Module) -> Forward:
-        """Return the function that computes the losses of a batch, (losses_of, x) -> losses."""
-        return directly
+    def forward_of(self, players: nn.Module) -> nn.Module:
+        """Return the module that computes the losses of a batch, (losses_of, x) -> losses."""
+        return players
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of the values over processes."""

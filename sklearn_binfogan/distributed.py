@@ -7,7 +7,7 @@ all processes hold the same weights.
 
 import atexit
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ._codes import Prior
 from ._rows import Share
 from ._settings import Settings
-from ._sharing import SHARING, Forward, OneProcess
+from ._sharing import SHARING, OneProcess
 
 __all__ = ["data_parallel"]
 
@@ -86,18 +86,6 @@ def data_parallel() -> Iterator[None]:
             SHARING.reset(before)
 
 
-class Losses(nn.Module):
-    """The forward pass of a step as a module, because DistributedDataParallel wraps modules."""
-
-    def __init__(self, players: nn.Module) -> None:
-        super().__init__()
-        self.players = players
-
-    def forward(self, losses_of: Callable[[Tensor], Any], x: Tensor) -> Any:
-        """Losses of a batch."""
-        return losses_of(x)
-
-
 class SeveralProcesses(OneProcess):
     """One process among several. All follow the decisions of the first."""
 
@@ -127,10 +115,10 @@ class SeveralProcesses(OneProcess):
                 f"n_samples={n_rows} is too few for {self.share.n_processes} processes."
             )
 
-    def forward_of(self, players: nn.Module) -> Forward:
+    def forward_of(self, players: nn.Module) -> nn.Module:
         """Average gradients over processes in the backward pass."""
         # Each phase leaves some weights out of its loss.
-        return DistributedDataParallel(Losses(players), find_unused_parameters=True)
+        return DistributedDataParallel(players, find_unused_parameters=True)
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of the values over processes."""
