@@ -84,12 +84,10 @@ def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
     if not _is_stored(X) or len(X.shape) != 2 or X.shape[0] == 0:
         rows: Source = validated(estimator, X, reset)
     else:
-        must_reset = reset
-        for block in row_blocks(X):
+        for number, block in enumerate(row_blocks(X)):
             values = block.compute() if hasattr(block, "compute") else block
             check_unmasked(values)
-            checked = validated(estimator, np.asarray(values), must_reset)
-            must_reset = False
+            checked = validated(estimator, np.asarray(values), reset and number == 0)
         rows = StoredRows(X, checked.dtype)
     if reset:
         hint_at_images(estimator, rows)
