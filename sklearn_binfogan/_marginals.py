@@ -6,8 +6,6 @@ leaves the ranks as they are, so that what columns have in common stays as the d
 idea of a copula (Sklar 1959).
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from scipy.stats import ks_2samp

@@ -450,7 +450,7 @@ class GamePhase(Phase):
         categories = codes[: len(numbers), : self.spec.n_categorical].cpu()
         repeated = categories.repeat(max(min(most, MOST_DRAWN) // len(numbers), 1), 1)
         drawn = self.players.draw(repeated, torch.Generator().manual_seed(0))
-        marginals.fit(drawn, rows.rows.take(numbers), layout)
+        marginals.fit(drawn, rows.take(numbers), layout)
 
 
 def adam(weights: list[nn.Parameter], rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
