@@ -101,7 +101,7 @@ def without_the_game(X: np.ndarray, y: np.ndarray, seed: int) -> Draw:
 
     def draw(label: int, n: int) -> np.ndarray:
         _, rows = density.draw(categories[[label] * n], rng)
-        return layout.to_rows(marginals(rows.numpy()))
+        return layout.to_rows(marginals.corrected(rows.numpy()))
 
     return draw
 

@@ -46,15 +46,18 @@ class Marginals(nn.Module):
     def fit(self, drawn: Tensor, real: Tensor, layout: Layout) -> None:
         """Learn the functions from drawn and real rows, (m, n_features) and (n, n_features).
 
-        Columns of one-hot groups are left as they are: one of each group is chosen later.
+        Columns of one-hot groups are left as they are, since one of each group is chosen later, and
+        so are those in which far values are replaced: many rows may have the same stand-in.
         """
         self.drawn.zero_()
         self.real.zero_()
         real_rows = _beyond_bounds(real.cpu().double().numpy(), layout)
         # Closer together at the ends, so that long tails are kept.
         levels = (1 - np.cos(np.linspace(0, np.pi, len(self.drawn)))) / 2
-        is_alone = np.ones(layout.n_features) if layout.kinds is None else layout.kinds.groups == 0
-        for column in np.flatnonzero(is_alone):
+        left = layout.cut_columns
+        if layout.kinds is not None:
+            left = np.union1d(left, np.flatnonzero(layout.kinds.groups))
+        for column in np.setdiff1d(np.arange(layout.n_features), left):
             before, after = drawn[:, column].cpu().double().numpy(), real_rows[:, column]
             if ks_2samp(before, after, method="asymp").pvalue > BY_CHANCE:
                 continue
@@ -64,7 +67,7 @@ class Marginals(nn.Module):
             self.drawn[:, column] = torch.from_numpy(quantiles)
             self.real[:, column] = torch.from_numpy(values)
 
-    def forward(self, rows: np.ndarray) -> np.ndarray:
+    def corrected(self, rows: np.ndarray) -> np.ndarray:
         """Correct drawn rows (n, n_features)."""
         drawn, real = self.drawn.cpu().numpy(), self.real.cpu().numpy()
         rows = rows.copy()

@@ -153,7 +153,7 @@ class FittedModel:
         own, players = torch.from_numpy(self._own(codes.numpy())), self.trainer.players
         drawn = players.draw(own[:, : spec.n_categorical], rng).numpy()
         if players.marginals is not None:
-            drawn = players.marginals(drawn)
+            drawn = players.marginals.corrected(drawn)
         return self.layout.to_rows(drawn), labels.numpy()
 
     # -- priors and measures -------------------------------------------------------------------

@@ -275,7 +275,7 @@ def corrected(drawn, X):
     marginals = Marginals(X.shape[1])
     scaled = torch.from_numpy(layout.scaled(X, np.float32))
     marginals.fit(torch.from_numpy(layout.scaled(drawn, np.float32)), scaled, layout)
-    return layout.to_rows(marginals(layout.scaled(drawn, np.float32)))
+    return layout.to_rows(marginals.corrected(layout.scaled(drawn, np.float32)))
 
 
 def test_drawn_columns_are_spread_as_real_ones():
@@ -307,6 +307,15 @@ def test_columns_that_are_drawn_well_are_left_as_they_are():
 
     np.testing.assert_allclose(corrected(drawn, X)[:, 0], drawn[:, 0], rtol=0, atol=1e-6)
     np.testing.assert_array_equal(corrected(drawn, X)[:, 1:], np.rint(drawn[:, 1:]))
+
+
+def test_the_stand_in_of_far_values_is_not_drawn():
+    """A third of the rows have a mark for "missing", which the networks see as the mean."""
+    X = np.random.default_rng(0).normal(size=(600, 2))
+    X[::3, 0] = -999
+    drawn = np.random.default_rng(1).normal(size=X.shape)
+
+    assert len(np.unique(corrected(drawn, X)[:, 0])) == len(drawn)
 
 
 def test_samples_of_few_rows_are_no_copies():
