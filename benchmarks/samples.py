@@ -54,7 +54,7 @@ from sklearn_binfogan import BInfoGANClassifier
 from sklearn_binfogan._aggregate import AggregatePosterior
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._layout import Layout
-from sklearn_binfogan._marginals import Marginals
+from sklearn_binfogan._marginals import MOST_DRAWN, Marginals
 from sklearn_binfogan._presets import TABLE
 from sklearn_binfogan.metrics import train_on_generated_score, two_sample_score
 
@@ -97,7 +97,8 @@ def without_the_game(X: np.ndarray, y: np.ndarray, seed: int) -> Draw:
     scaled = torch.from_numpy(layout.scaled(X, np.float32))
     density.fit(categories[y], scaled)
     marginals, rng = Marginals(X.shape[1]), torch.Generator().manual_seed(seed)
-    marginals.fit(density.draw(categories[y], rng)[1], scaled, layout)
+    repeated = np.tile(y, max(MOST_DRAWN // len(y), 1))
+    marginals.fit(density.draw(categories[repeated], rng)[1], scaled, layout)
 
     def draw(label: int, n: int) -> np.ndarray:
         _, rows = density.draw(categories[[label] * n], rng)
