@@ -1,7 +1,7 @@
 """Scorers for searches: they draw samples of an estimator and compare them with real rows."""
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ def make_sample_scorer(
     unknown = sorted(params.keys() - set(allowed))
     if unknown:
         raise TypeError(f"{measure!r} takes the parameters {list(allowed)}; got {unknown}.")
-    return partial(_score, measure, params, random_state)
+    return _SampleScorer(measure, params, random_state)
 
 
 # The parameters that each measure takes from the user.
@@ -94,26 +94,31 @@ MEASURES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _score(
-    measure: str, params: dict[str, Any], random_state: Any, estimator: Any, X: Any, y: Any = None
-) -> float:
-    """Draw samples of a fitted estimator and measure them; higher is better."""
-    if not hasattr(estimator, "sample"):
-        raise TypeError(
-            f"The estimator must have sample(n_samples, random_state=...); got {estimator!r}."
-        )
-    if measure == "train_on_generated":
-        X, y = _labelled(estimator, X, y)
-    seed, other = check_random_state(random_state).randint(2**31 - 1, size=2).tolist()
-    drawn = estimator.sample(np.shape(X)[0], random_state=seed)
-    rows, labels = drawn if isinstance(drawn, tuple) else (drawn, None)
-    if measure == "two_sample":
-        return 1 - two_sample_score(X, rows, random_state=other, **params)
-    if measure == "train_on_generated":
-        return train_on_generated_score(X, y, rows, labels, random_state=other, **params)
-    if measure == "frechet":
-        return -frechet_distance(*featured(*check_rows(X, rows), params.get("features")))
-    return float(getattr(prdc(X, rows, **params), measure))
+@dataclass(frozen=True)
+class _SampleScorer:
+    measure: str
+    params: dict[str, Any]
+    random_state: Any
+
+    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+        """Draw samples of a fitted estimator and measure them; higher is better."""
+        if not hasattr(estimator, "sample"):
+            raise TypeError(
+                f"The estimator must have sample(n_samples, random_state=...); got {estimator!r}."
+            )
+        if self.measure == "train_on_generated":
+            X, y = _labelled(estimator, X, y)
+        seed, other = check_random_state(self.random_state).randint(2**31 - 1, size=2).tolist()
+        drawn = estimator.sample(np.shape(X)[0], random_state=seed)
+        rows, labels = drawn if isinstance(drawn, tuple) else (drawn, None)
+        if self.measure == "two_sample":
+            return 1 - two_sample_score(X, rows, random_state=other, **self.params)
+        if self.measure == "train_on_generated":
+            return train_on_generated_score(X, y, rows, labels, random_state=other, **self.params)
+        if self.measure == "frechet":
+            features = self.params.get("features")
+            return -frechet_distance(*featured(*check_rows(X, rows), features))
+        return float(getattr(prdc(X, rows, **self.params), self.measure))
 
 
 def _labelled(estimator: Any, X: Any, y: Any) -> tuple[Any, np.ndarray]:
