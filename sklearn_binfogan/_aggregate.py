@@ -152,6 +152,8 @@ class AggregatePosterior(nn.Module):
     def fit_independent(self, sums: Tensor, squares: Tensor, counts: Tensor) -> None:
         """Set mean and spread of independent columns of the residual.
 
+        Spreads of groups of few rows are drawn towards that within all groups, as covariances are.
+
         Parameters
         ----------
         sums, squares : Tensor of shape (n_groups, n_residual)
@@ -159,9 +161,13 @@ class AggregatePosterior(nn.Module):
         counts : Tensor of shape (n_groups,)
             Numbers of these rows.
         """
-        counts = counts.clamp_min(1)[:, None]
-        self.offset.copy_(sums / counts)
-        self.spread.copy_((squares / counts - self.offset.square()).clamp_min(0).sqrt())
+        counts = counts[:, None]
+        self.offset.copy_(sums / counts.clamp_min(1))
+        around = (squares - counts * self.offset.square()).clamp_min(0)  # sums of squares
+        within = around.sum(dim=0) / (counts.sum() - (counts > 0).sum()).clamp_min(1)
+        n_prior = SHRINKAGE * self.n_independent * (counts < 2 * ROWS_PER_COMPONENT)
+        total = (counts + n_prior).clamp_min(1)
+        self.spread.copy_(((around + n_prior * within) / total).sqrt())
 
     def _groups(self, codes: Tensor) -> Tensor:
         return codes[:, : self.spec.categories[0]].argmax(dim=1)

@@ -105,7 +105,11 @@ def _no_numbers(X: Any) -> str | None:
 
 
 def _holds_dates(X: Any) -> bool:
-    """Whether the first row of a table, an array or a list has dates or durations."""
+    """Whether a table, an array or a list has dates or durations."""
+    is_table = len(getattr(X, "shape", ())) == 2 and hasattr(X, "dtypes")
+    # polars turns the dates of a row with numbers into numbers.
+    if is_table and any(getattr(dtype, "is_temporal", bool)() for dtype in X.dtypes):
+        return True
     try:
         first = np.asarray(X[:1])
     except (TypeError, ValueError, LookupError, AttributeError):

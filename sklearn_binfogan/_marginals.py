@@ -8,14 +8,14 @@ idea of a copula (Sklar 1959).
 
 import numpy as np
 import torch
-from scipy.stats import ks_2samp
+from scipy.stats import kstwo
 from torch import Tensor, nn
 
-from ._layout import Layout
+from ._layout import FLAT, Layout
 
 N_QUANTILES, MOST_NUMBERS = 256, 1_000_000  # of each column, fewer in wide tables; of all columns
 MOST_COMPARED, MOST_DRAWN = 5_000_000, 10_000  # numbers of rows that are compared; drawn rows
-BY_CHANCE = 0.1  # columns with a larger p-value are left as they are
+BY_CHANCE = 0.1  # columns with a larger p-value, of Kolmogorov and Smirnov, are left as they are
 ROUNDING = 1e-6  # of network input, relative to its size; above that of float32
 
 
@@ -46,20 +46,25 @@ class Marginals(nn.Module):
     def fit(self, drawn: Tensor, real: Tensor, layout: Layout) -> None:
         """Learn the functions from drawn and real rows, (m, n_features) and (n, n_features).
 
-        Columns of one-hot groups are left as they are, since one of each group is chosen later, and
-        so are those in which far values are replaced: many rows may have the same stand-in.
+        Columns of one-hot groups are left as they are, since one of each group is chosen later.
+        So are columns in which far values are replaced, since many rows may have the same stand-in,
+        and those that hardly vary.
         """
         self.drawn.zero_()
         self.real.zero_()
         real_rows = _beyond_bounds(real.cpu().double().numpy(), layout)
         # Closer together at the ends, so that long tails are kept.
         levels = (1 - np.cos(np.linspace(0, np.pi, len(self.drawn)))) / 2
-        left = layout.cut_columns
+        is_left = np.ptp(real_rows, axis=0) < FLAT
+        is_left[layout.cut_columns] = True
         if layout.kinds is not None:
-            left = np.union1d(left, np.flatnonzero(layout.kinds.groups))
-        for column in np.setdiff1d(np.arange(layout.n_features), left):
+            is_left |= layout.kinds.groups > 0
+        # Once, since it is slow: all columns have as many rows.
+        n_both = len(drawn) * len(real) / (len(drawn) + len(real))
+        largest = kstwo.isf(BY_CHANCE, max(round(n_both), 1))
+        for column in np.flatnonzero(~is_left):
             before, after = drawn[:, column].cpu().double().numpy(), real_rows[:, column]
-            if ks_2samp(before, after, method="asymp").pvalue > BY_CHANCE:
+            if _largest_gap(before, after) < largest:
                 continue
             quantiles = np.quantile(before, levels)
             # Values of real rows, and none between them: there may be none for good reason.
@@ -72,8 +77,18 @@ class Marginals(nn.Module):
         drawn, real = self.drawn.cpu().numpy(), self.real.cpu().numpy()
         rows = rows.copy()
         for column in np.flatnonzero((drawn != real).any(axis=0)):
-            rows[:, column] = np.interp(rows[:, column], drawn[:, column], real[:, column])
+            values, ends = rows[:, column], drawn[[0, -1], column]
+            # Beyond the ends the slope is 1: a category may have had no rows in the last piece.
+            beyond = values - values.clip(*ends)
+            rows[:, column] = np.interp(values, drawn[:, column], real[:, column]) + beyond
         return rows
+
+
+def _largest_gap(one: np.ndarray, other: np.ndarray) -> float:
+    """Kolmogorov-Smirnov statistic: between the shares of values up to any number."""
+    values = np.concatenate([one, other])
+    shares = [np.searchsorted(np.sort(x), values, side="right") / len(x) for x in (one, other)]
+    return float(np.abs(shares[0] - shares[1]).max())
 
 
 def _beyond_bounds(rows: np.ndarray, layout: Layout) -> np.ndarray:

@@ -237,9 +237,9 @@ def go_on_from(net: AdversarialNet, history: list[dict[str, Any]]) -> None:
 
 
 @contextmanager
-def showing_progress(net: AdversarialNet, n_steps: int, is_shown: bool) -> Iterator[None]:
-    """Show a progress bar of some steps, if it is wanted, within the block."""
-    progress = PhaseProgress(n_steps, is_shown)
+def showing_progress(net: AdversarialNet, n_steps: int) -> Iterator[None]:
+    """Show a progress bar of some steps within the block."""
+    progress = PhaseProgress(n_steps)
     net.callbacks_.append(("progress", progress))
     try:
         yield

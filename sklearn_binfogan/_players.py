@@ -169,11 +169,11 @@ def _try_out(players: Players, settings: Settings, device: str) -> None:
             )
 
 
-def new_players(settings: Settings, device: str) -> Players:
+def new_players(settings: Settings, device: str, tried_out: bool = True) -> Players:
     """Build the players from the seed, without changing torch's global generator."""
     with seeded(settings.seed):
         players = Players(settings).float().to(device)
-        if type(settings.architecture) not in ARCHITECTURES:
+        if tried_out and type(settings.architecture) not in ARCHITECTURES:
             _try_out(players, settings, device)
     if settings.recipe.compile:
         players.compile_players()

@@ -23,12 +23,11 @@ class PhaseProgress(Callback):
     ----------
     n_steps : int
         Steps of all phases together.
-    is_shown : bool
     """
 
-    def __init__(self, n_steps: int, is_shown: bool) -> None:
-        self.n_steps, self.is_shown = n_steps, is_shown
-        self.bar = tqdm(total=n_steps, unit="step", leave=True, disable=not is_shown)
+    def __init__(self, n_steps: int) -> None:
+        self.n_steps = n_steps
+        self.bar = tqdm(total=n_steps, unit="step", leave=True)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Show the phase."""

@@ -1,6 +1,7 @@
 """One training: players, their phases, the rows they learn from, and its state between epochs."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Self
 
@@ -61,7 +62,7 @@ class Trainer:
     ) -> None:
         self.settings, self.device = sharing.agreed_settings(settings, device)
         self.progress = progress
-        self.players = new_players(self.settings, self.device)
+        self.players = new_players(self.settings, self.device, tried_out=state is None)
         rng = torch.Generator(self.device).manual_seed(self.settings.seed)
         row_rng = sharing.row_generator(rng, self.settings.seed)
         for module in self.players.modules():
@@ -145,7 +146,8 @@ class Trainer:
         begun : Progress or None
             Progress of the first phase, if it is resumed.
         """
-        bar = showing_progress(self.net, sum(budget.values()), self.progress)
+        n_steps = sum(budget.values())
+        bar = showing_progress(self.net, n_steps) if self.progress else nullcontext()
         with training_on(self.device), bar:
             for name, n_steps in budget.items():
                 if n_steps > 0 or begun is not None:

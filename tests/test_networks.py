@@ -811,10 +811,14 @@ class Listed(nn.Linear):
     ("player", "network", "message"),
     [
         (0, nn.Linear(4, 14), "encoder of networks.make_encoder; got a Linear"),
-        (1, nn.Linear(14, 1), r"generator must turn a batch of 64 rows .*\(64, 4\); got \(64, 1\)"),
+        (
+            1,
+            nn.Linear(14, 1),
+            r"generator must turn a batch of 256 .*\(256, 4\); got \(256, 1\)",
+        ),
         (1, nn.Linear(13, 4), "generator fails on a batch .* of shape .* cannot be multiplied"),
-        (1, Listed(13, 4), r"generator must turn .*\(64, 4\); got a list"),
-        (2, Mean(), r"discriminator must turn a batch .*\(64,\); got \(\)"),
+        (1, Listed(14, 4), r"generator must turn .*\(256, 4\); got a list"),
+        (2, Mean(), r"discriminator must turn a batch .*\(256,\); got \(\)"),
         (2, nn.Linear(4, 1), "discriminator fails on a batch .* 3 were given"),
     ],
 )

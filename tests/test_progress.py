@@ -102,6 +102,19 @@ def test_bar_shows_phase_step_losses_and_time_left(monkeypatch):
     assert f"1 - score={last['valid_loss']:.3g}" in shown[-1]
 
 
+class Names(Callback):
+    def on_train_begin(self, net, **kwargs):
+        self.names = [name for name, _ in net.callbacks_]
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_only_a_bar_that_is_wanted_is_a_callback(verbose):
+    names = Names()
+    gan(verbose=verbose, callbacks=[names]).fit(X)
+
+    assert ("progress" in names.names) == bool(verbose)
+
+
 NOTEBOOK = """
 import sys, types
 import IPython

@@ -309,6 +309,38 @@ def test_columns_that_are_drawn_well_are_left_as_they_are():
     np.testing.assert_array_equal(corrected(drawn, X)[:, 1:], np.rint(drawn[:, 1:]))
 
 
+def test_no_value_is_drawn_that_lies_between_groups_of_real_ones():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(-9, size=(500, 1)), rng.normal(9, size=(500, 1))])
+
+    rows = corrected(rng.normal(scale=9, size=(5000, 1)), X)
+
+    assert (np.abs(rows) < 4).mean() < 0.01
+
+
+def test_one_hot_groups_are_left_to_their_columns():
+    """Each column alone would be off in 9 of 10 rows, and several at once."""
+    X = np.eye(10)[np.random.default_rng(0).integers(0, 10, 1000)]
+    drawn = np.random.default_rng(1).normal(size=X.shape)
+
+    np.testing.assert_array_equal(corrected(drawn, X).argmax(axis=1), drawn.argmax(axis=1))
+
+
+def test_marginals_of_another_fit_are_forgotten_and_their_ends_are_no_walls():
+    rng = np.random.default_rng(0)
+    real, marginals = rng.normal(size=(500, 2)), Marginals(2)
+    layout, drawn = Layout.table(real), torch.from_numpy(rng.normal(size=(500, 2)))
+    of_real = torch.from_numpy(real)
+    rows = np.array([[0.0, -30], [0.1, 30]], np.float32)
+
+    marginals.fit(drawn + 5, of_real, layout)
+    moved = marginals.corrected(rows)
+    np.testing.assert_allclose(moved[:, 1], [-35, 25], atol=2)
+    marginals.fit(of_real, of_real, layout)
+
+    np.testing.assert_array_equal(marginals.corrected(rows), rows)
+
+
 def test_the_stand_in_of_far_values_is_not_drawn():
     """A third of the rows have a mark for "missing", which the networks see as the mean."""
     X = np.random.default_rng(0).normal(size=(600, 2))
@@ -316,6 +348,15 @@ def test_the_stand_in_of_far_values_is_not_drawn():
     drawn = np.random.default_rng(1).normal(size=X.shape)
 
     assert len(np.unique(corrected(drawn, X)[:, 0])) == len(drawn)
+
+
+def test_samples_of_one_wide_row_are_no_copies():
+    aggregate = AggregatePosterior(CodeSpec((2,), 2, 0), n_components=3, n_residual=800)
+    sums, squares = torch.zeros(2, 800), torch.tensor([[0.0], [100.0]]).expand(2, 800)
+
+    aggregate.fit_independent(sums, squares, torch.tensor([1.0, 100.0]))
+
+    np.testing.assert_allclose(aggregate.spread, 1, atol=0.02)
 
 
 def test_samples_of_few_rows_are_no_copies():

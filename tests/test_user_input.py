@@ -439,6 +439,10 @@ NO_NUMBERS = {
     ),
     "lists of dates": ([[np.datetime64("2020-01-02")]], "2020.*column 0"),
     "objects of dates": (np.array([[np.datetime64("2020-01-02"), 1]], dtype=object), "2020.*col"),
+    "dates among numbers of polars": (
+        pl.DataFrame({"a": [1.0], "day": pd.to_datetime(["2020-01-02"])}),
+        "2020.*'day'",
+    ),
     "durations of polars": (pl.DataFrame({"a": [timedelta(1)]}), "microseconds.*'a'"),
     "one text": (pd.DataFrame({"a": [1.0, "?"]}), r"'\?'.*column 'a'"),
     "same names": (pd.DataFrame([[1.0, "x"]], columns=["a", "a"]), "'x'.*column 'a'"),
