@@ -98,11 +98,11 @@ def without_the_game(X: np.ndarray, y: np.ndarray, seed: int) -> Draw:
     density.fit(categories[y], scaled)
     marginals, rng = Marginals(X.shape[1]), torch.Generator().manual_seed(seed)
     repeated = np.tile(y, max(MOST_DRAWN // len(y), 1))
-    marginals.fit(density.draw(categories[repeated], rng)[1], scaled, layout)
+    marginals.fit(layout.unscaled(density.draw(categories[repeated], rng)[1].numpy()), X, layout)
 
     def draw(label: int, n: int) -> np.ndarray:
         _, rows = density.draw(categories[[label] * n], rng)
-        return layout.to_rows(marginals.corrected(rows.numpy()))
+        return layout.kept(marginals.corrected(layout.unscaled(rows.numpy())))
 
     return draw
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 from ._arrays import extremes, subsample
@@ -106,6 +107,8 @@ def _no_numbers(X: Any) -> str | None:
 
 def _holds_dates(X: Any) -> bool:
     """Whether a table, an array or a list has dates or durations."""
+    if issparse(X):
+        return False
     is_table = len(getattr(X, "shape", ())) == 2 and hasattr(X, "dtypes")
     # polars turns the dates of a row with numbers into numbers.
     if is_table and any(getattr(dtype, "is_temporal", bool)() for dtype in X.dtypes):

@@ -170,16 +170,22 @@ class Layout:
         return rows.reshape(-1, height, width, channels).permute(0, 3, 1, 2).contiguous()
 
     def to_rows(self, output: np.ndarray) -> np.ndarray:
-        """Turn generator output into rows (n, n_features) in the units and the dtype of X.
+        """Turn generator output into rows (n, n_features) in the units and the dtype of X."""
+        return self.kept(self.unscaled(output))
 
-        The addition runs in float64: float32 would lose the digits of columns with a large mean.
-        Columns of a table only get values that they may take, by `kinds`; pixels stay in the range
-        of the images in `fit`.
+    def unscaled(self, output: np.ndarray) -> np.ndarray:
+        """Turn generator output into rows (n, n_features) of float64 in the units of X.
+
+        float32 would lose the digits of columns with a large mean. Pixels stay in the range of the
+        images in `fit`.
         """
         scaled = self.flattened(output).astype(np.float64)
         if self.is_image:
             scaled = scaled.clip(0, 1)
-        rows = scaled * self.scale + self.center
+        return scaled * self.scale + self.center
+
+    def kept(self, rows: np.ndarray) -> np.ndarray:
+        """Give columns of rows only values that they may take, by `kinds`, and the dtype of X."""
         if self.kinds is not None:
             rows = self.kinds.kept(rows)
         return rows.astype(self.row_dtype, copy=False)

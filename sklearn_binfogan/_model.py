@@ -152,9 +152,10 @@ class FittedModel:
             return self.decode(codes.numpy()), labels.numpy()
         own, players = torch.from_numpy(self._own(codes.numpy())), self.trainer.players
         drawn = players.draw(own[:, : spec.n_categorical], rng).numpy()
+        rows = self.layout.unscaled(drawn)
         if players.marginals is not None:
-            drawn = players.marginals.corrected(drawn)
-        return self.layout.to_rows(drawn), labels.numpy()
+            rows = players.marginals.corrected(rows)
+        return self.layout.kept(rows), labels.numpy()
 
     # -- priors and measures -------------------------------------------------------------------
 

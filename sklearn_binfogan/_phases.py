@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -449,8 +450,9 @@ class GamePhase(Phase):
         numbers = torch.cat(rows.deciding_numbers())[:most]
         categories = codes[: len(numbers), : self.spec.n_categorical].cpu()
         repeated = categories.repeat(max(min(most, MOST_DRAWN) // len(numbers), 1), 1)
-        drawn = self.players.draw(repeated, torch.Generator().manual_seed(0))
-        marginals.fit(drawn, rows.take(numbers), layout)
+        drawn = self.players.draw(repeated, torch.Generator().manual_seed(0)).numpy()
+        real = np.asarray(rows.X[numbers.cpu().numpy()], np.float64)
+        marginals.fit(layout.unscaled(drawn), real, layout)
 
 
 def adam(weights: list[nn.Parameter], rate: float, betas: tuple[float, float]) -> torch.optim.Adam:

@@ -417,8 +417,9 @@ def decode_state(values: dict[str, Any], settings: Settings, arrays: Arrays) -> 
         require(exists, f"{name} is {array}, but there are {players.encoder.n_heads} heads")
     require((state.module["aggregate.weight"].sum(axis=1) > 0).all(), "a density has no weight")
     for name in ("marginals.drawn", "marginals.real"):
-        rises = name not in state.module or (np.diff(state.module[name], axis=0) >= 0).all()
-        require(rises, f"{name} falls")
+        quantiles = state.module.get(name, np.zeros((2, 1), np.int64)).view(np.float64)
+        rises = np.isfinite(quantiles).all() and (np.diff(quantiles, axis=0) >= 0).all()
+        require(rises, f"{name} falls, or is not finite")
     return state
 
 

@@ -134,7 +134,7 @@ def _from_5(document: Any, arrays: Arrays) -> Content:
         none = np.broadcast_to(np.float32(0), spread.shape)
         arrays = arrays | {"module.aggregate.offset": none}
     if n_features > 0:
-        none = np.broadcast_to(np.float32(0), (n_quantiles(n_features), n_features))
+        none = np.broadcast_to(np.int64(0), (n_quantiles(n_features), n_features))
         arrays = arrays | {f"module.marginals.{part}": none for part in ("drawn", "real")}
     return document, arrays
 

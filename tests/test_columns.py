@@ -84,6 +84,19 @@ def test_as_many_values_are_drawn_at_a_bound_as_rows_have_there():
     )
 
 
+def test_values_that_many_rows_share_are_drawn_exactly(tmp_path):
+    """As are measures that were read off a scale; a forest would tell 0.1 from 0.10000000149."""
+    shared = np.random.default_rng(1).normal(size=40)
+    X = np.random.default_rng(0).choice(shared, size=(300, 3))
+    gan = tiny().fit(X)
+
+    rows, _ = gan.sample(500, random_state=0)
+
+    assert np.isin(rows, shared).mean() > 0.9
+    save(gan, tmp_path / "gan")
+    np.testing.assert_array_equal(load(tmp_path / "gan").sample(500, random_state=0)[0], rows)
+
+
 def test_samples_of_wide_tables_lie_where_the_rows_of_their_category_do():
     """With so many columns each column of the residual is drawn by itself. G has hardly learned."""
     X, _ = make_blobs(300, centers=10, n_features=310, cluster_std=3, random_state=0)
