@@ -153,6 +153,7 @@ class AggregatePosterior(nn.Module):
         """Set mean and spread of independent columns of the residual.
 
         Spreads of groups of few rows are drawn towards that within all groups, as covariances are.
+        Groups without rows keep what they had.
 
         Parameters
         ----------
@@ -161,13 +162,14 @@ class AggregatePosterior(nn.Module):
         counts : Tensor of shape (n_groups,)
             Numbers of these rows.
         """
-        counts = counts[:, None]
-        self.offset.copy_(sums / counts.clamp_min(1))
-        around = (squares - counts * self.offset.square()).clamp_min(0)  # sums of squares
-        within = around.sum(dim=0) / (counts.sum() - (counts > 0).sum()).clamp_min(1)
+        has_rows = counts > 0
+        sums, squares, counts = sums[has_rows], squares[has_rows], counts[has_rows, None]
+        offset = sums / counts
+        around = (squares - counts * offset.square()).clamp_min(0)  # sums of squares
+        within = around.sum(dim=0) / (counts.sum() - len(counts)).clamp_min(1)
         n_prior = SHRINKAGE * self.n_independent * (counts < 2 * ROWS_PER_COMPONENT)
-        total = (counts + n_prior).clamp_min(1)
-        self.spread.copy_(((around + n_prior * within) / total).sqrt())
+        self.offset[has_rows] = offset
+        self.spread[has_rows] = ((around + n_prior * within) / (counts + n_prior)).sqrt()
 
     def _groups(self, codes: Tensor) -> Tensor:
         return codes[:, : self.spec.categories[0]].argmax(dim=1)

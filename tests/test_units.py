@@ -355,6 +355,8 @@ def test_samples_of_one_wide_row_are_no_copies():
     aggregate.fit_independent(sums, squares, torch.tensor([1.0, 100.0]))
 
     np.testing.assert_allclose(aggregate.spread, 1, atol=0.02)
+    aggregate.fit_independent(sums + 5, squares * 4, torch.tensor([0.0, 100.0]))
+    np.testing.assert_allclose(aggregate.spread.mean(dim=1), [1, 2], atol=0.02)
 
 
 def test_samples_of_few_rows_are_no_copies():
