@@ -537,7 +537,8 @@ def test_sample_scorers_of_the_estimators():
     for name in ALL:
         assert np.isfinite(search.cv_results_[f"mean_test_{name}"]).all()
     gan.fit(X)
-    assert 0 <= scoring["two_sample"](gan, X) <= 0.55
+    # Ten trees, which err: samples of the density of 150 rows can hardly be told from them.
+    assert scoring["two_sample"](gan, X) == pytest.approx(0.5, abs=0.15)
     with pytest.raises(ValueError, match=r"needs a classifier.*BInfoGANTransformer"):
         scoring["train_on_generated"](gan, X, y)
 
