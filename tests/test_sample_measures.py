@@ -536,9 +536,9 @@ def test_sample_scorers_of_the_estimators():
 
     for name in ALL:
         assert np.isfinite(search.cv_results_[f"mean_test_{name}"]).all()
-    gan.fit(X)
-    # Ten trees, which err: samples of the density of 150 rows can hardly be told from them.
-    assert scoring["two_sample"](gan, X) == pytest.approx(0.5, abs=0.15)
+    gan.fit(X[::2])
+    # Held out: samples may lie closer to the rows of `fit` than these to each other.
+    assert 0 <= scoring["two_sample"](gan, X[1::2]) <= 0.55
     with pytest.raises(ValueError, match=r"needs a classifier.*BInfoGANTransformer"):
         scoring["train_on_generated"](gan, X, y)
 
