@@ -11,11 +11,11 @@ part of the density: this restores the spread of columns that G smooths too much
 import numpy as np
 import torch
 from sklearn import config_context
-from threadpoolctl import threadpool_limits  # comes with scikit-learn
 from torch import Tensor, nn
 
 from ._arrays import subsample
 from ._codes import CodeSpec
+from ._threads import one_thread
 
 PRIOR_VARIANCE = 1 / 3  # of U[-1, 1]
 ROWS_PER_COMPONENT = 4
@@ -110,7 +110,7 @@ class AggregatePosterior(nn.Module):
             random_state=0,
         )
         # Array dispatch has no k-means++; threads would add up in another order.
-        with config_context(array_api_dispatch=False), threadpool_limits(1):
+        with config_context(array_api_dispatch=False), one_thread():
             mixture.fit(rows if len(rows) > 1 else rows.repeat(2, axis=0))
         covariances = _shrunken(mixture.covariances_, mixture.weights_, len(rows), within)
         roots = np.linalg.cholesky(covariances)

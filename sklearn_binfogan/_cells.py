@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.special import entr
-from threadpoolctl import threadpool_limits  # comes with scikit-learn
 from torch import Tensor
 from torch.nn import functional as F
 
 from ._neighbours import NeighbourGraph
 from ._networks import Encoder
 from ._settings import Settings
+from ._threads import one_thread
 
 TINY = 1e-6
 WEIGHT_DECAY = 1e-4  # of a linear head
@@ -112,7 +112,7 @@ def kmeans(rows: np.ndarray, n_groups: int, n_init: int, seed: int) -> np.ndarra
     from sklearn.cluster import KMeans  # here: it is slow to import
 
     # The order in which threads add up would change the last bits.
-    with threadpool_limits(1):
+    with one_thread():
         found = KMeans(n_groups, n_init=n_init, random_state=seed % 2**32).fit_predict(rows)
     return np.asarray(found, np.int64)
 

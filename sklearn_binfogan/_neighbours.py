@@ -7,7 +7,8 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 from scipy.stats import entropy
-from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
+from ._threads import one_thread
 
 # Number of neighbours that measure how sparse a row's surroundings are, and what a partition cuts.
 # More would reach across the gap between two thin groups.
@@ -50,7 +51,7 @@ class NeighbourGraph:
         from sklearn.neighbors import NearestNeighbors  # slow to import
 
         # Which of several equally near rows are found depends on the number of threads.
-        with threadpool_limits(1):
+        with one_thread():
             distances, nearest = NearestNeighbors(n_neighbors=n_neighbors).fit(rows).kneighbors()
         return cls(rows, nearest, distances)
 
@@ -104,7 +105,7 @@ class NeighbourGraph:
         inside = parts == numbers[sizes.argmin()]
         near, far = np.flatnonzero(inside), np.flatnonzero(~inside)
         search = NearestNeighbors(n_neighbors=1).fit(self.rows[far])
-        with threadpool_limits(1):  # as in `of`
+        with one_thread():  # as in `of`
             distance, found = search.kneighbors(self.rows[near])
         other = far[found[:, 0]]
         length = _reachability(distance[:, 0], sparseness[near], sparseness[other])

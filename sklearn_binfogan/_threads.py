@@ -4,11 +4,13 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController  # comes with scikit-learn
 
 MOST_THREADS = 1024  # a system that can't start so many threads ends the process
 
@@ -135,7 +137,7 @@ def _set(rules: Any, name: str, value: Any) -> Iterator[None]:
 
 _SHARED = _SharedModes()
 _RULES = _SharedRules()
-_GENERATOR = _Lock()
+_GENERATOR, _POOLS = _Lock(), _Lock()
 _STREAMS = threading.local()
 
 
@@ -168,6 +170,24 @@ def undisturbed(n_threads: int | str | None = None) -> Iterator[None]:
             yield
     finally:
         _SHARED.leave()
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """Find the loaded libraries that have threads, which takes milliseconds."""
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let NumPy, SciPy and scikit-learn compute with one thread.
+
+    The number of threads changes the order in which they add up, and so the last bits. Only one
+    thread of Python at a time runs the block: all share the number of BLAS, and each would restore
+    what another one has set.
+    """
+    with _POOLS, _pools().limit(limits=1):
+        yield
 
 
 def _own_stream() -> torch.cuda.Stream:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_blobs
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sklearn_binfogan import BInfoGANTransformer, load, save
 
@@ -75,6 +76,18 @@ def test_fits_in_threads_give_the_serial_results():
         found = list(pool.map(fitted_codes, range(4)))
 
     np.testing.assert_array_equal(serial, found)
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_fits_in_threads_leave_the_threads_of_blas_as_they_were():
+    with threadpool_limits(2):
+        before = blas_threads()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(fitted_codes, range(4)))
+        assert blas_threads() == before
 
 
 # -- processes -------------------------------------------------------------------------------------
