@@ -1,8 +1,10 @@
 """Augmentations T(x): small random changes that keep the meaning of a row."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -28,6 +30,18 @@ COPIES = 1e-6  # of a deviation, between rows that are the same but for rounding
 MOST_SWAPPED = 1000  # columns; among more, none decides alone
 
 
+def _check_amounts(augmentation: Any) -> None:
+    """Raise ValueError unless all numbers of an augmentation are finite and at least 0."""
+    for field in fields(augmentation):
+        value = getattr(augmentation, field.name)
+        fits = isinstance(value, Real) and 0 <= float(value) < math.inf
+        if field.type is float and not fits:
+            raise ValueError(
+                f"{field.name} of {type(augmentation).__name__} must be a finite number of at "
+                f"least 0; got {value!r}."
+            )
+
+
 @dataclass(frozen=True)
 class AffineMove:
     """Small random rotation, scaling, shear, shift and local warp of each image of a batch.
@@ -51,6 +65,11 @@ class AffineMove:
         Whether the mirrored image fills the pixels that come from outside. Otherwise they are
         zeros, which suit images on a black background but make an edge in a photograph.
 
+    Raises
+    ------
+    ValueError
+        If a number is below 0, or not finite.
+
     Examples
     --------
     Change the slant of digits less, so that clusters may depend on it:
@@ -72,6 +91,9 @@ class AffineMove:
     shift: float = 0.16
     warp: float = 0.0
     reflect: bool = False
+
+    def __post_init__(self) -> None:
+        _check_amounts(self)
 
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Augment images (n, C, H, W); every parameter is drawn from `rng`."""
@@ -155,6 +177,11 @@ class ColourMove:
         is shifted by about half its side, and its mean is subtracted. The middle of an image then
         says more than its surroundings. 0 for none.
 
+    Raises
+    ------
+    ValueError
+        If a number is below 0, or not finite.
+
     Examples
     --------
     Faces may be mirrored, and should be changed less than digits:
@@ -178,6 +205,11 @@ class ColourMove:
     mirror: bool = False
     invert: bool = False
     clutter: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_amounts(self)
+        if not callable(self.move):
+            raise ValueError(f"move of ColourMove must be an AffineMove; got {self.move!r}.")
 
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Augment images (n, C, H, W); every parameter is drawn from `rng`."""
@@ -222,6 +254,11 @@ class GaussianNoise:
     deviation : float
         Standard deviation, relative to that of each column.
 
+    Raises
+    ------
+    ValueError
+        If a number is below 0, or not finite.
+
     Examples
     --------
     >>> from sklearn_binfogan import BInfoGANTransformer, GaussianNoise
@@ -235,6 +272,9 @@ class GaussianNoise:
     """
 
     deviation: float
+
+    def __post_init__(self) -> None:
+        _check_amounts(self)
 
     @classmethod
     def from_neighbours(cls, scaled: np.ndarray) -> Self:
@@ -422,10 +462,17 @@ def check_augmentation(augmentation: Augmentation, x: Tensor) -> None:
     Raises
     ------
     ValueError
-        If it changes them in place, does not return a tensor like them, or returns NaN.
+        If it can't be called with rows and a generator, changes rows in place, does not return a
+        tensor like them, or returns NaN.
     """
     given = x.clone()
-    result = augmentation(x, torch.Generator(x.device).manual_seed(0))
+    try:
+        result = augmentation(x, torch.Generator(x.device).manual_seed(0))
+    except TypeError as error:
+        raise ValueError(
+            f"augmentation={augmentation!r} must be a function (x, rng) that returns x changed; "
+            f"it raises {error}"
+        ) from error
     if not torch.equal(x, given):
         raise ValueError(
             f"augmentation={augmentation!r} changes its input: it must return a new tensor instead."

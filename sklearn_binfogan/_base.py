@@ -19,7 +19,7 @@ from ._augmentation import check_augmentation, resolve_augmentation
 from ._callback_rules import check_callbacks, check_copyable, copied_callbacks
 from ._callbacks import CallbackSupportMixin, FitTasks
 from ._checkpoints import Checkpoints
-from ._codes import CodeSpec, Prior, check_count
+from ._codes import CodeSpec, Prior, check_count, check_flag
 from ._collapse import findings
 from ._driver import Job, train_best, usable
 from ._input import check_unmasked, warn_of_far_values, warn_user
@@ -254,7 +254,8 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         Raises
         ------
         ValueError
-            If the codes have another number of columns, or if some are masked.
+            If the codes have another number of columns, if some are masked, or if they are so large
+            that rows overflow.
 
         Warns
         -----
@@ -275,13 +276,21 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         full = np.zeros((len(codes), spec.width), dtype=codes.dtype)
         full[:, : codes.shape[1]] = codes
         with undisturbed(self.n_threads):
-            return self._model.decode(full)
+            rows = self._model.decode(full)
+        if not np.isfinite(rows).all():
+            largest = np.abs(codes).max()
+            raise ValueError(
+                f"The generator gives infinite rows for codes of magnitude {largest:.3g}: codes of "
+                "real rows are about -1 to 1."
+            )
+        return rows
 
     def _sampled(
         self, n_samples: int, chosen: Sequence[int | None], random_state: Any, from_prior: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows of drawn codes, and their categories (n, n_codes), some of which may be chosen."""
         check_count("n_samples", n_samples)
+        check_flag("from_prior", from_prior)
         self._warn_of_untrained_generator()
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         prior = self._drawing_prior()

@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_y, check_consistent_length, check_is
 from ._arrays import as_numpy
 from ._base import _BInfoGAN
 from ._codes import CodeSpec, Prior, is_count, probabilities
-from ._input import check_unmasked, missing_labels, warn_user
+from ._input import missing_labels, warn_user
 from ._presets import CONSTRAINTS, NOT_NEGATIVE, POSITIVE_COUNT
 from ._rows import Source
 from ._supervision import Labels
@@ -20,6 +20,7 @@ from ._threads import undisturbed
 UNLABELLED = -1
 # `check_estimator` gives classifiers of three classes so few clusters, and wants no error.
 MOST_SET_BY_CHECKS = 2
+ONLY_LABELLED = "score only rows with a label."
 PRIOR_ROWS = 10  # of each class, as if labelled, where frequencies are estimated
 
 
@@ -298,7 +299,11 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
                 "Without labels use BInfoGANTransformer."
             )
         y = as_numpy(y)
-        check_markers(y)
+        check_labels(
+            y,
+            f"mark rows without a label with {UNLABELLED}, or with '{UNLABELLED}' if classes are "
+            "strings.",
+        )
         y = _check_y(y, estimator=self)
         check_consistent_length(X, y)
         self.classes_, labels = parsed_labels(y)
@@ -418,9 +423,20 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         -------
         score : float
             In [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If y is None, or if a class is missing.
         """
-        check_unmasked(y, "y")
-        return float(super().score(X, typed(np.asarray(as_numpy(y))), sample_weight))
+        if y is None:
+            raise ValueError("score requires y, the true classes of X; got None.")
+        y = as_numpy(y)
+        check_labels(y, ONLY_LABELLED)
+        y = typed(np.asarray(y))
+        if y.dtype == object and not _n_values(y):
+            raise ValueError(f"y holds strings and numbers: {ONLY_LABELLED}")
+        return float(super().score(X, y, sample_weight))
 
     def sample(
         self,
@@ -478,18 +494,14 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         return (tuple((bound / bound.sum()).tolist()), *map(tuple, others))
 
 
-def check_markers(y: Any) -> None:
-    """Raise ValueError if a missing label is marked as a missing value, such as None or NaN."""
+def check_labels(y: Any, remedy: str) -> None:
+    """Raise ValueError if a label is a missing value, such as None or NaN."""
     found = missing_labels(y)
     if found is not None:
         rows, value = found
         shown = "NaN" if isinstance(value, float) else repr(value)
         others = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-        raise ValueError(
-            f"Input y contains {shown} in row {rows[0]}{others}: "
-            f"mark rows without a label with {UNLABELLED}, or with '{UNLABELLED}' if classes are "
-            "strings."
-        )
+        raise ValueError(f"Input y contains {shown} in row {rows[0]}{others}: {remedy}")
 
 
 def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:

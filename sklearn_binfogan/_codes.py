@@ -33,6 +33,12 @@ def check_count(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be an int >= 1; got {value!r}.")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Raise ValueError unless a value is a bool: the string "False" would count as True."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be a bool; got {value!r}.")
+
+
 def probabilities(given: Any, n: int) -> np.ndarray | None:
     """Read n positive probabilities that add up to 1; None if something else was given."""
     try:

@@ -115,6 +115,8 @@ def _installed_version(name: str) -> str:
 
 def _replace(path: str, data: bytes) -> None:
     """Write a new file in the same folder, then rename it to replace the old one."""
+    if not path:  # `realpath` would take the current folder
+        raise FileNotFoundError("'' can't be written: the path is empty.")
     target = Path(os.path.realpath(path))  # a link must stay a link
     if not target.parent.is_dir():
         raise FileNotFoundError(

@@ -178,7 +178,10 @@ def consistent(recipe: Recipe) -> Recipe:
             "set warmup_iter and consistency_weight above 0, or give an array."
         )
     if recipe.warmup_iter == recipe.max_iter == 0:
-        raise ValueError("warmup_iter and max_iter are both 0: there is nothing to train.")
+        raise ValueError(
+            "warmup_iter and max_iter are both 0, or consistency_weight and max_iter: there is "
+            "nothing to train."
+        )
     return recipe
 
 

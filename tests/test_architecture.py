@@ -74,6 +74,12 @@ LAYERS = {
         "_marginals",
         "_collapse",
     ],
+    "measures": [
+        "metrics.__init__",
+        "metrics._sample_scorers",
+        "metrics._samples",
+        "metrics._codes",
+    ],
     "rows and codes": [
         "_rows",
         "_input",
@@ -90,10 +96,6 @@ LAYERS = {
         "_container",
         "_threads",
         "exceptions",
-        "metrics.__init__",
-        "metrics._sample_scorers",
-        "metrics._samples",
-        "metrics._codes",
         "datasets.__init__",
         "datasets._celeba",
         "datasets._svhn",

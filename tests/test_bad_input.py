@@ -222,11 +222,42 @@ def test_architecture_that_builds_something_else(built):
         (lambda x, rng: None, "must return a tensor .*; got None"),
         (lambda x, rng: x.numpy(), "must return a tensor .*; got array"),
         (lambda x, rng: x.add_(1), "changes its input"),
+        (lambda x: x, r"must be a function \(x, rng\).*takes 1 positional argument"),
+        (GaussianNoise, r"must be a function \(x, rng\).*GaussianNoise"),
     ],
 )
 def test_augmentation_with_another_result(augmentation, message):
     with pytest.raises(ValueError, match=message):
         BInfoGANTransformer(**BUDGET).set_params(augmentation=augmentation).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GaussianNoise("much"), "deviation of GaussianNoise .* got 'much'"),
+        (lambda: GaussianNoise(float("inf")), "deviation of GaussianNoise .* got inf"),
+        (lambda: AffineMove(rotation=-1), "rotation of AffineMove .* at least 0; got -1"),
+        (lambda: AffineMove(warp=float("nan")), "warp of AffineMove .* got nan"),
+        (lambda: ColourMove(AffineMove(), clutter=-1), "clutter of ColourMove .* got -1"),
+        (lambda: ColourMove(3), "move of ColourMove must be an AffineMove; got 3"),
+    ],
+)
+def test_numbers_of_augmentations(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_codes_for_which_rows_overflow():
+    gan = BInfoGANTransformer(**BUDGET).fit(X.astype(np.float32))
+    codes = np.full((2, gan.transform(X).shape[1]), 1e39)
+    with pytest.raises(ValueError, match=r"infinite rows for codes of magnitude 1e\+39"):
+        gan.inverse_transform(codes)
+
+
+def test_strings_are_no_flags(fitted):
+    with pytest.raises(ValueError, match="from_prior must be a bool; got 'False'"):
+        fitted.sample(3, from_prior="False")
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,13 @@ def test_scores_of_objects(model):
 
     assert model.score(X, numbers) == model.score(X, Y)
     assert model.score(X, numbers.tolist(), weights) == model.score(X, Y, sample_weight=weights)
-    with pytest.raises(ValueError, match="y is a masked array"):
+    with pytest.raises(ValueError, match=r"requires y.* got None"):
+        model.score(X, None)
+    with pytest.raises(ValueError, match=r"y contains None .*: score only rows with"):
+        model.score(X, np.where(Y == 0, None, Y))
+    with pytest.raises(ValueError, match="strings and numbers: score only rows with a label"):
+        model.score(X, np.array([0, 1, "-1"], dtype=object)[Y])
+    with pytest.raises(ValueError, match=r"y contains masked in row \d+ and 29 more: score only"):
         model.score(X, np.ma.masked_equal(Y, 1))
 
 

@@ -655,6 +655,15 @@ def test_every_display_draws_on_given_axes_and_anew(make, digits):
     assert display.ax_ is not ax
 
 
+def test_displays_refuse_what_are_no_rectangular_axes(digits):
+    display = TraversalDisplay.from_estimator(digits)
+    before = display.ax_
+    for ax in (plt.subplots(1, 2)[1], plt.figure(), plt.subplot(projection="polar")):
+        with pytest.raises(TypeError, match="ax must be None or matplotlib Axes"):
+            display.plot(ax=ax)
+    assert display.ax_ is before
+
+
 @pytest.mark.parametrize("make", ALL)
 def test_every_display_draws_colours_and_tables(make, colours, table, several):
     for gan, X in (colours, (table, FRAME), (several, TABLE)):

@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
@@ -396,6 +396,22 @@ def test_match_clusters_of_bad_input(y, labels):
         match_clusters(y, labels)
 
 
+MISSING = [
+    (np.ma.array([0, 1], mask=[0, 1]), "masked in row 1"),
+    ([0, np.nan], "nan in row 1"),
+    (["a", None], "None in row 1"),
+    (pd.Series([None, 1], dtype="Int64"), "<NA> in row 0"),
+]
+
+
+@pytest.mark.parametrize(("classes", "message"), MISSING)
+def test_missing_classes_are_refused(classes, message):
+    with pytest.raises(ValueError, match=f"y must hold a class for each row; got {message}"):
+        match_clusters(classes, [0, 1])
+    with pytest.raises(ValueError, match=f"labels must hold .* got {message}"):
+        cluster_accuracy([0, 1], classes)
+
+
 # -- scorers ---------------------------------------------------------------------------------------
 
 
@@ -459,6 +475,24 @@ def test_code_columns_of_the_estimator(n_clusters, n_codes):
     assert codes.shape == (30, n_codes + 2)
     np.testing.assert_array_equal(codes[:, :n_codes], pipe.predict(X).reshape(30, -1))
     np.testing.assert_array_equal(codes[:, n_codes:], pipe.transform(X).iloc[:, -2:])
+
+
+def test_code_columns_of_a_union():
+    X = rng().normal(size=(30, 4))
+    gan = BInfoGANTransformer((3, 2), warmup_iter=1, max_iter=1, random_state=0)
+    union = make_union(gan, PCA(2)).fit(X)
+
+    codes = code_columns(union, X)
+
+    own = union.transformer_list[0][1]
+    np.testing.assert_array_equal(codes[:, :2], own.predict(X))
+    np.testing.assert_array_equal(codes[:, 2:], union.transform(X)[:, 5:])
+
+
+def test_columns_with_names_of_posteriors_are_codes_of_their_own():
+    table = pd.DataFrame(rng().normal(size=(30, 2)), columns=["cluster0", "cluster1"])
+    scaler = StandardScaler().fit(table)
+    np.testing.assert_array_equal(code_columns(scaler, table), scaler.transform(table))
 
 
 @pytest.mark.parametrize(("n_clusters", "n_codes"), [(None, 1), ((4, 3), 2), (5, 1)])

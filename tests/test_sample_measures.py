@@ -345,8 +345,16 @@ def test_train_on_generated_says_what_is_wrong():
         ((X, y, normal(4, 2), y), r"X_real and X_generated .*\(4, 3\) and \(4, 2\)"),
         ((X, y[:3], X, y), r"y_real .*\(3,\) and \(4, 3\)"),
         ((X, y, X, [y]), r"y_generated .*\(1, 4\) and \(4, 3\)"),
-        ((X, y, X, [0, 1, np.nan, 0]), "y_generated contains NaN"),
+        (
+            (X, y, X, [0, 1, np.nan, 0]),
+            "y_generated must hold .*; got nan in row 2",
+        ),
         ((X, y, X, [2, 3, 2, 3]), r"share no class; got \[0, 1\] and \[2, 3\]"),
+    ]
+    cases += [
+        ((X, np.array(y).astype(str), X, y), r"share no class; got \['0', '1'\] and \[0, 1\]"),
+        ((X, None, X, y), "y_real must hold a class for each row; got None"),
+        ((np.ma.masked_greater(X, 0), y, X, y), "X_real is a masked array"),
     ]
     for arguments, message in cases:
         with pytest.raises(ValueError, match=message):
@@ -551,6 +559,18 @@ def test_sample_scorers_say_what_is_wrong():
         make_sample_scorer(["two_sample"])
     with pytest.raises(TypeError, match=r"'coverage' takes .*\['k', 'features'\]; got \['cv'\]"):
         make_sample_scorer("coverage", cv=5)
+    for params, error in (
+        ({"k": 0}, ValueError),
+        ({"features": "pixels"}, TypeError),
+        ({"random_state": "q"}, ValueError),
+    ):
+        with pytest.raises(error, match=str(next(iter(params.values())))):
+            make_sample_scorer("coverage", **params)
+    with pytest.raises(ValueError, match="cv == 1, must be >= 2"):
+        make_sample_scorer("two_sample", cv=1)
+    for params in ({"scoring": None}, {"scoring": "no_scorer"}):
+        with pytest.raises(ValueError, match=r"None|no_scorer"):
+            make_sample_scorer("train_on_generated", **params)
     with pytest.raises(TypeError, match=r"must have sample.*LogisticRegression"):
         make_sample_scorer("coverage")(LogisticRegression(), X, y)
     with pytest.raises(ValueError, match=r"needs y.* got y=None"):

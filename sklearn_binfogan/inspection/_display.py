@@ -22,9 +22,14 @@ class Display:
         """Take the given axes, or open a figure of that size in inches."""
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
+        from matplotlib.axes import Axes
 
         if ax is None:
             _, ax = plt.subplots(figsize=size, layout="constrained")
+        if not isinstance(ax, Axes) or ax.name != "rectilinear":
+            raise TypeError(
+                f"ax must be None or matplotlib Axes that are rectangular; got {ax!r:.200}."
+            )
         self.ax_, self.figure_ = ax, ax.figure
         return ax
 

@@ -201,7 +201,7 @@ def _telling_features(view: View, rows: np.ndarray) -> list[int]:
     labels = view.model.predict(rows)[:, 0]
     statistic = np.zeros(rows.shape[1])
     varying = rows.std(axis=0) > 0
-    if len(np.unique(labels)) > 1 and varying.any():
+    if 1 < len(np.unique(labels)) < len(rows) and varying.any():
         with np.errstate(divide="ignore"):  # infinite where a column tells all categories apart
             statistic[varying], _ = f_classif(rows[:, varying].astype(np.float64), labels)
     order = np.argsort(-statistic, kind="stable")

@@ -9,7 +9,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
 from .._arrays import subsample
-from .._codes import check_count
+from .._codes import check_count, check_flag
 from .._scoring import r2
 from ._display import RowsDisplay
 from ._row_format import RowFormat
@@ -106,6 +106,7 @@ class ReconstructionDisplay(RowsDisplay):
             If an argument is not as documented.
         """
         check_count("n_rows", n_rows)
+        check_flag("use_noise", use_noise)
         view = View(estimator)
         rows, row_format = view.rows(X), view.row_format
         if indices is not None:

@@ -138,7 +138,10 @@ class TraversalDisplay(ChangeDisplay):
 
 
 def _checked_values(values: Any) -> np.ndarray:
-    grid = np.linspace(-1, 1, 9) if values is None else np.asarray(values, dtype=np.float64)
+    try:
+        grid = np.linspace(-1, 1, 9) if values is None else np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):  # text, or lists of different lengths
+        grid = np.empty(0)
     if grid.ndim != 1 or len(grid) < 2 or not np.isfinite(grid).all():
         raise ValueError(f"values must be at least 2 finite numbers; got {values!r}.")
     return grid

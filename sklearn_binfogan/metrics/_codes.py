@@ -20,6 +20,8 @@ from sklearn.metrics.cluster import contingency_matrix
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state, check_scalar
 
+from .._input import check_unmasked, missing_labels
+
 
 def match_clusters(y: Any, labels: Any) -> tuple[dict[Any, Any], float]:
     """Assign clusters to classes one to one so that most rows agree.
@@ -41,7 +43,7 @@ def match_clusters(y: Any, labels: Any) -> tuple[dict[Any, Any], float]:
     Raises
     ------
     ValueError
-        If the two differ in length, or are empty.
+        If the two differ in length, or are empty, or if one has a missing or masked value.
 
     Examples
     --------
@@ -49,7 +51,7 @@ def match_clusters(y: Any, labels: Any) -> tuple[dict[Any, Any], float]:
     >>> match_clusters(["a", "a", "b", "b"], [1, 1, 0, 1])
     ({0: 'b', 1: 'a'}, 0.75)
     """
-    y, labels = np.asarray(y), np.asarray(labels)
+    y, labels = check_classes(y, "y"), check_classes(labels, "labels")
     if y.shape != labels.shape or y.ndim != 1 or len(y) == 0:
         raise ValueError(
             f"y and labels must be 1-D, non-empty and of one length; got shapes {y.shape} "
@@ -79,7 +81,7 @@ def cluster_accuracy(y: Any, labels: Any) -> float:
     Raises
     ------
     ValueError
-        If the two differ in length, or are empty.
+        If the two differ in length, or are empty, or if one has a missing or masked value.
 
     Examples
     --------
@@ -525,8 +527,8 @@ def code_columns(estimator: Any, X: Any) -> np.ndarray:
     -------
     codes : ndarray of shape (n, n_codes)
         The number of the category of each categorical code, then the columns of
-        ``transform(X)`` without the posteriors (``cluster3``, ``cluster0_3``). All columns of
-        ``transform(X)`` if none is a posterior.
+        ``transform(X)`` without the posteriors (``cluster3``, ``cluster0_3``, after a FeatureUnion
+        ``gan__cluster3``). All columns of ``transform(X)`` if none is a posterior.
 
     Examples
     --------
@@ -543,15 +545,23 @@ def code_columns(estimator: Any, X: Any) -> np.ndarray:
 def _categories_and_others(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the categories, (n, n_categorical_codes), and other codes, (n, n_others)."""
     codes = np.asarray(estimator.transform(X))
-    names = estimator.get_feature_names_out()
-    found = [re.fullmatch(r"cluster(?:(\d+)_)?\d+", name) for name in names]
-    # Number of the code that a column is a posterior of, "0" for the only one; "": of none.
-    code_of = np.array([(match[1] or "0") if match else "" for match in found])
-    numbers = dict.fromkeys(code_of[code_of != ""])
-    categories = np.empty((len(codes), len(numbers)), np.int64 if numbers else codes.dtype)
-    for i, number in enumerate(numbers):
-        categories[:, i] = codes[:, code_of == number].argmax(axis=1)
-    return categories, codes[:, code_of == ""]
+    # Columns by what precedes the number of a category: a FeatureUnion adds the name of its part.
+    named: dict[tuple[str | None, ...], list[int]] = {}
+    for column, name in enumerate(estimator.get_feature_names_out()):
+        match = re.fullmatch(r"(.*__)?cluster(\d+_)?\d+", name)
+        if match:
+            named.setdefault(match.groups(), []).append(column)
+    # Columns of another transformer may have such names, too.
+    posteriors = [own for own in named.values() if _are_probabilities(codes[:, own])]
+    if not posteriors:
+        return codes[:, :0], codes
+    categories = np.column_stack([codes[:, own].argmax(axis=1) for own in posteriors])
+    return categories, np.delete(codes, np.concatenate(posteriors), axis=1)
+
+
+def _are_probabilities(columns: np.ndarray) -> bool:
+    """Whether each row is a distribution."""
+    return bool((columns >= 0).all() and np.allclose(columns.sum(axis=1), 1, atol=1e-3))
 
 
 def mutual_information_gap_scorer(estimator: Any, X: Any, y: Any) -> float:
@@ -636,7 +646,17 @@ def check_matrix(values: Any, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} must be 2-D and not empty, with a row for each sample; got shape {shape}."
         )
+    check_unmasked(values, name)
     return check_array(values, input_name=name)
+
+
+def check_classes(values: Any, name: str) -> np.ndarray:
+    """Return classes of rows as an array; refuse missing and masked ones."""
+    missing = missing_labels(values)
+    if missing is not None:
+        rows, value = missing
+        raise ValueError(f"{name} must hold a class for each row; got {value!r} in row {rows[0]}.")
+    return check_array(values, ensure_2d=False, dtype=None, ensure_min_samples=0, input_name=name)
 
 
 def _mask(which: Any, n_columns: int, name: str) -> np.ndarray:

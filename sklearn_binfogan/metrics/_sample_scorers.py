@@ -10,7 +10,12 @@ from sklearn.utils import _safe_indexing, check_random_state
 
 from ._samples import (
     PRDC,
+    check_classifier,
+    check_features,
+    check_folds,
+    check_neighbours,
     check_rows,
+    check_scoring,
     featured,
     frechet_distance,
     prdc,
@@ -60,9 +65,9 @@ def make_sample_scorer(
     Raises
     ------
     TypeError
-        If the measure does not take one of `params`.
+        If the measure does not take one of `params`, or one is of a wrong type.
     ValueError
-        If `measure` is unknown.
+        If `measure` is unknown, or one of `params` is out of its range.
 
     Examples
     --------
@@ -82,15 +87,25 @@ def make_sample_scorer(
     unknown = sorted(params.keys() - set(allowed))
     if unknown:
         raise TypeError(f"{measure!r} takes the parameters {list(allowed)}; got {unknown}.")
+    for name, value in params.items():
+        CHECKS[name](value)
+    check_random_state(random_state)
     return _SampleScorer(measure, params, random_state)
 
 
-# The parameters that each measure takes from the user.
+# The parameters that each measure takes from the user, and what checks them.
 MEASURES: dict[str, tuple[str, ...]] = {
     "two_sample": ("classifier", "cv"),
     "train_on_generated": ("classifier", "scoring"),
     "frechet": ("features",),
     **dict.fromkeys(PRDC._fields, ("k", "features")),
+}
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "classifier": check_classifier,
+    "cv": check_folds,
+    "scoring": check_scoring,
+    "k": check_neighbours,
+    "features": check_features,
 }
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.linalg import qr, svdvals
 from sklearn.base import clone
 from sklearn.metrics import get_scorer, pairwise_distances_chunked
-from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.utils import check_array, check_random_state, check_scalar, resample, shuffle
+from sklearn.model_selection import StratifiedKFold, check_cv, cross_val_score
+from sklearn.utils import check_random_state, check_scalar, resample, shuffle
 
-from ._codes import check_matrix
+from ._codes import check_classes, check_matrix
 
 # Distances between equal rows come out up to about 1e-8 of the rows' norm, instead of 0.
 ROUNDING = 1e-7
@@ -81,8 +81,9 @@ def two_sample_score(
     real, generated = check_rows(X_real, X_generated)
     rng = check_random_state(random_state)
     n = min(len(real), len(generated))
+    cv = check_folds(cv)
     if isinstance(cv, Integral):
-        if n < check_scalar(cv, "cv", Integral, min_val=2):
+        if n < int(cv):
             raise ValueError(
                 f"cv={cv} folds need at least {cv} rows of each kind; got {len(real)} real and "
                 f"{len(generated)} generated rows."
@@ -90,7 +91,7 @@ def two_sample_score(
         cv = StratifiedKFold(cv, shuffle=True, random_state=rng)
     if classifier is None:
         real, generated = _ranked(real, generated)
-    classifier = _check_classifier(classifier, rng)
+    classifier = _unfitted(classifier, rng)
     equal = [resample(X, replace=False, n_samples=n, random_state=rng) for X in (real, generated)]
     # Mixed, for splitters that don't shuffle.
     rows, is_generated = shuffle(np.vstack(equal), np.repeat([0, 1], n), random_state=rng)
@@ -166,15 +167,15 @@ def train_on_generated_score(
     real, generated = check_rows(X_real, X_generated)
     y_real = _check_classes(y_real, real, "real")
     y_generated = _check_classes(y_generated, generated, "generated")
-    if not np.isin(y_generated, y_real).any():
+    if set(y_generated.tolist()).isdisjoint(y_real.tolist()):
         raise ValueError(
             f"y_real and y_generated share no class; got {np.unique(y_real).tolist()} and "
             f"{np.unique(y_generated).tolist()}."
         )
-    scorer = get_scorer(scoring)
+    scorer = check_scoring(scoring)
     if classifier is None:
         real, generated = _ranked(real, generated)
-    classifier = _check_classifier(classifier, check_random_state(random_state))
+    classifier = _unfitted(classifier, check_random_state(random_state))
     return float(scorer(classifier.fit(generated, y_generated), real, y_real))
 
 
@@ -263,7 +264,7 @@ def prdc(
     >>> prdc(real, [[0.1], [0.9], [50.0], [99.0]], k=1)
     PRDC(precision=0.5, recall=1.0, density=1.0, coverage=0.5)
     """
-    check_scalar(k, "k", Integral, min_val=1)
+    check_neighbours(k)
     real, generated = featured(*check_rows(X_real, X_generated), features)
     if min(len(real), len(generated)) <= k:
         raise ValueError(
@@ -380,7 +381,7 @@ def check_rows(X_real: Any, X_generated: Any, prefix: str = "X_") -> tuple[np.nd
 
 
 def _check_classes(y: Any, X: np.ndarray, kind: str) -> np.ndarray:
-    y = check_array(y, ensure_2d=False, dtype=None, input_name=f"y_{kind}")
+    y = check_classes(y, f"y_{kind}")
     if y.shape != (len(X),):
         raise ValueError(
             f"y_{kind} must hold one class for each row of X_{kind}; got shapes {y.shape} and "
@@ -389,17 +390,47 @@ def _check_classes(y: Any, X: np.ndarray, kind: str) -> np.ndarray:
     return y
 
 
-def _check_classifier(classifier: Any, rng: np.random.RandomState) -> Any:
-    """Return an unfitted copy; a random forest if there is none."""
-    if classifier is None:
-        from sklearn.ensemble import RandomForestClassifier  # slow to import
+def check_neighbours(k: Any) -> None:
+    """Raise TypeError or ValueError unless `k` is an int of at least 1."""
+    check_scalar(k, "k", Integral, min_val=1)
 
-        return RandomForestClassifier(random_state=rng)
-    if not (hasattr(classifier, "fit") and hasattr(classifier, "predict")):
-        raise TypeError(
-            f"classifier must have fit and predict, like those of scikit-learn; got {classifier!r}."
-        )
-    return clone(classifier)
+
+def check_folds(cv: Any) -> Any:
+    """Return an int or a splitter; raise ValueError unless `cv` is one."""
+    return check_scalar(cv, "cv", Integral, min_val=2) if isinstance(cv, Integral) else check_cv(cv)
+
+
+def check_features(features: Any) -> None:
+    """Raise TypeError unless `features` is None or can be called."""
+    if features is not None and not callable(features):
+        raise TypeError(f"features must be None or a function of rows; got {features!r}.")
+
+
+def check_scoring(scoring: Any) -> Callable[..., float]:
+    """Return a scorer by its name; raise ValueError if there is none."""
+    scorer: Any = get_scorer(scoring)
+    if not callable(scorer):
+        raise ValueError(f"scoring must be a name or a scorer of scikit-learn; got {scoring!r}.")
+    return scorer
+
+
+def check_classifier(classifier: Any) -> None:
+    """Raise TypeError unless it is None or has the methods of a classifier."""
+    if classifier is None or (hasattr(classifier, "fit") and hasattr(classifier, "predict")):
+        return
+    raise TypeError(
+        f"classifier must have fit and predict, like those of scikit-learn; got {classifier!r}."
+    )
+
+
+def _unfitted(classifier: Any, rng: np.random.RandomState) -> Any:
+    """Return an unfitted copy; a random forest if there is none."""
+    check_classifier(classifier)
+    if classifier is not None:
+        return clone(classifier)
+    from sklearn.ensemble import RandomForestClassifier  # slow to import
+
+    return RandomForestClassifier(random_state=rng)
 
 
 def _ranked(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -418,9 +449,8 @@ def featured(
     real: np.ndarray, generated: np.ndarray, features: Callable[[np.ndarray], Any] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the features of both in float64."""
+    check_features(features)
     if features is not None:
-        if not callable(features):
-            raise TypeError(f"features must be None or a function of rows; got {features!r}.")
         n_rows = len(real), len(generated)
         real, generated = check_rows(features(real), features(generated), "features of X_")
         if (len(real), len(generated)) != n_rows:
