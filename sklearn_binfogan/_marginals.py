@@ -8,20 +8,22 @@ idea of a copula (Sklar 1959).
 
 import numpy as np
 import torch
-from scipy.stats import kstwo
+from scipy.stats import ks_2samp
 from torch import Tensor, nn
 
 from ._layout import FLAT, Layout
 
-N_QUANTILES, MOST_NUMBERS = 256, 1_000_000  # of each column, fewer in wide tables; of all columns
+# Quantiles of each column; of all columns together, so that wide tables have fewer.
+N_QUANTILES, FEWEST_QUANTILES, MOST_NUMBERS = 256, 8, 1_000_000
 MOST_COMPARED, MOST_DRAWN = 5_000_000, 10_000  # numbers of rows that are compared; drawn rows
-BY_CHANCE = 0.1  # columns with a larger p-value, of Kolmogorov and Smirnov, are left as they are
+BY_CHANCE = 0.1  # p-value from which on a column is left as it is
 SHARED = 0.5  # unless the rows have fewer distinct values than this share of them
+MARGIN = 0.25  # beyond drawn rows, relative to their range, where a column keeps its end
 
 
 def n_quantiles(n_features: int) -> int:
     """Quantiles of each column."""
-    return max(min(N_QUANTILES, MOST_NUMBERS // n_features), 2)
+    return max(min(N_QUANTILES, MOST_NUMBERS // n_features), FEWEST_QUANTILES)
 
 
 class Marginals(nn.Module):
@@ -60,16 +62,15 @@ class Marginals(nn.Module):
         is_left[layout.cut_columns] = True
         if layout.kinds is not None:
             is_left |= layout.kinds.groups > 0
-        # Once, since it is slow: all columns have as many rows.
-        n_both = len(drawn) * len(real) / (len(drawn) + len(real))
-        largest = kstwo.isf(BY_CHANCE, max(round(n_both), 1))
         for column in np.flatnonzero(~is_left):
             before, after = drawn[:, column], real[:, column]
-            are_shared = len(np.unique(after)) < SHARED * len(after)
-            if are_shared or _largest_gap(before, after) >= largest:
+            own = np.quantile(before, levels)
+            if len(np.unique(after)) < SHARED * len(after):
                 # Values of real rows, and none between them: there may be none for good reason.
                 values = np.quantile(after, levels, method="inverted_cdf")
-                quantiles[:, :, column] = _with_jumps(np.quantile(before, levels), values), values
+                quantiles[:, :, column] = _with_jumps(own, values), values
+            elif _differ(before, after):
+                quantiles[:, :, column] = own, np.quantile(after, levels)
         for part, values in zip((self.drawn, self.real), quantiles, strict=True):
             part.copy_(torch.from_numpy(values.view(np.int64)))
 
@@ -79,26 +80,34 @@ class Marginals(nn.Module):
         rows = rows.copy()
         for column in np.flatnonzero((drawn != real).any(axis=0)):
             values, ends = rows[:, column], drawn[[0, -1], column]
-            # Beyond the ends the slope is 1: a category may have had no rows in the last piece.
-            beyond = values - values.clip(*ends)
+            # Rows a little beyond the ends get the end: there may be a bound. Further on the slope
+            # is 1: a category may have had no rows in the last piece.
+            margin = MARGIN * np.ptp(ends) * np.array([-1, 1])
+            beyond = values - values.clip(*(ends + margin))
             rows[:, column] = np.interp(values, drawn[:, column], real[:, column]) + beyond
         return rows
 
 
 def _with_jumps(drawn: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Quantiles of drawn rows, equal where real ones go from one shared value to the next.
+    """Quantiles of drawn rows, equal where real ones go on from a shared value to the next one.
 
     So the function jumps there, and no value between the two is drawn.
     """
     rises = np.concatenate([[False], np.diff(real) > 0, [False]])
-    jumps = np.flatnonzero(rises[1:-1] & ~rises[:-2] & ~rises[2:])
+    jumps = np.flatnonzero(rises[1:-1] & ~(rises[:-2] & rises[2:]))
+    jumps = jumps[np.diff(jumps, prepend=-2) > 1]  # two in a row would need a quantile between them
     drawn = drawn.copy()
     drawn[jumps] = drawn[jumps + 1] = (drawn[jumps] + drawn[jumps + 1]) / 2
     return drawn
 
 
-def _largest_gap(one: np.ndarray, other: np.ndarray) -> float:
-    """Kolmogorov-Smirnov statistic: between the shares of values up to any number."""
-    values = np.concatenate([one, other])
-    shares = [np.searchsorted(np.sort(x), values, side="right") / len(x) for x in (one, other)]
-    return float(np.abs(shares[0] - shares[1]).max())
+def _differ(drawn: np.ndarray, real: np.ndarray) -> bool:
+    """Whether two columns differ by more than chance: anywhere, or at an end.
+
+    The test of Kolmogorov and Smirnov hardly looks at the ends, beyond which there may be a bound:
+    in few rows it does not tell a positive column from a Gaussian one.
+    """
+    if ks_2samp(drawn, real, method="asymp").pvalue < BY_CHANCE:
+        return True
+    beyond = max((drawn < real.min()).mean(), (drawn > real.max()).mean())
+    return bool((1 - beyond) ** len(real) < BY_CHANCE / 2)

@@ -623,6 +623,11 @@ EDITS = {
     "weight of a density": (item_setting("module.aggregate.weight", (0, 0), -1), "below 0"),
     "no weight of a density": (item_setting("module.aggregate.weight", 0, 0), "weight"),
     "falling quantiles": (item_setting("module.marginals.real", (1, 0), -9), "falls"),
+    "falling drawn ones": (item_setting("module.marginals.drawn", (1, 0), -9), "falls"),
+    "endless quantiles": (
+        item_setting("module.marginals.real", (-1, 0), int(np.float64(np.inf).view(np.int64))),
+        "not finite",
+    ),
     "bounds": (swapped_bounds, "bounds"),
     "kinds' width": (array_setting("settings.layout.kinds.whole", np.zeros(3)), "kinds"),
     "kinds' dtype": (

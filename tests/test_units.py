@@ -269,12 +269,12 @@ def test_columns_of_a_wide_residual_are_drawn_by_themselves():
     np.testing.assert_allclose(residual.std(dim=0), wanted[1], rtol=0.05, atol=1e-2)
 
 
-def corrected(drawn, X):
-    """Drawn rows, corrected by those of X."""
+def corrected(drawn, X, rows=None):
+    """Drawn rows, or others, corrected as drawn rows are by those of X."""
     layout = Layout.table(X)
     marginals = Marginals(X.shape[1])
     marginals.fit(drawn, X, layout)
-    return layout.kept(marginals.corrected(drawn))
+    return layout.kept(marginals.corrected(drawn if rows is None else rows))
 
 
 def test_drawn_columns_are_spread_as_real_ones():
@@ -308,6 +308,57 @@ def test_columns_that_are_drawn_well_are_left_as_they_are():
     np.testing.assert_array_equal(corrected(drawn, X)[:, 1:], np.rint(drawn[:, 1:]))
 
 
+def test_long_tails_are_kept():
+    """Quantiles at even distances would have none between 99.6 % and the largest value."""
+    rng = np.random.default_rng(0)
+    real = rng.lognormal(sigma=2, size=(5000, 1))
+    drawn = rng.normal(real.mean(), real.std(), size=(2, 10_000, 1))
+
+    rows = corrected(drawn[0], real, drawn[1])
+
+    for level in (0.99, 0.999):
+        assert np.quantile(rows, level) == pytest.approx(np.quantile(real, level), rel=0.2)
+
+
+@pytest.mark.parametrize("n", [30, 60, 200])
+def test_few_positive_rows_give_positive_ones_that_are_no_copies(n):
+    rng = np.random.default_rng(n)
+    real = rng.lognormal(size=(n, 1))
+    drawn = rng.normal(real.mean(), real.std(), size=(2, 10_000, 1))
+    assert (drawn[1] < 0).mean() > 0.1
+
+    rows = corrected(drawn[0], real, drawn[1])
+
+    assert (rows > 0).all()
+    assert np.isin(rows, real).mean() < 0.01
+    assert ks_2samp(rows[:, 0], real[:, 0]).statistic < 0.05
+
+
+def test_only_columns_of_few_values_get_these_values_alone():
+    """Of 400 rows 30 % of the values are distinct in one column, 60 % in the other."""
+    rng = np.random.default_rng(0)
+    values = [rng.choice(rng.normal(size=n), 400) for n in (125, 1000)]
+    X = np.column_stack(values)
+    drawn = X + 1e-3 * rng.normal(size=X.shape)
+
+    rows = corrected(drawn, X)
+
+    assert np.isin(rows[:, 0], X[:, 0]).mean() > 0.7
+    np.testing.assert_array_equal(rows[:, 1], drawn[:, 1])
+
+
+@pytest.mark.parametrize("n", [200, 1000, 5000])
+def test_no_value_is_drawn_between_a_pile_and_the_others(n):
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random(n) < 0.6, 0, rng.uniform(100, 200, n))[:, None]
+    drawn = rng.normal(X.mean(), X.std(), size=(2, 10_000, 1))
+
+    rows = corrected(drawn[0], X, drawn[1])
+
+    assert not ((rows > 0) & (rows < 100)).any()
+    assert (rows == 0).mean() == pytest.approx((X == 0).mean(), abs=0.02)
+
+
 def test_no_value_is_drawn_that_lies_between_groups_of_real_ones():
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(-9, size=(500, 1)), rng.normal(9, size=(500, 1))])
@@ -333,7 +384,10 @@ def test_marginals_of_another_fit_are_forgotten_and_their_ends_are_no_walls():
 
     marginals.fit(drawn + 5, real, layout)
     moved = marginals.corrected(rows)
-    np.testing.assert_allclose(moved[:, 1], [-35, 25], atol=2)
+    # A quarter of the range of drawn rows lies between an end and where the slope is 1 again.
+    np.testing.assert_allclose(moved[:, 1], [-33.5, 23.5], atol=2)
+    near = marginals.corrected(np.array([[0, drawn[:, 1].max() + 6]]))
+    assert near[0, 1] == real[:, 1].max()
     marginals.fit(real, real, layout)
 
     np.testing.assert_array_equal(marginals.corrected(rows), rows)
