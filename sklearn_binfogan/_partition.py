@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ._augmentation import SwappedValues, rows_for_graph
 from ._cells import MAX_REGROUPED, images_needed, kmeans
+from ._ellipses import are_all, mixtures
 from ._neighbours import NeighbourGraph, separated_groups
 from ._networks import Encoder
 from ._rows import n_held_out
@@ -73,11 +74,13 @@ def check_neighbours(settings: Settings, n_rows: int) -> None:
 def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor | None:
     """Find a partition of network input that is better than that of the kept head.
 
-    Neighbours should share their category. So k-means replaces the head's partition if the category
-    of a row tells more about those of its neighbours. Yet one of the two, or the groups that gaps
-    separate, are better if they cut hardly any pairs of neighbours, and far fewer. In real tables
-    groups that gaps separate are often only the rows of a sparse region, or the values of a column
-    that has few: where values are swapped, gaps are not looked for.
+    Neighbours should share their category. So k-means or ellipses replace the head's partition if
+    the category of a row tells more about those of its neighbours. Ellipses may overlap, where
+    neighbours can't tell: they are better in any case if rows are drawn from them. Yet one of the
+    three, or the groups that gaps separate, are better if they cut hardly any pairs of neighbours,
+    and far fewer. In real tables groups that gaps separate are often only the rows of a sparse
+    region, and both these and ellipses the values of a column that has few: where values are
+    swapped, neither are looked for.
 
     Returns
     -------
@@ -95,15 +98,27 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     linked_rows = rows if linked is x else linked.cpu().double().numpy()
     graph = NeighbourGraph.of(linked_rows[first], recipe.n_neighbors)
     means = kmeans(rows, n_groups, N_KMEANS, settings.seed)
-    best = max((own, means), key=lambda labels: graph.information(labels[first], n_groups))
-    partitions = [best, own, means]
-    if not isinstance(augment, SwappedValues):
+    has_swaps = isinstance(augment, SwappedValues)
+    mixed = [] if has_swaps else mixtures(rows, means, n_groups)
+    ellipses = [mixture.predict(rows) for mixture in mixed]
+
+    def information(labels: np.ndarray) -> float:
+        return graph.information(labels[first], n_groups)
+
+    partitions = [own, means, *ellipses]
+    best = max(partitions, key=information)
+    if mixed and not any(best is labels for labels in ellipses):
+        fitting = [
+            labels for labels, fit in zip(ellipses, are_all(mixed, rows), strict=True) if fit
+        ]
+        best = max(fitting, key=information, default=best)
+    if not has_swaps:
         tree = graph.spanning_tree()
         groups = separated_groups(tree, n_groups, recipe.least_group_share)
         partitions.append(groups[copies])
-    cuts = [graph.cut(labels[first], n_groups) for labels in partitions]
-    if min(cuts) <= min(recipe.largest_cut, recipe.relative_cut * cuts[0]):
-        best = partitions[int(np.argmin(cuts))]
+    largest = min(recipe.largest_cut, recipe.relative_cut * graph.cut(best[first], n_groups))
+    apart = [labels for labels in partitions if graph.cut(labels[first], n_groups) <= largest]
+    best = max(apart, key=information, default=best)
     # Equal partitions may be numbered differently.
     if best is own or adjusted_rand_score(best, own) == 1:
         return None

@@ -73,7 +73,7 @@ class Recipe:
     unlabelled_weight: float = 1.0  # of the phase's terms without labels
 
     # Partitions found with a graph of neighbours, at the end of the consistency phase: those of
-    # images by moving cells, those of tables by k-means and gaps, with the numbers below
+    # images by moving cells, those of tables by k-means, ellipses and gaps, with the numbers below
     n_neighbors: int = 0  # of a row in the graph; 0: no graph
     least_group_share: float = 0.25  # least size of a group, relative to groups of equal size
     largest_cut: float = 0.015  # of neighbours in another group, of clearly separated groups

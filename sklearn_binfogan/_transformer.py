@@ -95,8 +95,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     n_neighbors : int or "auto", default="auto"
         Number of nearest neighbours of each row in a graph of up to 10 000 training rows, at the
         end of the consistency phase. For tables E may then learn other clusters than its own:
-        those of k-means, if neighbours share a cluster more often, or groups of any shape and size
-        that gaps in the data separate, if they split few pairs of neighbours. For images (up to
+        those of k-means or of a Gaussian mixture, if neighbours share a cluster more often or
+        rows are drawn from the mixture, or groups of any shape and size that gaps in the data
+        separate, if they split few pairs of neighbours. For images (up to
         6 000, by pixels and by features) small groups of rows move to the cluster of their
         neighbours; clusters stay about equal in size. Of several categorical codes only the first
         is corrected, and only for images. 0: no graph. "auto" is 10, or 0 where it can't be used:

@@ -70,6 +70,7 @@ LAYERS = {
         "_losses",
         "_augmentation",
         "_neighbours",
+        "_ellipses",
         "_aggregate",
         "_marginals",
         "_collapse",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import DIGITS, assert_same_tree, trained_arrays
 from scipy.stats import entropy
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits, load_iris, make_blobs, make_circles
 from sklearn.metrics import adjusted_rand_score
 
@@ -50,6 +51,31 @@ def test_clusters_of_unequal_size():
 def test_few_rows():
     X, y = make_blobs([40] * 3, centers=[[0, 0], [7, 0], [0, 7]], random_state=2)
     assert agreement(X, y) == 1
+
+
+def stretched(sizes, seed):
+    """Gaussian clusters of different shape, direction and size."""
+    rng = np.random.default_rng(seed)
+    centers = 3 * rng.normal(size=(len(sizes), 3))
+    shapes = [rng.uniform(0.4, 1) * rng.normal(size=(3, 3)) for _ in sizes]
+    rows = [
+        center + rng.normal(size=(n, 3)) @ shape
+        for n, center, shape in zip(sizes, centers, shapes, strict=True)
+    ]
+    return np.concatenate(rows), np.repeat(np.arange(len(sizes)), sizes)
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_stretched_clusters_of_unequal_size(seed):
+    X, y = stretched((300, 150, 80, 40), seed)
+    assert agreement(X, y) > 0.9
+    means = KMeans(4, n_init=10, random_state=0).fit_predict(X)
+    assert adjusted_rand_score(y, means) < 0.8
+
+
+def test_kinds_of_flowers():
+    X, y = load_iris(return_X_y=True)
+    assert agreement(X, y) > 0.85
 
 
 def test_rows_that_are_given_several_times():
@@ -166,6 +192,7 @@ def of_digits():
     return fitted(images, 10, **IMAGES), images, classes
 
 
+@pytest.mark.nightly  # benchmarks/neighbours.py measures it, too, with whole fits
 def test_neighbours_improve_digits_on_average(of_digits):
     first, images, classes = of_digits
     with_graph = [first] + [fitted(images, 10, **IMAGES, random_state=seed) for seed in (1, 2)]

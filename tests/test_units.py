@@ -11,7 +11,8 @@ import pytest
 import torch
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import ks_2samp
-from sklearn.datasets import make_blobs
+from sklearn.datasets import make_blobs, make_circles
+from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch.profiler import ProfilerActivity, profile
@@ -30,6 +31,7 @@ from sklearn_binfogan._cells import (
 )
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._columns import ColumnKinds
+from sklearn_binfogan._ellipses import are_all, mixtures
 from sklearn_binfogan._layout import Layout, misfits, parse_image_shape
 from sklearn_binfogan._marginals import Marginals
 from sklearn_binfogan._neighbours import NeighbourGraph, separated_groups
@@ -887,6 +889,38 @@ def test_neighbours_do_not_depend_on_the_number_of_threads(n_columns):
             found.append(NeighbourGraph.of(rows, 10).nearest)
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
+
+
+def two_stretched(n=400):
+    """Two parallel Gaussians, which k-means cuts across."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(n, 2)) * [3, 0.3] + [[0, 1.5 * (i % 2)] for i in range(n)]
+    return rows / rows.std(axis=0), np.arange(n) % 2
+
+
+def test_ellipses_are_found_and_known_to_be_all_there_is():
+    rows, classes = two_stretched()
+    found = mixtures(rows, (rows[:, 0] > 0).astype(int), 2)  # the first one can't turn
+    agreement = [adjusted_rand_score(classes, mixture.predict(rows)) for mixture in found]
+    assert agreement[0] < 0.1
+    assert agreement[1] > 0.95
+    assert are_all(found, rows).tolist() == [False, True]
+
+
+def test_rings_are_no_ellipses():
+    rows, classes = make_circles(400, factor=0.4, noise=0.04, random_state=0)
+    found = mixtures(rows, classes, 2)
+    assert len(found) == 2
+    assert not are_all(found, rows / rows.std(axis=0)).any()
+
+
+def test_groups_of_rows_too_few_or_the_same_are_not_compared_with_ellipses():
+    rows, classes = two_stretched()
+    assert mixtures(rows[:40], classes[:40], 2) == []
+    assert mixtures(np.repeat(rows[::5], 5, axis=0), np.repeat(classes[::5], 5), 2) == []
+    assert mixtures(rows, np.zeros(400, int), 2) == []  # k-means may leave a group empty
+    wide = np.random.default_rng(0).normal(size=(400, 30))  # 465 numbers in a covariance
+    assert mixtures(wide, classes, 2) == []
 
 
 def test_a_cut_counts_neighbours_outside_and_groups_without_rows():

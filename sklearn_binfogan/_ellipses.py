@@ -1,0 +1,108 @@
+"""Partitions of tables into ellipses: Gaussian mixtures, and whether rows are drawn from one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import sem
+from sklearn import config_context
+from sklearn.model_selection import KFold
+
+from ._arrays import subsample
+from ._threads import one_thread
+
+N_STARTS = 10  # of EM, besides the given partition
+LEAST_VARIANCE = 1e-3  # added to each Gaussian's; columns have a variance of 1
+MOST_STEPS = 1_000  # of EM
+FOLDS, MOST_COMPARED = 3, 3_000  # rows
+MORE, MOST = (1.5, 2.0, 3.0), 40  # times as many Gaussians, which a mixture is compared with
+FEW_STARTS, FEW_STEPS = 3, 1e-2  # of these: starts, and tolerance
+LEAST_ROWS = 10  # of each Gaussian; at least one, too, for each number of its covariance
+BY_CHANCE = 2.0  # standard errors
+
+
+def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Any]:
+    """Fit Gaussian mixtures with full covariances: from a partition, and from random starts.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, n_features)
+        Columns have a variance of about 1.
+    labels : ndarray of shape (n,)
+        The partition, such as that of k-means.
+    n_groups : int
+
+    Returns
+    -------
+    fitted : list of GaussianMixture
+        Empty if there are too few distinct rows for larger mixtures, too.
+    """
+    some, labels = subsample(rows, MOST_COMPARED), subsample(labels, MOST_COMPARED)
+    groups = [some[labels == group] for group in range(n_groups)]
+    if not _larger_numbers(some, n_groups) or not all(map(len, groups)):
+        return []
+    smallest = LEAST_VARIANCE * np.eye(rows.shape[1])
+    covariances = [np.cov(group.T, bias=True) + smallest for group in groups]
+    weights, means = [len(group) / len(some) for group in groups], [g.mean(axis=0) for g in groups]
+    starts = [
+        _mixture(n_groups, **_start(weights, means, np.linalg.inv(covariances))),
+        _mixture(n_groups, n_init=N_STARTS),
+    ]
+    with config_context(array_api_dispatch=False), one_thread():
+        return [start.fit(some) for start in starts]
+
+
+def are_all(mixtures: Sequence[Any], rows: np.ndarray) -> np.ndarray:
+    """Whether the Gaussians of each mixture are all that there is.
+
+    They are if held-out rows are no likelier, but for chance, under mixtures of more Gaussians. A
+    group of any other shape than an ellipse needs several.
+    """
+    some, n_groups = subsample(rows, MOST_COMPARED), mixtures[0].n_components
+    starts = [_start(each.weights_, each.means_, each.precisions_) for each in mixtures]
+    own = [_held_out_likelihood(_mixture(n_groups, **start), some) for start in starts]
+    fit = np.full(len(mixtures), True)
+    for number in _larger_numbers(some, n_groups):
+        larger = _held_out_likelihood(_mixture(number, n_init=FEW_STARTS, tol=FEW_STEPS), some)
+        gains = larger - np.array(own)
+        fit &= gains.mean(axis=1) <= BY_CHANCE * sem(gains, axis=1)
+        if not fit.any():
+            break
+    return fit
+
+
+def _mixture(n_groups: int, **parameters: Any) -> Any:
+    from sklearn.mixture import GaussianMixture  # here: it is slow to import
+
+    return GaussianMixture(
+        n_groups,
+        reg_covar=LEAST_VARIANCE,
+        max_iter=MOST_STEPS,
+        init_params="k-means++",  # "kmeans" depends on the number of threads
+        random_state=0,
+        **parameters,
+    )
+
+
+def _start(weights: Any, means: Any, precisions: Any) -> dict[str, Any]:
+    return {"weights_init": weights, "means_init": means, "precisions_init": precisions}
+
+
+def _larger_numbers(rows: np.ndarray, n_groups: int) -> list[int]:
+    """Larger numbers of Gaussians for which the rows of all folds but one suffice."""
+    n_rows, n_features = rows.shape
+    if 2 * len(np.unique(rows, axis=0)) < n_rows:
+        return []
+    needed = max(n_features * (n_features + 1) // 2, LEAST_ROWS)
+    most = min((1 - 1 / FOLDS) * n_rows / needed, MOST)
+    numbers = {max(int(factor * n_groups), n_groups + 1) for factor in MORE}
+    return sorted(number for number in numbers if number <= most)
+
+
+def _held_out_likelihood(mixture: Any, rows: np.ndarray) -> np.ndarray:
+    """Logarithm of each row's density, by a mixture of the rows of other folds."""
+    found = np.empty(len(rows))
+    with config_context(array_api_dispatch=False), one_thread():
+        for others, own in KFold(FOLDS, shuffle=True, random_state=0).split(rows):
+            found[own] = mixture.fit(rows[others]).score_samples(rows[own])
+    return found
