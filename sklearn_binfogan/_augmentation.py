@@ -382,7 +382,15 @@ def swapping(noise: GaussianNoise, scaled: np.ndarray, layout: Layout) -> Augmen
     return SwappedValues(noise, tuple(groups.tolist())) if groups.any() else noise
 
 
-def check_swaps(swaps: Any, shape: tuple[int, ...]) -> None:
+def check_suits(augmentation: Any, layout: Layout) -> None:
+    """Raise ValueError if an augmentation of the package does not suit the rows of a layout."""
+    if isinstance(augmentation, AffineMove | ColourMove) and not layout.is_image:
+        raise ValueError(f"augmentation={augmentation!r} needs images: set image_shape.")
+    if isinstance(augmentation, SwappedValues):
+        _check_swaps(augmentation, layout.shape)
+
+
+def _check_swaps(swaps: Any, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless `SwappedValues` suit rows of a shape."""
     groups, share, n_features = swaps.groups, swaps.share, shape[0]
     fits = len(shape) == 1 and isinstance(swaps.noise, GaussianNoise)
@@ -434,10 +442,7 @@ def resolve_augmentation(augmentation: Any, scaled: np.ndarray, layout: Layout) 
         return identity
     shape, is_image = layout.shape, layout.is_image
     is_colour = is_image and shape[0] == 3
-    if isinstance(augmentation, AffineMove | ColourMove) and not is_image:
-        raise ValueError(f"augmentation={augmentation!r} needs images: set image_shape.")
-    if isinstance(augmentation, SwappedValues):
-        check_swaps(augmentation, shape)
+    check_suits(augmentation, layout)
     if callable(augmentation):
         return augmentation
     name = augmentation

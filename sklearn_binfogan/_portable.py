@@ -15,15 +15,7 @@ import torch
 from torch import nn
 
 from ._architectures import ARCHITECTURES
-from ._augmentation import (
-    AUGMENTATIONS,
-    AffineMove,
-    ColourMove,
-    GaussianNoise,
-    SwappedValues,
-    check_swaps,
-    identity,
-)
+from ._augmentation import AUGMENTATIONS, check_suits, identity
 from ._codes import CodeSpec, Prior
 from ._columns import ColumnKinds
 from ._layout import Layout
@@ -321,12 +313,9 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
         _check_kinds(layout.kinds, layout.n_features)
     require(layout.row_dtype in ("float32", "float64"), "the dtype of rows is unknown")
     augment = settings.augment
-    fits = isinstance(augment, GaussianNoise) or augment is identity
-    if isinstance(augment, SwappedValues):
-        check_swaps(augment, layout.shape)
-        fits = True
-    fits = fits or (is_image and isinstance(augment, AffineMove | ColourMove))
-    require(fits, "the augmentation does not suit the data")
+    is_known = augment is identity or type(augment) in AUGMENTATIONS
+    require(is_known, "the augmentation is unknown")
+    check_suits(augment, layout)
     require(recipe.adversarial_loss in ADVERSARIAL_LOSSES, "the adversarial loss is unknown")
     require(recipe.batch_size >= 1, "the batch size is 0")
     require(recipe.density_components >= 1, "the density has no components")
