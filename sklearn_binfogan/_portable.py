@@ -291,16 +291,26 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     """
     settings = decode(value, arrays)
     require(isinstance(settings, Settings), "the settings are of another kind")
-    spec, layout, recipe = settings.spec, settings.layout, settings.recipe
+    spec, augment = settings.spec, settings.augment
     require(spec.categories and min(spec.categories) >= 1, "a code has no categories")
-    is_image = len(layout.shape) == 3
+    _check_layout(settings.layout)
+    is_known = augment is identity or type(augment) in AUGMENTATIONS
+    require(is_known, "the augmentation is unknown")
+    check_suits(augment, settings.layout)
+    _check_recipe(settings.recipe, spec)
+    return settings
+
+
+def _check_layout(layout: Layout) -> None:
+    """Raise ValueError unless `fit` could have learned this layout."""
     fits = len(layout.shape) in (1, 3) and min(layout.shape) >= 1
     require(fits, f"the shape of rows is {layout.shape!r:.80}; it must be (n,) or (C, H, W)")
     for array in (layout.center, layout.scale):
-        fits = array.dtype == np.float64 and array.shape == (() if is_image else layout.shape)
+        shape = () if layout.is_image else layout.shape
+        fits = array.dtype == np.float64 and array.shape == shape
         require(fits, "the scaling of rows does not fit their shape")
     # A negative one is that of images on a bright background.
-    signed = np.abs(layout.scale) if is_image else layout.scale
+    signed = np.abs(layout.scale) if layout.is_image else layout.scale
     require((signed > 0).all(), "the scale of a column is not above 0")
     for far in (layout.limits, layout.stand_in):
         fits = far is None or (far.dtype == np.float64 and far.shape == (2, *layout.shape))
@@ -309,13 +319,13 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
     if layout.limits is not None:
         require((layout.limits[0] <= layout.limits[1]).all(), "the limits of a column are swapped")
     if layout.kinds is not None:
-        require(not is_image, "columns of images have no kinds")
+        require(not layout.is_image, "columns of images have no kinds")
         _check_kinds(layout.kinds, layout.n_features)
     require(layout.row_dtype in ("float32", "float64"), "the dtype of rows is unknown")
-    augment = settings.augment
-    is_known = augment is identity or type(augment) in AUGMENTATIONS
-    require(is_known, "the augmentation is unknown")
-    check_suits(augment, layout)
+
+
+def _check_recipe(recipe: Recipe, spec: CodeSpec) -> None:
+    """Raise ValueError unless a training of this code can have these numbers."""
     require(recipe.adversarial_loss in ADVERSARIAL_LOSSES, "the adversarial loss is unknown")
     require(recipe.batch_size >= 1, "the batch size is 0")
     require(recipe.density_components >= 1, "the density has no components")
@@ -327,7 +337,6 @@ def decode_settings(value: Any, arrays: Arrays) -> Settings:
         require(prior in ("uniform", "learned"), "the prior is unknown")
     else:
         check_prior(prior, spec)
-    return settings
 
 
 def _check_kinds(kinds: ColumnKinds, n_features: int) -> None:
