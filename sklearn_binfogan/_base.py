@@ -102,7 +102,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         if callable(self.augmentation):
             some = layout.to_network(torch.from_numpy(scaled[:N_TRIED].astype(np.float32)))
             check_augmentation(augment, some.to(resolve_device(self.device)))
-        given = self._given() | chosen_by_machine(self._parameters(), is_image)
+        given = self._given(spec) | chosen_by_machine(self._parameters(), is_image)
         given["cluster_prior"] = self._given_prior(spec)
         share = self._label_share(len(X))
         recipe = preset.resolved(len(X), given, share)
@@ -111,7 +111,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             check_neighbours(settings, len(X))
         return settings
 
-    def _given(self) -> dict[str, Any]:
+    def _given(self, spec: CodeSpec) -> dict[str, Any]:
         """Give the fields of a recipe that the user's parameters set."""
         return given_to_recipe(self._parameters())
 

@@ -337,9 +337,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         # With a weight of 0, training is that of the transformer.
         return float(self.class_count_.sum() / n_rows) if self.label_weight > 0 else 0.0
 
-    def _given(self) -> dict[str, Any]:
-        given = super()._given()
-        if self._categories() != (len(self.classes_),):  # labels do not say all
+    def _given(self, spec: CodeSpec) -> dict[str, Any]:
+        given = super()._given(spec)
+        if spec.categories != (len(self.classes_),):  # labels do not say all
             given["unlabelled_weight"] = 1.0
         return given
 

@@ -740,9 +740,10 @@ def test_so_few_as_scikit_learns_checks_give_are_raised_with_a_warning():
     X, y = make_blobs(60, centers=3, random_state=0)
     clf = BInfoGANClassifier(2, warmup_iter=2, max_iter=2, random_state=0)
 
-    with pytest.warns(UserWarning, match="2 categories for 3 classes.*Using 3"):
+    with pytest.warns(UserWarning, match="2 categories for 3 classes.*Using 3") as caught:
         clf.fit(X, y)
 
+    assert ["Using 3" in str(one.message) for one in caught].count(True) == 1
     assert clf.predict_proba(X).shape == (60, 3)
 
 
