@@ -19,13 +19,13 @@ from ._augmentation import check_augmentation, resolve_augmentation
 from ._callback_rules import check_callbacks, check_copyable, copied_callbacks
 from ._callbacks import CallbackSupportMixin, FitTasks
 from ._checkpoints import Checkpoints
-from ._codes import CodeSpec, Prior, check_count, check_flag
+from ._codes import CodeSpec, Prior, check_count, check_flag, is_auto
 from ._collapse import findings
 from ._driver import Job, train_best, usable
 from ._input import check_unmasked, warn_of_far_values, warn_user
 from ._layout import Layout
 from ._model import FittedModel
-from ._parameters import chosen_by_machine, given_to_recipe, is_auto, resolve_device, settled_values
+from ._parameters import chosen_by_machine, given_to_recipe, resolve_device, settled_values
 from ._partition import check_neighbours
 from ._phases import CONSISTENCY, GAME
 from ._presets import resolve_preset

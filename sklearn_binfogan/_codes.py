@@ -21,6 +21,11 @@ def on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device=device)
 
 
+def is_auto(value: Any) -> bool:
+    """Whether a parameter is left to the package."""
+    return isinstance(value, str) and value == "auto"
+
+
 def is_count(value: Any, low: int, high: float = float("inf")) -> bool:
     """Whether a value is an int from low to high; bools do not count."""
     integral = isinstance(value, Integral) and not isinstance(value, bool)

@@ -13,6 +13,7 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 from ._arrays import extremes, subsample
+from ._codes import is_auto
 from ._far_values import far_pixels, far_values
 from ._layout import Layout, misfits, other_kinds
 from .exceptions import ImageShapeWarning, ScaleWarning
@@ -205,8 +206,7 @@ def hint_at_images(estimator: Any, X: Any) -> None:
         If its `architecture` is not "auto", the user has decided, and there is no warning.
     X : ndarray or StoredRows, shape (n_samples, n_features)
     """
-    is_chosen = not isinstance(estimator.architecture, str) or estimator.architecture != "auto"
-    shape = _square(X.shape[1])
+    shape, is_chosen = _square(X.shape[1]), not is_auto(estimator.architecture)
     if estimator.image_shape is not None or is_chosen or shape is None:
         return
     rows = np.asarray(subsample(X, MOST_EXAMINED), dtype=np.float64)

@@ -7,17 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ._codes import is_auto
 from ._presets import SETTLED, Recipe, consistent
 from ._settings import Settings
 from ._threads import has_bfloat16
 
 RECIPE = tuple(field.name for field in fields(Recipe))
 FLOATS = tuple(field.name for field in fields(Recipe) if field.type is float)
-
-
-def is_auto(value: Any) -> bool:
-    """Whether a parameter is left to the package."""
-    return isinstance(value, str) and value == "auto"
 
 
 def without_auto(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ._architectures import (
     Networks,
     PaperArchitecture,
 )
-from ._codes import CodeSpec, Prior
+from ._codes import CodeSpec, Prior, is_auto
 from ._layout import is_large_image
 from ._networks import relu
 from ._threads import MOST_THREADS
@@ -486,7 +486,7 @@ def _preset_around(architecture: Architecture, preset: Preset, n_rows: int) -> P
             f"{sorted(known)}."
         )
     validate_parameter_constraints(CONSTRAINTS, own, f"{type(architecture).__name__}.recipe")
-    own = {name: value for name, value in own.items() if str(value) != "auto"}
+    own = {name: value for name, value in own.items() if not is_auto(value)}
     n_noise = own.pop("n_noise", preset.n_noise)
     if preset.budget is not None:
         steps = dict(zip(("warmup_iter", "max_iter"), preset.budget.steps(n_rows), strict=True))
