@@ -74,7 +74,7 @@ class Layout:
         # Rounding errors of a large constant must not be scaled up.
         least = np.where(constant, ROUNDING * np.abs(scaler.mean_), 0)
         scale = np.maximum(scaler.scale_, least)
-        layout = cls((X.shape[1],), scaler.mean_, scale, row_dtype=_row_dtype(X))
+        layout = cls((X.shape[1],), scaler.mean_, scale, row_dtype=row_dtype(X))
         layout = layout._fitted_to(NearValues.of(X, layout.scale))
         return replace(layout, kinds=ColumnKinds.of(X, layout.cut_columns, constant))
 
@@ -98,7 +98,7 @@ class Layout:
         if channels == 1 and _frame(X, height, width) > low + span / 2:
             center, span = high, -span
         shape = (channels, height, width)
-        return cls(shape, np.asarray(center), np.asarray(span), row_dtype=_row_dtype(X))
+        return cls(shape, np.asarray(center), np.asarray(span), row_dtype=row_dtype(X))
 
     def _fitted_to(self, near: NearValues) -> Self:
         """Rescale some columns by their near values."""
@@ -202,7 +202,8 @@ def _frame(X: Any, height: int, width: int) -> float:
     return float(np.median(subsample(X, MOST_FRAMED)[:, ~inner.ravel()]))
 
 
-def _row_dtype(X: Any) -> str:
+def row_dtype(X: Any) -> str:
+    """Dtype of what a model returns for rows: float64 for float64 rows, else float32."""
     return "float64" if X.dtype == np.float64 else "float32"
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ._arrays import row_blocks
 from ._codes import Prior
 from ._collapse import Evidence
+from ._layout import row_dtype
 from ._networks import Encoder
 from ._rows import Source
 from ._state import TrainingState
@@ -65,7 +66,7 @@ class FittedModel:
         float64 for float64 rows, else float32.
         """
         shape = (len(X), self.spec.width if n_columns is None else n_columns)
-        encoded = np.empty(shape, np.float64 if X.dtype == np.float64 else np.float32)
+        encoded = np.empty(shape, row_dtype(X))
         for part, codes in zip(row_blocks(encoded), self._encoded(self._inputs(X)), strict=True):
             part[:] = codes[:, : shape[1]]
         return encoded
@@ -83,9 +84,8 @@ class FittedModel:
 
     def _inputs(self, X: Source) -> Iterator[Tensor]:
         """Network input of validated rows, block by block: in float64 for float64 rows."""
-        dtype = np.float64 if X.dtype == np.float64 else np.float32
         for block in row_blocks(X):
-            yield self.layout.to_network(torch.from_numpy(self.layout.scaled(block, dtype)))
+            yield self.layout.to_network(torch.from_numpy(self.layout.scaled(block, row_dtype(X))))
 
     def _encoded(
         self, inputs: Iterable[Tensor], read: Callable[[Encoder, Tensor], Tensor] = Encoder.__call__
