@@ -15,11 +15,10 @@ from sklearn.utils.validation import validate_data
 from ._arrays import extremes, subsample
 from ._codes import is_auto
 from ._far_values import far_pixels, far_values
-from ._layout import Layout, misfits, other_kinds
+from ._layout import SMALLEST_SIDE, Layout, has_channels_first, misfits, other_kinds
 from .exceptions import ImageShapeWarning, ScaleWarning
 
 DTYPES = [np.float64, np.float32, np.uint8]
-SMALLEST_SIDE = 8  # pixels of an image
 MOST_EXAMINED = 1000  # rows
 LIKENESS = 0.15  # adjacent pixels' correlation, minus that of pixels half a row apart
 MOST_NAMED = 5  # columns, or values, in a message
@@ -54,7 +53,7 @@ def check_flat(X: Any) -> None:
     if len(shape) < 2:
         return
     first = f"Found array with dim {len(shape) + 1}, rows of shape {shape}: "
-    if len(shape) == 3 and shape[0] < SMALLEST_SIDE <= min(shape[1:]):
+    if has_channels_first(shape):
         raise ValueError(
             f"{first}the channels must come last. Flatten with `X.transpose(0, 2, 3, 1)"
             f".reshape(len(X), -1)` and pass `image_shape={(*shape[1:], shape[0])}`."
@@ -63,9 +62,9 @@ def check_flat(X: Any) -> None:
         raise ValueError(f"{first}a row must be flat, such as an image (H, W) or (H, W, C).")
     flatten = f"{first}flatten with `X.reshape(len(X), -1)`"
     if min(shape[:2]) < SMALLEST_SIDE:
-        least = f"{SMALLEST_SIDE} x {SMALLEST_SIDE}"
         raise ValueError(
-            f"{flatten}. Images must have at least {least} pixels, so this is a table."
+            f"{flatten}. Images must have at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, so "
+            "this is a table."
         )
     raise ValueError(f"{flatten} and pass `image_shape={shape}`.")
 

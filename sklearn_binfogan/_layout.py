@@ -13,7 +13,7 @@ from ._codes import is_count
 from ._columns import ColumnKinds, are_piles
 from ._far_values import NearValues
 
-LARGE_SIDE = 16  # pixels
+SMALLEST_SIDE, LARGE_SIDE = 8, 16  # pixels of an image
 LARGEST = 1e37  # of X: generated rows are float32, and may go beyond the range of X
 FARTHEST = 1e6  # of network input; z-scores in `fit` never exceed the root of the number of rows
 # Largest root mean square of network input. That of a table in `fit` is 1, of images at most 1.
@@ -266,6 +266,11 @@ def is_large_image(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and min(shape[1:]) >= LARGE_SIDE
 
 
+def has_channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether the shape of images looks like (C, H, W), in place of (H, W, C)."""
+    return len(shape) == 3 and shape[0] < SMALLEST_SIDE <= min(shape[1:])
+
+
 def parse_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]:
     """Read (H, W) or (H, W, C) and check it against the width of X.
 
@@ -279,16 +284,16 @@ def parse_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]
         raise ValueError(
             f"image_shape must be (H, W) or (H, W, C) in positive ints; got {image_shape!r}."
         )
-    if len(sizes) == 3 and sizes[0] < 8 <= min(sizes[1:]):
+    if has_channels_first(sizes):
         channels, height, width = sizes
         raise ValueError(
             f"image_shape must be (H, W, C), channels last; got {image_shape!r}. Pass "
             f"image_shape={(height, width, channels)!r} and reorder the rows: `X.reshape(-1, "
             f"{channels}, {height}, {width}).transpose(0, 2, 3, 1).reshape(len(X), -1)`."
         )
-    if min(sizes[:2]) < 8:
+    if min(sizes[:2]) < SMALLEST_SIDE:
         raise ValueError(
-            f"image_shape must be at least 8 x 8; got {image_shape!r}. "
+            f"image_shape must be at least {SMALLEST_SIDE} x {SMALLEST_SIDE}; got {image_shape!r}. "
             "Use image_shape=None to treat the pixels as table columns."
         )
     if math.prod(sizes) != n_features:
