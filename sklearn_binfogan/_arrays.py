@@ -30,6 +30,11 @@ def subsample(X: Any, n: int) -> Any:
     return X[:: math.ceil(len(X) / n)]
 
 
+def computed(values: Any) -> Any:
+    """Compute a Dask array; return anything else unchanged."""
+    return values.compute() if hasattr(values, "compute") else values
+
+
 def as_numpy(values: Any) -> Any:
     """Turn a torch tensor, or a list of them, into a NumPy array; return anything else unchanged.
 

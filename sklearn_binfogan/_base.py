@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import _check_feature_names_in, check_array, check_is_fitted
 
-from ._arrays import as_numpy, subsample
+from ._arrays import as_numpy, computed, subsample
 from ._augmentation import check_augmentation, resolve_augmentation
 from ._callback_rules import check_callbacks, check_copyable, copied_callbacks
 from ._callbacks import CallbackSupportMixin, FitTasks
@@ -263,7 +263,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
             If the game, which trains the generator, has had no step.
         """
         check_is_fitted(self)
-        codes = X.compute() if hasattr(X, "compute") else as_numpy(X)
+        codes = as_numpy(computed(X))
         check_unmasked(codes, "codes")
         codes = check_array(codes, dtype=[np.float64, np.float32])
         spec = self._model.spec

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
-from ._arrays import extremes, subsample
+from ._arrays import computed, extremes, subsample
 from ._codes import is_auto
 from ._far_values import far_pixels, far_values
 from ._layout import SMALLEST_SIDE, Layout, has_channels_first, misfits, other_kinds
@@ -179,7 +179,7 @@ def _is_missing(value: Any) -> bool:
 
 def missing_labels(y: Any) -> tuple[list[int], Any] | None:
     """Rows whose target is masked, None, NaN or NA, and the first such value; None if none is."""
-    y = y.compute() if hasattr(y, "compute") else y
+    y = computed(y)
     if np.ma.is_masked(y):
         return np.flatnonzero(np.ma.getmaskarray(y).ravel()).tolist(), np.ma.masked
     values = (y if isinstance(y, np.ndarray) else _as_objects(y)).ravel()

@@ -9,7 +9,7 @@ import torch
 from scipy.sparse import issparse
 from torch import Tensor
 
-from ._arrays import BLOCK, as_numpy, as_tensor, row_blocks
+from ._arrays import BLOCK, as_numpy, as_tensor, computed, row_blocks
 from ._input import check_flat, check_unmasked, hint_at_images, validated
 from ._layout import Layout
 
@@ -85,7 +85,7 @@ def checked_rows(estimator: Any, X: Any, reset: bool) -> Source:
         rows: Source = validated(estimator, X, reset)
     else:
         for number, block in enumerate(row_blocks(X)):
-            values = block.compute() if hasattr(block, "compute") else block
+            values = computed(block)
             check_unmasked(values)
             checked = validated(estimator, np.asarray(values), reset and number == 0)
         rows = StoredRows(X, checked.dtype)
