@@ -10,20 +10,20 @@ import numpy as np
 VARIABLE = "SKLEARN_BINFOGAN_DATA"
 
 
-def candidate_folders(data_dir: str | os.PathLike[str] | None, *names: str) -> list[Path]:
+def candidate_folders(data_dir: str | os.PathLike[str] | None, name: str) -> list[Path]:
     """Return the folders that may hold a data set; none if the user named none.
 
     Parameters
     ----------
     data_dir : str, Path or None
         The only folder; None: the folder that the environment variable names.
-    *names : str
-        Subfolders of the variable's folder that may hold the data instead.
+    name : str
+        Subfolder of the variable's folder that may hold the data instead.
     """
     if data_dir is not None:
         return [Path(data_dir)]
     root = os.environ.get(VARIABLE)
-    return [Path(root), *(Path(root, name) for name in names)] if root else []
+    return [Path(root), Path(root, name)] if root else []
 
 
 def find(folders: Sequence[Path], names: Sequence[str], is_folder: bool = False) -> Path:
