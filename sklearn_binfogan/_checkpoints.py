@@ -12,9 +12,9 @@ import numpy as np
 
 from . import _container as container
 from ._arrays import row_blocks
+from ._container import Arrays
 from ._portable import (
     STATE_KEYS,
-    Arrays,
     decode_progress,
     decode_state,
     encode_progress,

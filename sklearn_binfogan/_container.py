@@ -17,6 +17,8 @@ import numpy as np
 from safetensors import numpy as safetensors
 from safetensors import safe_open
 
+Arrays = dict[str, np.ndarray]
+
 FORMAT = "sklearn_binfogan"  # the key of our entry in the safetensors metadata
 DOCUMENT = "document"  # the array that holds the JSON
 WRITERS = ["sklearn-binfogan", "torch", "scikit-learn", "skorch", "numpy", "safetensors"]
@@ -27,7 +29,7 @@ OBJECTS = 50  # a byte of JSON may become this many bytes of Python objects: lis
 BLANK = "0" * 64  # takes the place of the checksum while it is computed
 
 
-def write(path: str, format_version: int, document: Any, arrays: dict[str, np.ndarray]) -> None:
+def write(path: str, format_version: int, document: Any, arrays: Arrays) -> None:
     """Write a complete file or none: if anything fails, an older file stays as it was.
 
     Parameters
@@ -63,7 +65,7 @@ def write(path: str, format_version: int, document: Any, arrays: dict[str, np.nd
     _replace(path, data.replace(BLANK.encode(), digest.encode(), 1))
 
 
-def read(path: str, format_versions: Sequence[int]) -> tuple[int, Any, dict[str, np.ndarray]]:
+def read(path: str, format_versions: Sequence[int]) -> tuple[int, Any, Arrays]:
     """Read a file that `write` has written.
 
     Parameters

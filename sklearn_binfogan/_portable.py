@@ -18,6 +18,7 @@ from ._architectures import ARCHITECTURES
 from ._augmentation import AUGMENTATIONS, check_suits, identity
 from ._codes import CodeSpec, Prior
 from ._columns import ColumnKinds
+from ._container import Arrays
 from ._layout import Layout
 from ._losses import ADVERSARIAL_LOSSES
 from ._networks import elu, leaky_relu, relu
@@ -27,8 +28,6 @@ from ._presets import PRECISIONS, AllLabels, Budget, Preset, Recipe
 from ._settings import Settings
 from ._state import Progress, TrainingState
 from ._threads import MOST_THREADS
-
-Arrays = dict[str, np.ndarray]
 
 RECORDS = {
     cls.__name__: cls

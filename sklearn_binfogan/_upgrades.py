@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from ._aggregate import MOST_NUMBERS, needs_too_many_numbers
+from ._container import Arrays
 from ._marginals import n_quantiles
 
-Arrays = dict[str, np.ndarray]
 Content = tuple[dict[str, Any], Arrays]  # the document and the arrays of a file
 
 # Raise this number if the contents of a file change, or the meaning of a stored field. Then add a

@@ -8,10 +8,10 @@ import numpy as np
 from . import _container as container
 from ._base import fitted_model
 from ._classifier import BInfoGANClassifier
+from ._container import Arrays
 from ._parameters import resolve_device
 from ._portable import (
     STATE_KEYS,
-    Arrays,
     decode,
     decode_settings,
     decode_state,
