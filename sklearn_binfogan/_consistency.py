@@ -125,8 +125,8 @@ class Consistency:
 
     def _given_prior(self, like: Tensor) -> list[Tensor | None]:
         """Prior of each categorical code from the user; None: uniform."""
-        given = self.recipe.cluster_prior
-        if isinstance(given, str):
+        given = self.recipe.given_prior
+        if given is None:
             return [None] * len(self.spec.categories)
         # A prior of classes is in the order of the classes, not sorted.
         return [on_device(tuple(sorted(p, reverse=True)), like.device) for p in given]
@@ -267,11 +267,10 @@ class Consistency:
         A learned prior is the sizes of the categories on blocks of real rows. A prior from the
         user is matched with these sizes.
         """
-        given = self.recipe.cluster_prior
-        if given == "uniform":
+        if self.recipe.cluster_prior == "uniform":
             return None
-        sizes = self.sizes(encoder, blocks)
-        if isinstance(given, str):
+        given, sizes = self.recipe.given_prior, self.sizes(encoder, blocks)
+        if given is None:
             return sizes
         ranks = [np.argsort(np.argsort(-np.array(size), kind="stable")) for size in sizes]
         return tuple(tuple(p[r] for r in rank) for p, rank in zip(given, ranks, strict=True))

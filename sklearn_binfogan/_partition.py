@@ -43,7 +43,7 @@ def check_neighbours(settings: Settings, n_rows: int) -> None:
             f"With a table, {given} needs one categorical code; n_clusters={spec.categories} has "
             f"{len(spec.categories)}. Use n_neighbors=0."
         )
-    if not isinstance(recipe.cluster_prior, str):
+    if recipe.given_prior is not None:
         raise ValueError(
             f"{given} finds clusters of any size, and cluster_prior gives their sizes: use one "
             "of the two."

@@ -99,6 +99,11 @@ class Recipe:
     prior_matching_weight: float = 0.0
 
     @property
+    def given_prior(self) -> Prior | None:
+        """Probabilities of the categories that the user gave; None: the name of a prior."""
+        return None if isinstance(self.cluster_prior, str) else self.cluster_prior
+
+    @property
     def detail_weight(self) -> float:
         """Weight of the term for details."""
         return self.detail_gain * self.cycle_weight

@@ -123,8 +123,7 @@ class Supervision:
         self, labels: Labels, rows: Rows, settings: Settings, rng: torch.Generator
     ) -> None:
         self.labels, self.rows, self.spec, self.rng = labels, rows, settings.spec, rng
-        given = settings.recipe.cluster_prior
-        self.class_prior: Prior | None = None if isinstance(given, str) else given
+        self.class_prior = settings.recipe.given_prior
         self.n_drawn = max(int(settings.recipe.labelled_share * settings.recipe.batch_size), 1)
         self.assignment: Tensor | None = None
         by_class = np.argsort(labels.classes, kind="stable")

@@ -68,8 +68,7 @@ class Trainer:
         for module in self.players.modules():
             if isinstance(module, AdditiveNoise):
                 module.rng = row_rng
-        given = self.settings.recipe.cluster_prior
-        prior = None if isinstance(given, str) else given
+        prior = self.settings.recipe.given_prior
         self.common = Common(self.settings, self.players, rng, row_rng, sharing, prior)
         self.consistency = ConsistencyPhase(self.common)
         self.game = GamePhase(self.common, self.consistency)
