@@ -13,11 +13,10 @@ from torch import Tensor
 from ._arrays import as_tensor
 from ._codes import CodeSpec, Prior
 from ._networks import Encoder
-from ._rows import Rows
+from ._rows import DECIDING_BLOCK, Rows
 from ._settings import Settings
 
 MAX_ASSIGNING = 10_000  # labelled rows that decide which category a class gets
-BLOCK = 1000
 TINY = 1e-6
 WRONG_SHARE = 0.1  # of the labels, as the loss assumes
 
@@ -215,6 +214,6 @@ class Supervision:
     def _labelled_posteriors(self, encoder: Encoder) -> tuple[Labels, np.ndarray]:
         """Labelled rows and their posteriors in the first code, (n_heads, n, K)."""
         labels = self.labels.thinned()
-        blocks = as_tensor(labels.rows).to(self.rng.device).split(BLOCK)
+        blocks = as_tensor(labels.rows).to(self.rng.device).split(DECIDING_BLOCK)
         logits = encoder.sub_head_logits_of(map(self.rows.take, blocks))
         return labels, self.spec.split(logits)[0].softmax(dim=-1).cpu().numpy()
