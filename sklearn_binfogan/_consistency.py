@@ -150,8 +150,8 @@ class Consistency:
             encoder.head.zero_()
             encoder.set_kept_head(heads.weights[0], heads.biases[0])
         else:
-            losses = self._head_losses(encoder, blocks, self.rng)
-            encoder.head.copy_((losses + penalty).argmin())
+            by_head = self._head_losses(encoder, blocks, self.rng) + penalty
+            encoder.head.copy_(by_head.argmin())
 
     @torch.no_grad()
     def regroup(self, encoder: Encoder, blocks: Sequence[Tensor]) -> bool:
@@ -199,8 +199,8 @@ class Consistency:
         Starts are compared by it: the same draws of T for all, and no draw of the training's own.
         """
         rng = torch.Generator(self.rng.device).manual_seed(0)
-        losses = self._head_losses(encoder, blocks, rng) + penalty
-        return -float(losses[encoder.head])
+        by_head = self._head_losses(encoder, blocks, rng) + penalty
+        return -float(by_head[encoder.head])
 
     def _head_losses(
         self, encoder: Encoder, blocks: Sequence[Tensor], rng: torch.Generator

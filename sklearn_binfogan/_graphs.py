@@ -79,7 +79,7 @@ class StepGraph:
         self.graph: CudaGraph | None = None
         self.n_warm_up = 0
         self.stage: tuple[bool, ...] = ()
-        self.layout: tuple[Any, ...] = ()
+        self.conditions: tuple[Any, ...] = ()  # when the step was captured
         self.must_check = True
 
     def step(self, numbers: Tensor) -> dict[str, Tensor]:
@@ -120,7 +120,7 @@ class StepGraph:
             )
         else:
             self.graph = graph
-            self.layout = self._layout()
+            self.conditions = self._conditions()
 
     def _is_outdated(self) -> bool:
         """Whether the captured step, or its warm-up, is no longer valid."""
@@ -130,9 +130,9 @@ class StepGraph:
         if self.graph is None:
             return False
         must_check, self.must_check = self.must_check, False
-        return must_check and self.layout != self._layout()
+        return must_check and self.conditions != self._conditions()
 
-    def _layout(self) -> tuple[Any, ...]:
+    def _conditions(self) -> tuple[Any, ...]:
         """Return what callbacks may change: memory addresses, frozen weights, modes, options."""
         players, optimizers = self.phase.players, [each for each, _ in self.phase.optimizers]
         moments = [
