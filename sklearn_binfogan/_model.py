@@ -192,19 +192,19 @@ class FittedModel:
         drawn = spec.draw(len(X), rng, self.drawing_prior).numpy()
         samples = self._generated(drawn)
         return Evidence(
-            spec,
-            self.priors,
-            sizes,
-            scaled,
-            layout.flattened(samples),
-            self.posterior(X),
-            np.concatenate(list(self._encoded([augmented], Encoder.posterior))),
-            drawn,
-            np.concatenate(list(self._encoded([torch.from_numpy(samples)]))),
-            self.settings.recipe.mi_weight,
-            self._relative_discriminator_loss(),
-            self.trainer.consistency.n_steps > 0,
-            self.settings.recipe.cycle_weight > 0,
+            spec=spec,
+            prior=self.priors,
+            sizes=sizes,
+            rows=scaled,
+            samples=layout.flattened(samples),
+            posterior=self.posterior(X),
+            augmented_posterior=next(self._encoded([augmented], Encoder.posterior)),
+            drawn=drawn,
+            found=next(self._encoded([torch.from_numpy(samples)])),
+            mi_weight=self.settings.recipe.mi_weight,
+            discriminator_loss=self._relative_discriminator_loss(),
+            has_consistency_phase=self.trainer.consistency.n_steps > 0,
+            has_cycle_terms=self.settings.recipe.cycle_weight > 0,
         )
 
     def _relative_discriminator_loss(self) -> float:
