@@ -262,8 +262,7 @@ def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
     if layout.limits is None:
         return
     columns = layout.cut_columns
-    low = layout.center[columns] + layout.limits[0, columns] * layout.scale[columns]
-    high = layout.center[columns] + layout.limits[1, columns] * layout.scale[columns]
+    low, high = layout.center[columns] + layout.limits[:, columns] * layout.scale[columns]
     found = far_values(X, columns, low, high)
     texts = [
         f"{name} holds {_values_and_counts(counts, 'row')}"
