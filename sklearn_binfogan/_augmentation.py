@@ -414,6 +414,7 @@ def rows_for_graph(augment: Augmentation, x: Tensor, seed: int) -> Tensor:
 
 
 AUGMENTATIONS = (AffineMove, ColourMove, GaussianNoise, SwappedValues)
+NAMED_AUGMENTATIONS = ("affine", "affine-light", "light", "colour", "noise")
 
 
 def identity(x: Tensor, rng: torch.Generator) -> Tensor:

@@ -21,13 +21,14 @@ from ._architectures import (
     Networks,
     PaperArchitecture,
 )
+from ._augmentation import NAMED_AUGMENTATIONS
 from ._codes import CodeSpec, Prior, is_auto
 from ._layout import is_large_image
+from ._losses import ADVERSARIAL_LOSSES
 from ._networks import relu
 from ._threads import MOST_THREADS
 
 PRECISIONS = ("float32", "bf16")
-NAMED_AUGMENTATIONS = ("affine", "affine-light", "light", "colour", "noise")
 MOST_PIXELS = 32 * 32  # of images without further stages in their networks
 
 
@@ -412,7 +413,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "consistency_weight": [NOT_NEGATIVE, AUTO],
     "augmentation": [StrOptions({"auto", *NAMED_AUGMENTATIONS}), callable, None],
     "cycle_weight": [NOT_NEGATIVE, AUTO],
-    "adversarial_loss": [StrOptions({"auto", "nonsaturating", "relativistic"})],
+    "adversarial_loss": [StrOptions({"auto", *ADVERSARIAL_LOSSES})],
     "cluster_prior": [StrOptions({"uniform", "learned"}), "array-like"],
     "n_neighbors": [COUNT, AUTO],
     "warmup_iter": [COUNT, AUTO],
