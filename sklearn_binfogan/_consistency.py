@@ -269,14 +269,14 @@ class Consistency:
         """
         if self.recipe.cluster_prior == "uniform":
             return None
-        given, sizes = self.recipe.given_prior, self.sizes(encoder, blocks)
+        given, shares = self.recipe.given_prior, self.shares(encoder, blocks)
         if given is None:
-            return sizes
-        ranks = [np.argsort(np.argsort(-np.array(size), kind="stable")) for size in sizes]
+            return shares
+        ranks = [np.argsort(np.argsort(-np.array(share), kind="stable")) for share in shares]
         return tuple(tuple(p[r] for r in rank) for p, rank in zip(given, ranks, strict=True))
 
     @torch.no_grad()
-    def sizes(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Prior:
+    def shares(self, encoder: Encoder, blocks: Sequence[Tensor]) -> Prior:
         """Share of real rows that each category holds."""
         posterior = torch.cat([encoder.posterior(x) for x in blocks])
         return tuple(tuple(part.mean(dim=0).tolist()) for part in self.spec.split(posterior))

@@ -232,7 +232,7 @@ class ConsistencyPhase(Phase):
         if supervision is None:
             self.common.prior = self.consistency.prior(encoder, blocks)
         elif self.spec.categories[0] > supervision.labels.n_classes:
-            self.common.prior = self.consistency.sizes(encoder, blocks)
+            self.common.prior = self.consistency.shares(encoder, blocks)
         else:
             self.common.prior = supervision.prior(encoder)
 
