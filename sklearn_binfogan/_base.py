@@ -437,4 +437,5 @@ def orders_as_before(model: FittedModel, labels: np.ndarray, before: np.ndarray)
 
 
 def squeezed(labels: np.ndarray) -> np.ndarray:
+    """Labels (n, n_codes) as users see them: (n,) for a single code."""
     return labels[:, 0] if labels.shape[1] == 1 else labels

@@ -31,8 +31,7 @@ class PhaseProgress(Callback):
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Show the phase."""
-        phase = net.history[-1]["phase"]
-        self.bar.set_description(PHASES.get(phase, phase))
+        self.bar.set_description(PHASES[net.history[-1]["phase"]])
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         """Advance by one step."""
