@@ -253,8 +253,8 @@ class Batches:
         n_steps: int,
         steps_per_epoch: int,
         rng: torch.Generator,
-        share: Share = Share(),  # noqa: B008  # immutable
-        as_numbers: bool = False,
+        share: Share,
+        as_numbers: bool,
     ) -> None:
         self.rows, self.index, self.rng, self.share = rows, rows.train_index, rng, share
         n_rows = self.position = len(self.index)

@@ -30,7 +30,7 @@ from sklearn_binfogan._networks import Encoder
 from sklearn_binfogan._phases import PHASES, backward
 from sklearn_binfogan._players import Players
 from sklearn_binfogan._presets import Recipe, resolve_preset
-from sklearn_binfogan._rows import Batches, Rows
+from sklearn_binfogan._rows import Batches, Rows, Share
 from sklearn_binfogan._sharing import SHARING, OneProcess
 from sklearn_binfogan._supervision import Labels, Supervision, assigned_categories
 from sklearn_binfogan._terms import detail, mutual_information
@@ -459,7 +459,7 @@ def test_a_snapshot_is_not_what_training_goes_on_with():
     rows = TABLE[:50]
     gan = BInfoGANTransformer(3, warmup_iter=3, max_iter=3, random_state=0).fit(rows)
     trainer = fitted_model(gan).trainer.load_rows(rows)
-    trainer.batches = Batches(trainer.rows, 20, 5, 5, trainer.common.rng)
+    trainer.batches = Batches(trainer.rows, 20, 5, 5, trainer.common.rng, Share(), False)
     trainer.begin("game")
     snapshot = trainer.snapshot()
     before = snapshot.as_arrays()
