@@ -148,8 +148,8 @@ def _read_split(path: Path, names: list[str]) -> np.ndarray:
     lines = [line.split() for line in _text(path).splitlines()]
     parts = {str(part): part for part in _SPLIT.values()}
     for number, line in enumerate(lines, 1):
-        fits = len(line) == 2 and line[1] in parts
-        require(path, f"line {number}", " ".join(line), " ".join(line) if fits else "NAME 0|1|2")
+        if len(line) != 2 or line[1] not in parts:
+            raise ValueError(f"{path}: line {number} is {' '.join(line)}; expected NAME 0|1|2.")
     part_of = {name: parts[part] for name, part in lines}
     missing = [name for name in names if name not in part_of]
     if missing:
