@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,8 @@ class Checkpoints:
                     "to finish it, pass another folder, or remove its checkpoint files."
                 )
         self.folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=self.folder):  # raises if the first checkpoint could not be written
+            pass
 
     def keeper(self, start: Start, phases: Sequence[str]) -> "Keeper":
         """Create the keeper of one start while it trains some phases."""
@@ -222,7 +225,8 @@ class Keeper:
         try:
             container.write(str(self.path), FORMAT_VERSION, document, arrays)
         except OSError as error:
-            error.add_note(f"{self.path} could not be written; the previous checkpoint is intact.")
+            before = "the previous checkpoint is intact" if self.path.exists() else "there is none"
+            error.add_note(f"{self.path} could not be written; {before}.")
             raise
         self.written_at = n_steps
 

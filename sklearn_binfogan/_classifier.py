@@ -45,7 +45,8 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
     label_weight : float, default=1.0
         Weight of the labelled rows' cross-entropy, at least 0. It grows with the share of labelled
         rows, up to twice the value. With 0, labels only name the categories, and training is that
-        of `BInfoGANTransformer`.
+        of `BInfoGANTransformer`. Where all rows of a table have a label, nothing else trains the
+        categories, and the value does not matter.
     n_continuous : int, default=2
         Number of continuous codes, at least 0.
     n_noise : int or "auto", default="auto"
@@ -71,8 +72,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         of real rows in the consistency phase. With 0, codes mean nothing.
     consistency_weight : float or "auto", default="auto"
         Above 0, a consistency phase first trains the categories to agree on x and T(x), and the
-        game keeps them. With 0 there is no such phase, as in the paper. "auto" is 1. The size of
-        the value only matters with ``warmup_iter=0``, where the term is part of the game.
+        game keeps them. With 0 there is no such phase, as in the paper, and `warmup_iter` is
+        not used. "auto" is 1. The size of the value only matters with ``warmup_iter=0``, where
+        the term is part of the game.
     augmentation : str, callable or None, default="auto"
         T, the random change that clusters should ignore. "affine" moves images slightly, with a
         local warp from 16 x 16 pixels on; "affine-light" also changes contrast and brightness, and

@@ -62,6 +62,13 @@ class Evidence:
     has_consistency_phase: bool
     has_cycle_terms: bool
 
+    @property
+    def longer_phase(self) -> str:
+        """What trains the categories of rows for longer."""
+        if self.has_consistency_phase:
+            return "a larger warmup_iter"
+        return "a consistency phase (consistency_weight and warmup_iter above 0)"
+
 
 def findings(evidence: Evidence) -> list[str]:
     """Every sign of collapse, as one sentence each; empty if there is none."""
@@ -89,7 +96,7 @@ def _empty_categories(evidence: Evidence) -> Iterator[str]:
             yield (
                 f"{_categories(evidence, code, empty).capitalize()} {_hold(empty)} no "
                 f"rows: only {len(sizes) - len(empty)} of {len(sizes)} categories have rows. Use "
-                "a smaller n_clusters, or a larger warmup_iter."
+                f"a smaller n_clusters, or {evidence.longer_phase}."
             )
 
 
@@ -101,7 +108,7 @@ def _dead_categories(evidence: Evidence) -> Iterator[str]:
             yield (
                 f"{_categories(evidence, code, dead).capitalize()} {_hold(dead)} almost no "
                 "rows: use a smaller n_clusters, cluster_prior='learned' if clusters differ widely "
-                "in size, or a larger warmup_iter."
+                f"in size, or {evidence.longer_phase}."
             )
 
 
@@ -114,7 +121,7 @@ def _merged_categories(evidence: Evidence) -> Iterator[str]:
                 pair = _categories(evidence, code, [i, j]).capitalize()
                 yield (
                     f"{pair} are not distinct: the augmentation moves rows from one into the "
-                    "other. Use a smaller n_clusters, a larger warmup_iter, or n_init > 1."
+                    f"other. Use a smaller n_clusters, {evidence.longer_phase}, or n_init > 1."
                 )
 
 
@@ -124,7 +131,7 @@ def _codes_alike(evidence: Evidence) -> Iterator[str]:
     for i, j in zip(*np.nonzero(np.triu(shared > ALIKE, k=1)), strict=True):
         yield (
             f"Codes {i} and {j} are much alike: they share {shared[i, j]:.0%} of the information "
-            "of the smaller one. Use fewer categorical codes, or a larger warmup_iter."
+            f"of the smaller one. Use fewer categorical codes, or {evidence.longer_phase}."
         )
 
 
@@ -175,9 +182,8 @@ def _unmatched_categories(evidence: Evidence) -> Iterator[str]:
             yield (
                 f"{every} do not match between samples and rows: the encoder recognises "
                 f"{recognised:.0%} of the samples, but only {max(survives, 0):.0%} of its "
-                "information about rows survives the augmentation. Use a consistency phase "
-                "(consistency_weight and warmup_iter above 0), a smaller "
-                "discriminator_learning_rate, an architecture with more noise in its "
+                f"information about rows survives the augmentation. Use {evidence.longer_phase}, a "
+                "smaller discriminator_learning_rate, an architecture with more noise in its "
                 "discriminator, or a larger max_iter."
             )
 

@@ -1,5 +1,6 @@
 """Values far from all others in their column, such as a -999 that stands for "missing"."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
@@ -13,7 +14,7 @@ SAMPLE_OF_IMAGES = 200
 GAP = 5.0  # values are far beyond a gap this many times as wide as the range of nearer values
 SPOILT = 3.0  # far values count if they make the deviation at least this many times as large
 FEW, RARE = 10, 0.1  # with fewer than 10 distinct near values, at most a tenth of rows may be far
-MOST_FAR = 0.5  # share of rows that may be far
+MOST_FAR, MOST_FAR_PIXELS = 0.5, 0.005  # share of rows that may be far; of pixels
 MARGIN = 1.0  # far values are clipped this many deviations beyond the others
 
 
@@ -67,9 +68,7 @@ class NearValues(NamedTuple):
         apart = np.minimum(*gaps) > GAP * (edges[1] - edges[0])
         spoilt = apart & (scale > 0) & (deviation[columns] >= SPOILT * scale)
         beside = edges + MARGIN * np.stack([-scale, scale])
-        repeated = np.array(
-            [[2 * len(counts) <= counts.total() for counts in side] for side in far]
-        )
+        repeated = np.array([[repeat(counts) for counts in side] for side in far])
         limits = np.where(np.isinf(fences) | repeated, fences, beside)
         stand_in = np.where(np.isinf(fences), fences, np.where(repeated, mean, beside))
         return cls(*(part[..., spoilt] for part in (columns, mean, scale, limits, stand_in)))
@@ -96,7 +95,14 @@ def far_pixels(X: Any, low: float, high: float) -> Counter[float]:
     if np.isfinite(fences).any():
         for block in row_blocks(X):
             found.update(block[(block < fences[0]) | (block > fences[1])].tolist())
-    return found
+    # Many pixels of many values are bright things on an even background.
+    are_few = found.total() <= MOST_FAR_PIXELS * math.prod(X.shape)
+    return found if are_few or repeat(found) else Counter()
+
+
+def repeat(counts: Counter[float]) -> bool:
+    """Whether values are shared by two rows or more on average, as marks for "missing" are."""
+    return 2 * len(counts) <= counts.total()
 
 
 def _distances(far: Sequence[Counter[float]], edges: np.ndarray) -> np.ndarray:

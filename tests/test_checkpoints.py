@@ -17,6 +17,7 @@ from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
 from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer, GaussianNoise, _trainer
+from sklearn_binfogan import _checkpoints as checkpoints
 from sklearn_binfogan import _container as container
 from sklearn_binfogan._architectures import MLPArchitecture
 from sklearn_binfogan._base import new_training
@@ -578,6 +579,17 @@ def test_ctrl_c_when_labelling_leaves_the_finished_model(monkeypatch):
 
 
 # -- a full disk ------------------------------------------------
+
+
+def test_a_folder_that_can_not_be_written_is_refused_before_training(tmp_path, monkeypatch):
+    def read_only(dir):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))
+
+    monkeypatch.setattr(checkpoints, "TemporaryFile", read_only)
+    gan = model(checkpoint_dir=tmp_path)
+    with pytest.raises(OSError, match="Read-only"):
+        gan.fit(TABLE)
+    assert not hasattr(gan, "labels_")
 
 
 def test_a_full_disk_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):

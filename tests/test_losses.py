@@ -784,6 +784,14 @@ def test_empty_categories_are_always_found(sizes, text):
     assert text in one_finding(sound(sizes=[sizes]))
 
 
+@pytest.mark.parametrize(
+    ("has_phase", "remedy"), [(True, "a larger warmup_iter"), (False, "a consistency phase")]
+)
+def test_only_a_phase_that_there_is_can_be_longer(has_phase, remedy):
+    evidence = sound(sizes=[[N, N, N, 0]], has_consistency_phase=has_phase)
+    assert f"or {remedy}" in one_finding(evidence)
+
+
 def test_a_rare_category_with_its_prior_is_not_dead():
     labels = np.repeat([0, 1, 2, 3], [190, 100, 98, 12])
     posterior = np.eye(4)[labels]

@@ -591,6 +591,19 @@ def test_a_piece_outside_the_scale_of_the_first():
     assert "StandardScaler" in str(warning.message)
 
 
+def test_bright_things_on_an_even_background_are_no_far_pixels():
+    """Discs of many values cover 5 % of the pixels."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(0.1, 0.01, (200, 16, 16))
+    y, x = np.mgrid[:16, :16]
+    for image in images:
+        row, column = rng.uniform(5, 11, 2)
+        image[(y - row) ** 2 + (x - column) ** 2 < 4] += 0.8
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ScaleWarning)
+        BInfoGANTransformer(**BUDGET, image_shape=(16, 16)).fit(images.reshape(200, -1))
+
+
 def test_a_piece_outside_the_scale_of_images():
     gan = BInfoGANTransformer(**BUDGET, image_shape=(8, 8)).partial_fit(DIGITS[:60] / 16)
 
