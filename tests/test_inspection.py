@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from itertools import pairwise
 
 import matplotlib
 
@@ -653,6 +654,40 @@ def test_every_display_draws_on_given_axes_and_anew(make, digits):
     again = display.plot()
     assert again is display
     assert display.ax_ is not ax
+
+
+def overlap(texts):
+    """Whether neighbours in a row or a column of texts do."""
+    boxes = [text.get_window_extent() for text in texts if text.get_text()]
+    return any(one.overlaps(other) for one, other in pairwise(boxes))
+
+
+@pytest.mark.parametrize("shape", [(32, 8), (8, 32)])
+def test_labels_beside_images_that_are_not_square_do_not_overlap(shape):
+    images = np.random.default_rng(0).random((60, 256))
+    display = TraversalDisplay.from_estimator(tiny(images, n_clusters=4, image_shape=shape))
+    display.figure_.canvas.draw()
+    assert not overlap(display.ax_.get_xticklabels())
+    assert not overlap(display.ax_.get_yticklabels())
+
+
+def test_long_names_are_shortened_and_differ():
+    names = [f"a column with a long name, number {i}" for i in range(4)]
+    table = pd.DataFrame(TABLE, columns=names)
+    display = NearestRowsDisplay.from_estimator(tiny(table, n_clusters=3), table, n_rows=6)
+    display.figure_.canvas.draw()
+    labels = [label.get_text() for label in display.ax_.get_xticklabels()]
+    assert len(set(labels)) == 4
+    assert max(map(len, labels)) <= 28
+    assert not overlap(display.ax_.get_yticklabels())
+
+
+def test_a_legend_of_many_categories_is_within_the_figure():
+    gan = tiny(TABLE, n_clusters=40)
+    display = ExtremesDisplay.from_estimator(gan, TABLE)
+    display.figure_.canvas.draw()
+    assert display.ax_.get_legend().get_window_extent().y0 >= 0
+    assert len({to_rgba(line.get_color()) for line in display.ax_.lines}) == 40
 
 
 def test_displays_refuse_what_are_no_rectangular_axes(digits):

@@ -11,6 +11,9 @@ from .._codes import check_count
 from ._drawing import as_text, draw_difference_image, draw_images, draw_table, spaced
 from ._row_format import FeatureChange, RowFormat
 
+MOST_INCHES = 20  # of a grid of images
+MOST_LISTED = 20  # entries of a column of a legend
+
 
 class Display:
     """A display sets `ax_` and `figure_` when it draws."""
@@ -61,10 +64,14 @@ class RowsDisplay(Display):
         """Draw a grid (n_lines, n_columns, n_features): images, or blocks of a heat map."""
         n_lines, n_columns = grid.shape[:2]
         if self.row_format.image_shape is None:
-            ax = self._open(ax, (6, min(1 + 0.15 * n_lines * (n_columns + 1), 12)))
+            names = max(map(len, map(as_text, self.row_format.feature_names)), default=0)
+            height = min(1 + 0.15 * n_lines * (n_columns + 1), 12)
+            ax = self._open(ax, (6, height + 0.06 * names))
             draw_table(ax, grid, self.row_format, line_names)
         else:
-            ax = self._open(ax, (2 + 0.45 * n_columns, 0.6 + 0.45 * n_lines))
+            sides = np.array(self.row_format.image_shape[1::-1])  # width and height
+            side = np.minimum(0.45 * sides / sides.min(), MOST_INCHES / np.array(grid.shape[1::-1]))
+            ax = self._open(ax, tuple(side * [n_columns, n_lines] + [2, 0.6]))
             draw_images(ax, grid, self.row_format, line_names, column_names)
 
     def _draw_pairs(
@@ -157,7 +164,9 @@ class ChangeDisplay(RowsDisplay, ABC):
 
     def _legend(self, title: str | None = None) -> None:
         """Put the legend right of the axes, where it hides nothing."""
-        self.ax_.legend(title=title, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+        n_columns = -(-len(self.ax_.get_legend_handles_labels()[0]) // MOST_LISTED)
+        place = {"loc": "upper left", "bbox_to_anchor": (1, 1), "ncols": n_columns}
+        self.ax_.legend(title=title, fontsize=8, **place)
 
 
 def _pairs_side_by_side(pairs: np.ndarray, n_columns: int) -> np.ndarray:

@@ -8,16 +8,28 @@ import numpy as np
 from ._row_format import RowFormat
 
 MAX_NAMED = 40  # more names of features than this overlap under an axis
+LONGEST_NAME = 28  # characters
 DIVERGING = "RdBu_r"
 
 
 def as_text(name: str) -> str:
-    """Return a name that matplotlib draws as it is.
+    """Return a name that matplotlib draws as it is, without the middle of a long one.
 
     A "$" would begin a formula, and a legend leaves out names that begin with "_".
     """
+    if len(name) > LONGEST_NAME:
+        half = LONGEST_NAME // 2
+        name = f"{name[: half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
     escaped = name.replace("$", r"\$")
     return f" {escaped}" if escaped.startswith("_") else escaped
+
+
+def colours(n: int) -> list[Any]:
+    """Return n colours that differ: those of matplotlib's cycle, or more if these are too few."""
+    import matplotlib as mpl
+
+    cycle = [f"C{i}" for i in range(n)]
+    return cycle if n <= 10 else list(mpl.colormaps["turbo"](np.linspace(0, 1, n)))
 
 
 def spaced(blocks: np.ndarray) -> np.ndarray:
@@ -38,7 +50,7 @@ def draw_images(
     height, width, channels = row_format.image_shape
     n_lines, n_columns, _ = rows.shape
     images = row_format.scaled(rows).reshape(n_lines, n_columns, height, width, channels).clip(0, 1)
-    space = max(1, height // 12)
+    space = max(1, max(height, width) // 12)
     # RGBA tiles, each with transparent space on its right and below it.
     tiles = np.zeros((n_lines, n_columns, height + space, width + space, 4))
     # Three channels are colours. Any other number is drawn as the grey of its mean.

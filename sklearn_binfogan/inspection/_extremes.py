@@ -7,7 +7,8 @@ import numpy as np
 
 from .._codes import check_count
 from ._choice import continuous_column, filled, members, sorted_by, taken
-from ._display import ChangeDisplay
+from ._display import MOST_LISTED, ChangeDisplay
+from ._drawing import colours
 from ._row_format import RowFormat
 from ._view import Estimator, View
 
@@ -138,11 +139,13 @@ class ExtremesDisplay(ChangeDisplay):
 
     def _draw_features(self, ax: Any, columns: list[int], labels: list[str]) -> None:
         places = np.arange(len(columns))
-        ax = self._open(ax, (7, 1.4 + 0.4 * len(columns)))
+        n_listed = min(len(self._categories), MOST_LISTED)
+        ax = self._open(ax, (7, max(1.4 + 0.4 * len(columns), 0.5 + 0.18 * n_listed)))
         ax.barh(places, (self.difference / self.row_format.scale)[columns], color="0.8")
         scaled = self.differences / self.row_format.scale
+        shades = colours(len(self._categories))
         for k, category in enumerate(self._categories):
-            ax.plot(scaled[k, columns], places, "o", color=f"C{k}", markersize=4, label=category)
+            ax.plot(scaled[k, columns], places, "o", color=shades[k], markersize=4, label=category)
         ax.set_yticks(places, labels)
         ax.invert_yaxis()
         ax.set(xlabel="highest minus lowest rows, standard deviations")

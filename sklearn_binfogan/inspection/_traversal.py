@@ -6,7 +6,8 @@ from typing import Any, Self
 import numpy as np
 
 from ._choice import category_slice, continuous_column
-from ._display import ChangeDisplay
+from ._display import MOST_LISTED, ChangeDisplay
+from ._drawing import colours
 from ._row_format import RowFormat
 from ._view import Estimator, View
 
@@ -127,12 +128,12 @@ class TraversalDisplay(ChangeDisplay):
         return self.rows, [f"{value:.2g}" for value in self.values]
 
     def _draw_features(self, ax: Any, columns: list[int], labels: list[str]) -> None:
-        ax = self._open(ax, (7, 4))
-        scaled = self.row_format.scaled(self.rows)
+        ax = self._open(ax, (7, max(4, 0.5 + 0.18 * min(len(columns), MOST_LISTED))))
+        scaled, shades = self.row_format.scaled(self.rows), colours(len(columns))
         for i, (column, label) in enumerate(zip(columns, labels, strict=True)):
             feature = scaled[:, :, column]
-            ax.plot(self.values, feature.mean(axis=0), color=f"C{i}", linewidth=2, label=label)
-            ax.plot(self.values, feature.T, color=f"C{i}", linewidth=0.7, alpha=0.4)
+            ax.plot(self.values, feature.mean(axis=0), color=shades[i], linewidth=2, label=label)
+            ax.plot(self.values, feature.T, color=shades[i], linewidth=0.7, alpha=0.4)
         ax.set(xlabel=self._code, ylabel="standard deviations from the mean")
         self._legend("change from left to right")
 
