@@ -16,7 +16,7 @@ LEAST_VARIANCE = 1e-3  # added to each Gaussian's; columns have a variance of 1
 MOST_STEPS = 1_000  # of EM
 FOLDS, MOST_COMPARED = 3, 3_000  # rows
 MORE, MOST = (1.5, 2.0, 3.0), 40  # times as many Gaussians, which a mixture is compared with
-FEW_STARTS, FEW_STEPS = 3, 1e-2  # of these: starts, and tolerance
+FEW_STARTS, TOLERANCE = 3, 1e-2  # of EM for these
 LEAST_ROWS = 10  # of each Gaussian; at least one, too, for each number of its covariance
 BY_CHANCE = 2.0  # standard errors
 
@@ -52,8 +52,14 @@ def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Any]:
         return [start.fit(some) for start in starts]
 
 
+def groups_of(mixtures: Sequence[Any], rows: np.ndarray) -> list[np.ndarray]:
+    """Labels of rows, (n,), by each mixture."""
+    with config_context(array_api_dispatch=False), one_thread():
+        return [mixture.predict(rows) for mixture in mixtures]
+
+
 def are_all(mixtures: Sequence[Any], rows: np.ndarray) -> np.ndarray:
-    """Whether the Gaussians of each mixture are all that there is.
+    """Whether the Gaussians of each mixture are all that there is, (n_mixtures,) of bool.
 
     They are if held-out rows are no likelier, but for chance, under mixtures of more Gaussians. A
     group of any other shape than an ellipse needs several.
@@ -63,7 +69,7 @@ def are_all(mixtures: Sequence[Any], rows: np.ndarray) -> np.ndarray:
     own = [_held_out_likelihood(_mixture(n_groups, **start), some) for start in starts]
     fit = np.full(len(mixtures), True)
     for number in _larger_numbers(some, n_groups):
-        larger = _held_out_likelihood(_mixture(number, n_init=FEW_STARTS, tol=FEW_STEPS), some)
+        larger = _held_out_likelihood(_mixture(number, n_init=FEW_STARTS, tol=TOLERANCE), some)
         gains = larger - np.array(own)
         fit &= gains.mean(axis=1) <= BY_CHANCE * sem(gains, axis=1)
         if not fit.any():

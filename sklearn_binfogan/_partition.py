@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ._augmentation import SwappedValues, rows_for_graph
 from ._cells import MAX_REGROUPED, images_needed, kmeans
-from ._ellipses import are_all, mixtures
+from ._ellipses import are_all, groups_of, mixtures
 from ._neighbours import NeighbourGraph, separated_groups
 from ._networks import Encoder
 from ._rows import n_held_out
@@ -100,7 +100,7 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     means = kmeans(rows, n_groups, N_KMEANS, settings.seed)
     has_swaps = isinstance(augment, SwappedValues)
     mixed = [] if has_swaps else mixtures(rows, means, n_groups)
-    ellipses = [mixture.predict(rows) for mixture in mixed]
+    ellipses = groups_of(mixed, rows)
 
     def information(labels: np.ndarray) -> float:
         return graph.information(labels[first], n_groups)
