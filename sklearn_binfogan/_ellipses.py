@@ -52,22 +52,22 @@ def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Any]:
         return [start.fit(some) for start in starts]
 
 
-def groups_of(mixtures: Sequence[Any], rows: np.ndarray) -> list[np.ndarray]:
+def groups_of(fitted: Sequence[Any], rows: np.ndarray) -> list[np.ndarray]:
     """Labels of rows, (n,), by each mixture."""
     with config_context(array_api_dispatch=False), one_thread():
-        return [mixture.predict(rows) for mixture in mixtures]
+        return [mixture.predict(rows) for mixture in fitted]
 
 
-def are_all(mixtures: Sequence[Any], rows: np.ndarray) -> np.ndarray:
+def are_all(fitted: Sequence[Any], rows: np.ndarray) -> np.ndarray:
     """Whether the Gaussians of each mixture are all that there is, (n_mixtures,) of bool.
 
     They are if held-out rows are no likelier, but for chance, under mixtures of more Gaussians. A
     group of any other shape than an ellipse needs several.
     """
-    some, n_groups = subsample(rows, MOST_COMPARED), mixtures[0].n_components
-    starts = [_start(each.weights_, each.means_, each.precisions_) for each in mixtures]
+    some, n_groups = subsample(rows, MOST_COMPARED), fitted[0].n_components
+    starts = [_start(each.weights_, each.means_, each.precisions_) for each in fitted]
     own = [_held_out_likelihood(_mixture(n_groups, **start), some) for start in starts]
-    fit = np.full(len(mixtures), True)
+    fit = np.full(len(fitted), True)
     for number in _larger_numbers(some, n_groups):
         larger = _held_out_likelihood(_mixture(number, n_init=FEW_STARTS, tol=TOLERANCE), some)
         gains = larger - np.array(own)
