@@ -16,7 +16,7 @@ LEAST_VARIANCE = 1e-3  # added to each Gaussian's; columns have a variance of 1
 MOST_STEPS = 1_000  # of EM
 FOLDS, MOST_COMPARED = 3, 3_000  # rows
 MORE, MOST = (1.5, 2.0, 3.0), 40  # times as many Gaussians, which a mixture is compared with
-FEW_STARTS, TOLERANCE = 3, 1e-2  # of EM for these
+FEW_STARTS: dict[str, Any] = {"n_init": 3, "tol": 1e-2}  # of EM for these
 LEAST_ROWS = 10  # of each Gaussian; at least one, too, for each number of its covariance
 BY_CHANCE = 2.0  # standard errors
 
@@ -35,7 +35,8 @@ def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Any]:
     Returns
     -------
     fitted : list of GaussianMixture
-        Empty if there are too few distinct rows for larger mixtures, too.
+        Those under which held-out rows are likelier than under round Gaussians: round groups are
+        left to k-means. Empty, too, if there are too few distinct rows to compare mixtures.
     """
     some, labels = subsample(rows, MOST_COMPARED), subsample(labels, MOST_COMPARED)
     groups = [some[labels == group] for group in range(n_groups)]
@@ -49,7 +50,10 @@ def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Any]:
         _mixture(n_groups, n_init=N_STARTS),
     ]
     with config_context(array_api_dispatch=False), one_thread():
-        return [start.fit(some) for start in starts]
+        fitted = [start.fit(some) for start in starts]
+    round_ = _mixture(n_groups, covariance_type="spherical", **FEW_STARTS)
+    fit = _are_likelier(_held_out_likelihoods(fitted, some), _held_out_likelihood(round_, some))
+    return [fitted[i] for i in np.flatnonzero(fit)]
 
 
 def groups_of(fitted: Sequence[Any], rows: np.ndarray) -> list[np.ndarray]:
@@ -65,16 +69,19 @@ def are_all(fitted: Sequence[Any], rows: np.ndarray) -> np.ndarray:
     group of any other shape than an ellipse needs several.
     """
     some, n_groups = subsample(rows, MOST_COMPARED), fitted[0].n_components
-    starts = [_start(each.weights_, each.means_, each.precisions_) for each in fitted]
-    own = [_held_out_likelihood(_mixture(n_groups, **start), some) for start in starts]
-    fit = np.full(len(fitted), True)
+    own, fit = _held_out_likelihoods(fitted, some), np.full(len(fitted), True)
     for number in _larger_numbers(some, n_groups):
-        larger = _held_out_likelihood(_mixture(number, n_init=FEW_STARTS, tol=TOLERANCE), some)
-        gains = larger - np.array(own)
-        fit &= gains.mean(axis=1) <= BY_CHANCE * sem(gains, axis=1)
+        larger = _held_out_likelihood(_mixture(number, **FEW_STARTS), some)
+        fit &= ~_are_likelier(larger, own)
         if not fit.any():
             break
     return fit
+
+
+def _are_likelier(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Whether rows are likelier under one mixture than under the other, by more than chance."""
+    gains = one - other
+    return np.asarray(gains.mean(axis=1) > BY_CHANCE * sem(gains, axis=1))
 
 
 def _mixture(n_groups: int, **parameters: Any) -> Any:
@@ -103,6 +110,15 @@ def _larger_numbers(rows: np.ndarray, n_groups: int) -> list[int]:
     most = min((1 - 1 / FOLDS) * n_rows / needed, MOST)
     numbers = {max(int(factor * n_groups), n_groups + 1) for factor in MORE}
     return sorted(number for number in numbers if number <= most)
+
+
+def _held_out_likelihoods(fitted: Sequence[Any], rows: np.ndarray) -> np.ndarray:
+    """Log-densities of held-out rows, (n_mixtures, n): EM goes on from where the mixtures are."""
+    starts = [_start(each.weights_, each.means_, each.precisions_) for each in fitted]
+    again = [
+        _mixture(each.n_components, **start) for each, start in zip(fitted, starts, strict=True)
+    ]
+    return np.array([_held_out_likelihood(mixture, rows) for mixture in again])
 
 
 def _held_out_likelihood(mixture: Any, rows: np.ndarray) -> np.ndarray:
