@@ -78,7 +78,7 @@ MEASURES = [
 
 
 @reported(
-    "Data on which nothing was chosen",
+    "Other public data",
     "own_data",
     "benchmarks/own_data.py FOLDER",
     "Adjusted Rand index of the clusters, and accuracy by one-to-one assignment: means over the "
