@@ -441,6 +441,10 @@ def resolve_augmentation(augmentation: Any, scaled: np.ndarray, layout: Layout) 
     """
     if augmentation is None:
         return identity
+    if isinstance(augmentation, type):
+        raise ValueError(
+            f"augmentation={augmentation!r} is a class: pass an object, such as GaussianNoise(0.2)."
+        )
     shape, is_image = layout.shape, layout.is_image
     is_colour = is_image and shape[0] == 3
     check_suits(augmentation, layout)
@@ -477,7 +481,7 @@ def check_augmentation(augmentation: Augmentation, x: Tensor) -> None:
     except TypeError as error:
         raise ValueError(
             f"augmentation={augmentation!r} must be a function (x, rng) that returns x changed; "
-            f"it raises {error}"
+            f"called so, it raises TypeError: {error}"
         ) from error
     if not torch.equal(x, given):
         raise ValueError(

@@ -35,8 +35,9 @@ def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Any]:
     Returns
     -------
     fitted : list of GaussianMixture
-        Those under which held-out rows are likelier than under round Gaussians: round groups are
-        left to k-means. Empty, too, if there are too few distinct rows to compare mixtures.
+        Those under which held-out rows are likelier than under Gaussians that are round in
+        standardised columns: such groups are left to k-means. Empty, too, if there are too few
+        distinct rows to compare mixtures.
     """
     some, labels = subsample(rows, MOST_COMPARED), subsample(labels, MOST_COMPARED)
     groups = [some[labels == group] for group in range(n_groups)]

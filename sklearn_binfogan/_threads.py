@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from joblib import parallel_config
 from threadpoolctl import ThreadpoolController  # comes with scikit-learn
 
 MOST_THREADS = 1024  # a system that can't start so many threads ends the process
@@ -186,7 +187,8 @@ def one_thread() -> Iterator[None]:
     thread of Python at a time runs the block: all share the number of BLAS, and each would restore
     what another one has set.
     """
-    with _POOLS, _pools().limit(limits=1):
+    # Nothing is sent to other threads or workers either: they could wait for the same lock.
+    with _POOLS, _pools().limit(limits=1), parallel_config("sequential"):
         yield
 
 

@@ -223,7 +223,8 @@ def test_architecture_that_builds_something_else(built):
         (lambda x, rng: x.numpy(), "must return a tensor .*; got array"),
         (lambda x, rng: x.add_(1), "changes its input"),
         (lambda x: x, r"must be a function \(x, rng\).*takes 1 positional argument"),
-        (GaussianNoise, r"must be a function \(x, rng\).*GaussianNoise"),
+        (GaussianNoise, r"GaussianNoise'> is a class: pass an object"),
+        (AffineMove, r"AffineMove'> is a class: pass an object"),
     ],
 )
 def test_augmentation_with_another_result(augmentation, message):

@@ -8,18 +8,14 @@ import numpy as np
 from ._row_format import RowFormat
 
 MAX_NAMED = 40  # more names of features than this overlap under an axis
-LONGEST_NAME = 28  # characters
 DIVERGING = "RdBu_r"
 
 
 def as_text(name: str) -> str:
-    """Return a name that matplotlib draws as it is, without the middle of a long one.
+    """Return a name that matplotlib draws as it is.
 
     A "$" would begin a formula, and a legend leaves out names that begin with "_".
     """
-    if len(name) > LONGEST_NAME:
-        half = LONGEST_NAME // 2
-        name = f"{name[: half - 1]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
     escaped = name.replace("$", r"\$")
     return f" {escaped}" if escaped.startswith("_") else escaped
 

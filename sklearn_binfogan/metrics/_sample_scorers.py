@@ -87,8 +87,10 @@ def make_sample_scorer(
     unknown = sorted(params.keys() - set(allowed))
     if unknown:
         raise TypeError(f"{measure!r} takes the parameters {list(allowed)}; got {unknown}.")
-    for name, value in params.items():
-        CHECKS[name](value)
+    for name in params.keys() & CHECKS.keys():
+        CHECKS[name](params[name])
+    if "cv" in params:
+        params["cv"] = check_folds(params["cv"])  # which reads an iterator only once
     check_random_state(random_state)
     return _SampleScorer(measure, params, random_state)
 
@@ -102,7 +104,6 @@ MEASURES: dict[str, tuple[str, ...]] = {
 }
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "classifier": check_classifier,
-    "cv": check_folds,
     "scoring": check_scoring,
     "k": check_neighbours,
     "features": check_features,
