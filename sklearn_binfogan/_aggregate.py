@@ -10,7 +10,6 @@ part of the density: this restores the spread of columns that G smooths too much
 
 import numpy as np
 import torch
-from sklearn import config_context
 from torch import Tensor, nn
 
 from ._arrays import subsample
@@ -109,8 +108,7 @@ class AggregatePosterior(nn.Module):
             init_params="k-means++",  # "kmeans" depends on the number of threads
             random_state=0,
         )
-        # Array dispatch has no k-means++; threads would add up in another order.
-        with config_context(array_api_dispatch=False), one_thread():
+        with one_thread():
             mixture.fit(rows if len(rows) > 1 else rows.repeat(2, axis=0))
         covariances = _shrunken(mixture.covariances_, mixture.weights_, len(rows), within)
         roots = np.linalg.cholesky(covariances)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import sem
-from sklearn import config_context
 from sklearn.model_selection import KFold
 
 from ._arrays import subsample
@@ -50,7 +49,7 @@ def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Any]:
         _mixture(n_groups, **_start(weights, means, np.linalg.inv(covariances))),
         _mixture(n_groups, n_init=N_STARTS),
     ]
-    with config_context(array_api_dispatch=False), one_thread():
+    with one_thread():
         fitted = [start.fit(some) for start in starts]
     round_ = _mixture(n_groups, covariance_type="spherical", **FEW_STARTS)
     fit = _are_likelier(_held_out_likelihoods(fitted, some), _held_out_likelihood(round_, some))
@@ -59,7 +58,7 @@ def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Any]:
 
 def groups_of(fitted: Sequence[Any], rows: np.ndarray) -> list[np.ndarray]:
     """Labels of rows, (n,), by each mixture."""
-    with config_context(array_api_dispatch=False), one_thread():
+    with one_thread():
         return [mixture.predict(rows) for mixture in fitted]
 
 
@@ -125,7 +124,7 @@ def _held_out_likelihoods(fitted: Sequence[Any], rows: np.ndarray) -> np.ndarray
 def _held_out_likelihood(mixture: Any, rows: np.ndarray) -> np.ndarray:
     """Logarithm of each row's density, by a mixture of the rows of other folds."""
     found = np.empty(len(rows))
-    with config_context(array_api_dispatch=False), one_thread():
+    with one_thread():
         for others, own in KFold(FOLDS, shuffle=True, random_state=0).split(rows):
             found[own] = mixture.fit(rows[others]).score_samples(rows[own])
     return found

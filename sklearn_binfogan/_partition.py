@@ -79,8 +79,8 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     neighbours can't tell: they are better in any case if rows are drawn from them. Yet one of the
     three, or the groups that gaps separate, are better if they cut hardly any pairs of neighbours,
     and far fewer. In real tables groups that gaps separate are often only the rows of a sparse
-    region, and both these and ellipses the values of a column that has few: where values are
-    swapped, neither are looked for.
+    region. Where values are swapped, neither gaps nor ellipses are tried: both often find only the
+    values of one column.
 
     Returns
     -------

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from joblib import parallel_config
+from sklearn import config_context
 from threadpoolctl import ThreadpoolController  # comes with scikit-learn
 
 MOST_THREADS = 1024  # a system that can't start so many threads ends the process
@@ -181,14 +182,15 @@ def _pools() -> ThreadpoolController:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let NumPy, SciPy and scikit-learn compute with one thread.
+    """Let NumPy, SciPy and scikit-learn compute with one thread, on NumPy's arrays.
 
     The number of threads changes the order in which they add up, and so the last bits. Only one
     thread of Python at a time runs the block: all share the number of BLAS, and each would restore
     what another one has set.
     """
     # Nothing is sent to other threads or workers either: they could wait for the same lock.
-    with _POOLS, _pools().limit(limits=1), parallel_config("sequential"):
+    own = config_context(array_api_dispatch=False)  # array dispatch has no k-means
+    with _POOLS, _pools().limit(limits=1), parallel_config("sequential"), own:
         yield
 
 

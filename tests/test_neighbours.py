@@ -192,7 +192,6 @@ def of_digits():
     return fitted(images, 10, **IMAGES), images, classes
 
 
-@pytest.mark.nightly  # benchmarks/neighbours.py measures it, too, with whole fits
 def test_neighbours_improve_digits_on_average(of_digits):
     first, images, classes = of_digits
     with_graph = [first] + [fitted(images, 10, **IMAGES, random_state=seed) for seed in (1, 2)]
