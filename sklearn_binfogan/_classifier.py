@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
@@ -11,13 +12,12 @@ from sklearn.utils.validation import _check_y, check_consistent_length, check_is
 from ._arrays import as_numpy
 from ._base import _BInfoGAN
 from ._codes import CodeSpec, Prior, is_count, probabilities
-from ._input import missing_labels, warn_user
+from ._input import UNLABELLED, has_label, missing_labels, warn_user
 from ._presets import CONSTRAINTS, NOT_NEGATIVE, POSITIVE_COUNT
 from ._rows import Source
 from ._supervision import Labels
 from ._threads import undisturbed
 
-UNLABELLED = -1
 # `check_estimator` gives classifiers of three classes so few clusters, and wants no error.
 MOST_SET_BY_CHECKS = 2
 ONLY_LABELLED = "score only rows with a label."
@@ -412,13 +412,16 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         return bound / bound.sum(axis=1, keepdims=True)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Accuracy of `predict`.
+        """Accuracy of `predict` on the rows that have a label.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
-            True classes. As in `fit`, numbers may be in an array of objects.
+            True classes. As in `fit`, numbers may be in an array of objects, and -1 marks rows
+            without a label, unless it is one of `classes_`. These rows are left out, so that
+            searches may split rows of both kinds. Other scorers of scikit-learn take -1 for a
+            class.
         sample_weight : array-like of shape (n_samples,) or None, default=None
 
         Returns
@@ -429,16 +432,22 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If y is None, or if a class is missing.
+            If y is None, if a class is missing, or if no row has a label.
         """
         if y is None:
             raise ValueError("score requires y, the true classes of X; got None.")
         y = as_numpy(y)
         check_labels(y, ONLY_LABELLED)
-        y = typed(np.asarray(y))
+        y, predicted, weights = np.ravel(y), self.predict(X), as_numpy(sample_weight)
+        check_consistent_length(predicted, y, weights)
+        known = has_label(y, self.classes_.tolist())
+        if not known.any():
+            raise ValueError(f"No row has a label: y is {UNLABELLED} everywhere.")
+        y = typed(y[known])
         if y.dtype == object and not _n_values(y):
             raise ValueError(f"y holds strings and numbers: {ONLY_LABELLED}")
-        return float(super().score(X, y, sample_weight))
+        weights = None if weights is None else np.asarray(weights)[known]
+        return float(accuracy_score(y, predicted[known], sample_weight=weights))
 
     def sample(
         self,
@@ -525,7 +534,7 @@ def parsed_labels(y: np.ndarray) -> tuple[np.ndarray, Labels]:
     ValueError
         If no row has a label, or if the labels are not classes.
     """
-    rows = np.flatnonzero(~_is_marker(y))
+    rows = np.flatnonzero(has_label(y))
     if len(rows) == 0:
         raise ValueError(
             f"No row has a label: y is {UNLABELLED} everywhere. BInfoGANClassifier needs at least "
@@ -545,11 +554,6 @@ def typed(y: np.ndarray) -> np.ndarray:
     is_plain = y.dtype == object and not any(isinstance(value, str) for value in y.tolist())
     # Strings are as wide as the values need: `y` may have been part of a wider array.
     return np.array(y.tolist()) if is_plain or y.dtype.kind == "U" else y
-
-
-def _is_marker(y: np.ndarray) -> np.ndarray:
-    """Whether each row is marked as having no label."""
-    return np.array([value in (UNLABELLED, str(UNLABELLED)) for value in y.tolist()], dtype=bool)
 
 
 def _n_values(y: np.ndarray) -> int:

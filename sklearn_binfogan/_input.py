@@ -4,7 +4,7 @@ import math
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from ._layout import SMALLEST_SIDE, Layout, has_channels_first, misfits, other_k
 from .exceptions import ImageShapeWarning, ScaleWarning
 
 DTYPES = [np.float64, np.float32, np.uint8]
+UNLABELLED = -1  # in y
 MOST_EXAMINED = 1000  # rows
 LIKENESS = 0.15  # adjacent pixels' correlation, minus that of pixels half a row apart
 MOST_NAMED = 5  # columns, or values, in a message
@@ -187,6 +188,12 @@ def missing_labels(y: Any) -> tuple[list[int], Any] | None:
         return None
     rows = [i for i, value in enumerate(values.tolist()) if _is_missing(value)]
     return (rows, values.tolist()[rows[0]]) if rows else None
+
+
+def has_label(y: np.ndarray, classes: Collection[Any] = ()) -> np.ndarray:
+    """Whether each row has a label: any but -1 and "-1", which may yet be among the classes."""
+    markers = [marker for marker in (UNLABELLED, str(UNLABELLED)) if marker not in classes]
+    return np.array([label not in markers for label in y.tolist()], dtype=bool)
 
 
 # -- warnings ----------------------------------------------------------------------------------

@@ -97,9 +97,36 @@ def test_scores_of_objects(model):
     with pytest.raises(ValueError, match=r"y contains None .*: score only rows with"):
         model.score(X, np.where(Y == 0, None, Y))
     with pytest.raises(ValueError, match="strings and numbers: score only rows with a label"):
-        model.score(X, np.array([0, 1, "-1"], dtype=object)[Y])
+        model.score(X, np.array([0, 1, "2"], dtype=object)[Y])
     with pytest.raises(ValueError, match=r"y contains masked in row \d+ and 29 more: score only"):
         model.score(X, np.ma.masked_equal(Y, 1))
+
+
+@pytest.mark.parametrize("marker", [-1, "-1"])
+def test_scores_leave_out_rows_without_a_label(model, marker):
+    part = np.arange(60, 90)
+    y, weights = Y.astype(object), 1 + np.arange(len(Y))
+    y[:60] = marker
+
+    assert model.score(X, y) == model.score(X[part], Y[part])
+    assert model.score(X, y[:, None], weights) == model.score(X[part], Y[part], weights[part])
+    with pytest.raises(ValueError, match="No row has a label: y is -1 everywhere"):
+        model.score(X[:60], y[:60])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.score(X, y[:70])
+
+
+def test_a_class_that_is_named_like_the_marker_is_scored():
+    signs = np.where(Y == 0, -1, 1)
+
+    assert fit(signs, **LONGER).score(X, signs) == (fit(signs, **LONGER).predict(X) == signs).mean()
+
+
+def test_a_search_scores_labelled_rows_alone():
+    y = np.where(np.arange(len(Y)) % 3 == 0, Y, -1)
+    search = GridSearchCV(BInfoGANClassifier(**LONGER), {"label_weight": [1.0]}, cv=2).fit(X, y)
+
+    assert search.best_score_ > 0.9
 
 
 def test_one_named_class_and_the_marker_of_another_type():

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import _safe_indexing, check_random_state
 
+from .._input import has_label
 from ._samples import (
     PRDC,
     check_classifier,
@@ -149,8 +150,8 @@ def _labelled(estimator: Any, X: Any, y: Any) -> tuple[Any, np.ndarray]:
         )
     if y is None:
         raise ValueError("'train_on_generated' needs y, the classes of X; got y=None.")
-    y, classes = np.asarray(y), estimator.classes_.tolist()
-    known = np.array([label in classes or label not in (-1, "-1") for label in y.tolist()])
+    y = np.asarray(y)
+    known = has_label(y, estimator.classes_.tolist())
     if known.all():
         return X, y
     if not known.any():
