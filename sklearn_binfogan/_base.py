@@ -19,7 +19,8 @@ from ._augmentation import check_augmentation, resolve_augmentation
 from ._callback_rules import check_callbacks, check_copyable, copied_callbacks
 from ._callbacks import CallbackSupportMixin, FitTasks
 from ._checkpoints import Checkpoints
-from ._codes import CodeSpec, Prior, check_count, check_flag, is_auto
+from ._checks import check_count, check_flag
+from ._codes import CodeSpec, Prior, is_auto
 from ._collapse import findings
 from ._driver import Job, train_best, usable
 from ._input import check_unmasked, warn_of_far_values, warn_user

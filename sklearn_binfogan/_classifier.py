@@ -11,7 +11,8 @@ from sklearn.utils.validation import _check_y, check_consistent_length, check_is
 
 from ._arrays import as_numpy
 from ._base import _BInfoGAN
-from ._codes import CodeSpec, Prior, is_count, probabilities
+from ._checks import is_count
+from ._codes import CodeSpec, Prior, probabilities
 from ._input import UNLABELLED, has_label, missing_labels, warn_user
 from ._presets import CONSTRAINTS, NOT_NEGATIVE, POSITIVE_COUNT
 from ._rows import Source

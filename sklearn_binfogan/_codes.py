@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import accumulate, pairwise
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ._checks import is_count
 
 Prior = tuple[tuple[float, ...], ...]  # per categorical code, the probability of each category
 
@@ -24,24 +25,6 @@ def on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
 def is_auto(value: Any) -> bool:
     """Whether a parameter is left to the package."""
     return isinstance(value, str) and value == "auto"
-
-
-def is_count(value: Any, low: int, high: float = float("inf")) -> bool:
-    """Whether a value is an int from low to high; bools do not count."""
-    integral = isinstance(value, Integral) and not isinstance(value, bool)
-    return integral and low <= int(value) <= high
-
-
-def check_count(name: str, value: Any) -> None:
-    """Raise ValueError unless a value is an int of at least 1."""
-    if not is_count(value, 1):
-        raise ValueError(f"{name} must be an int >= 1; got {value!r}.")
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Raise ValueError unless a value is a bool: the string "False" would count as True."""
-    if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name} must be a bool; got {value!r}.")
 
 
 def probabilities(given: Any, n: int) -> np.ndarray | None:

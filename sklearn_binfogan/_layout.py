@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from ._arrays import extremes, row_blocks, subsample
-from ._codes import is_count
+from ._checks import is_count
 from ._columns import ColumnKinds, are_piles
 from ._far_values import NearValues
 

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,8 @@ import torch
 from joblib import parallel_config
 from sklearn import config_context
 from threadpoolctl import ThreadpoolController  # comes with scikit-learn
+
+from ._checks import is_count
 
 MOST_THREADS = 1024  # a system that can't start so many threads ends the process
 
@@ -24,8 +25,7 @@ def check_n_threads(n_threads: Any) -> None:
     """
     if n_threads in ("auto", None):
         return
-    is_int = isinstance(n_threads, Integral) and not isinstance(n_threads, bool)
-    if not is_int or not 1 <= n_threads <= MOST_THREADS:
+    if not is_count(n_threads, 1, MOST_THREADS):
         raise ValueError(
             f"The 'n_threads' parameter of an estimator must be an int from 1 to {MOST_THREADS} "
             f"or 'auto'. Got {n_threads!r} instead."

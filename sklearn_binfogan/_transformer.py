@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._arrays import subsample
 from ._base import _BInfoGAN, new_training, orders_as_before, renumbered, squeezed
 from ._callback_rules import check_callbacks
-from ._codes import is_count
+from ._checks import is_count
 from ._input import warn_of_misfits
 from ._model import FittedModel
 from ._parameters import changed_settings, resolve_device, settled_values

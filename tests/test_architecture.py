@@ -105,6 +105,7 @@ LAYERS = {
         "datasets._shapes",
         "datasets._files",
         "_tqdm",
+        "_checks",
     ],
 }
 ORDER = [module for modules in LAYERS.values() for module in modules]

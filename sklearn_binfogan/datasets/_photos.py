@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.datasets import load_sample_images
 from sklearn.utils import Bunch, check_random_state, check_scalar, gen_batches
 
+from .._checks import check_count
 from ._files import pillow
 from ._mnist import load_mnist
 
@@ -89,8 +90,6 @@ def make_mnist_on_photos(
 
     Raises
     ------
-    TypeError
-        If `n_samples` isn't an int.
     ValueError
         If a parameter is out of its range.
     ImportError
@@ -109,13 +108,13 @@ def make_mnist_on_photos(
     >>> photos.X.shape, photos.factors.shape  # doctest: +SKIP
     ((100, 3072), (100, 6))
     """
-    _check(subset, contrast)
+    _check(n_samples, subset, contrast)
     pillow()  # its error says what to install; scikit-learn's does not
     rng = check_random_state(random_state)
     mnist, images = load_mnist(data_dir), load_sample_images().images
     ink, digits = mnist[f"X_{subset}"], mnist[f"y_{subset}"]
     if n_samples is not None:
-        check_scalar(n_samples, "n_samples", Integral, min_val=1, max_val=len(ink))
+        check_scalar(n_samples, "n_samples", Integral, max_val=len(ink))
         chosen = rng.permutation(len(ink))[:n_samples]
         ink, digits = ink[chosen], digits[chosen]
     factors = _draw_factors(digits, images, contrast, rng)
@@ -129,8 +128,10 @@ def make_mnist_on_photos(
     )
 
 
-def _check(subset: Any, contrast: Any) -> None:
+def _check(n_samples: Any, subset: Any, contrast: Any) -> None:
     """Check parameters before anything is loaded."""
+    if n_samples is not None:
+        check_count("n_samples", n_samples)
     if subset not in ("train", "test"):
         raise ValueError(f"subset must be 'train' or 'test'; got {subset!r}.")
     numbers = isinstance(contrast, tuple | list) and all(isinstance(c, Real) for c in contrast)

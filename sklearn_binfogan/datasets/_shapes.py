@@ -1,11 +1,12 @@
 """A rendered data set with known factors, similar to dSprites."""
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils import Bunch, check_random_state, check_scalar, gen_batches
+from sklearn.utils import Bunch, check_random_state, gen_batches
+
+from .._checks import check_count
 
 _SIDE = 32  # pixels
 _RADIUS = 7.0  # pixels; every shape of scale 1 lies in a circle of this radius
@@ -90,10 +91,8 @@ def make_shapes(n_samples: int = 10_000, *, random_state: Any = None) -> Bunch:
 
     Raises
     ------
-    TypeError
-        If `n_samples` isn't an int.
     ValueError
-        If `n_samples` is less than 1.
+        If `n_samples` isn't an int of at least 1.
 
     Notes
     -----
@@ -112,7 +111,7 @@ def make_shapes(n_samples: int = 10_000, *, random_state: Any = None) -> Bunch:
     >>> shapes.X.shape, shapes.factors.shape
     ((100, 1024), (100, 5))
     """
-    check_scalar(n_samples, "n_samples", Integral, min_val=1)
+    check_count("n_samples", n_samples)
     rng = check_random_state(random_state)
     factors = np.column_stack([rng.choice(values, n_samples) for values in _VALUES.values()])
     return Bunch(

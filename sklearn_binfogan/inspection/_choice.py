@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._codes import CodeSpec, is_count
+from .._checks import is_count
+from .._codes import CodeSpec
 from ._view import View
 
 

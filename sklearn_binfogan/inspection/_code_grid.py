@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .._codes import check_count
+from .._checks import check_count
 from ._choice import category_slice, filled, members, sorted_by, taken
 from ._display import RowsDisplay
 from ._row_format import RowFormat

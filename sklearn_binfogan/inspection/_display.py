@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
-from .._codes import check_count
+from .._checks import check_count
 from ._drawing import as_text, draw_difference_image, draw_images, draw_table, spaced
 from ._row_format import FeatureChange, RowFormat
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._codes import check_count
+from .._checks import check_count
 from ._choice import continuous_column, filled, members, sorted_by, taken
 from ._display import MOST_LISTED, ChangeDisplay
 from ._drawing import colours

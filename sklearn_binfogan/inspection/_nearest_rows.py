@@ -8,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 
 from .._arrays import subsample
-from .._codes import check_count
+from .._checks import check_count
 from ._display import RowsDisplay
 from ._row_format import RowFormat
 from ._view import Estimator, View

@@ -8,7 +8,7 @@ from sklearn.feature_selection import f_classif
 from sklearn.utils import check_random_state
 
 from .._arrays import subsample
-from .._codes import check_count, is_count
+from .._checks import check_count, is_count
 from ._display import Display
 from ._drawing import as_text
 from ._view import Estimator, View

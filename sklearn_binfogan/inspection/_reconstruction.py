@@ -9,7 +9,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 
 from .._arrays import subsample
-from .._codes import check_count, check_flag
+from .._checks import check_count, check_flag
 from .._scoring import r2
 from ._display import RowsDisplay
 from ._row_format import RowFormat
