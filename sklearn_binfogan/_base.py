@@ -187,7 +187,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
 
         Without a random_state, the seeds are those of the unfinished fit, if there is one.
         """
-        drawn = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_init)
+        drawn = check_random_state(self.random_state).randint(2**31 - 1, size=int(self.n_init))
         seeds = checkpoints.seeds(drawn) if self.random_state is None else drawn
         settings = self._settings(X, int(seeds[0]))
         return [replace(settings, seed=int(seed)) for seed in seeds]

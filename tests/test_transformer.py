@@ -622,6 +622,10 @@ def test_restarts_keep_the_best():
     assert several.score(TABLE) >= fit(TABLE).score(TABLE) - 0.05
 
 
+def test_a_bool_is_a_number_of_starts_as_in_scikit_learn():
+    np.testing.assert_array_equal(fit(TABLE, n_init=True).labels_, fit(TABLE).labels_)
+
+
 class CountPhases(Callback):
     """Counts how often each phase ends, over all starts; copied with them, so kept in the class."""
 
