@@ -387,6 +387,7 @@ def test_measures_refuse_what_is_no_classifier(classifier):
         (lambda X: prdc(X, X, features=lambda X: X[:7]), ValueError, "7 and 7 rows for 9 real"),
         (lambda X: prdc(X, X, features=lambda X: X * np.nan), ValueError, "NaN"),
         (lambda X: frechet_distance(X, X[:1]), ValueError, "9 real and 1 generated"),
+        (lambda X: frechet_distance(X, np.sign(X) * 1e200), ValueError, r"1e\+150; got 1e\+200"),
     ],
 )
 def test_measures_of_samples_say_what_a_parameter_may_be(call, error, message):

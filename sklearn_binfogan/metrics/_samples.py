@@ -15,6 +15,7 @@ from ._codes import check_classes, check_matrix
 
 # Distances between equal rows come out up to about 1e-8 of the rows' norm, instead of 0.
 ROUNDING = 1e-7
+MOST_SQUARED = 1e150  # sums of squares of larger numbers overflow
 
 
 def two_sample_score(
@@ -317,7 +318,8 @@ def frechet_distance(features_real: Any, features_generated: Any) -> float:
     Raises
     ------
     ValueError
-        If the two aren't 2-D, finite and of one width, or if one has fewer than two rows.
+        If the two aren't 2-D, finite and of one width, if one has fewer than two rows, or if
+        features are so large that their squares overflow.
 
     Notes
     -----
@@ -346,6 +348,11 @@ def frechet_distance(features_real: Any, features_generated: Any) -> float:
             f"{len(generated)} generated rows."
         )
     real, generated = real.astype(np.float64), generated.astype(np.float64)
+    largest = max(np.abs(real).max(), np.abs(generated).max())
+    if largest > MOST_SQUARED:
+        raise ValueError(
+            f"Squares of features overflow beyond a magnitude of {MOST_SQUARED:g}; got {largest:g}."
+        )
     shift = real.mean(axis=0) - generated.mean(axis=0)
     root, other = _covariance_root(real), _covariance_root(generated)
     traces = (root**2).sum() + (other**2).sum()
