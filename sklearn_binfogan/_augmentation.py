@@ -1,6 +1,5 @@
 """Augmentations T(x): small random changes that keep the meaning of a row."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ._arrays import subsample
+from ._checks import LARGEST_AMOUNT
 from ._columns import have_far_piles
 from ._layout import Layout, is_large_image
 
@@ -31,14 +31,14 @@ MOST_SWAPPED = 1000  # columns; among more, none decides alone
 
 
 def _check_amounts(augmentation: Any) -> None:
-    """Raise ValueError unless all numbers of an augmentation are finite and at least 0."""
+    """Raise ValueError unless all numbers of an augmentation are from 0 to `LARGEST_AMOUNT`."""
     for field in fields(augmentation):
         value = getattr(augmentation, field.name)
-        fits = isinstance(value, Real) and 0 <= float(value) < math.inf
-        if field.type is float and not fits:
+        is_real = isinstance(value, Real)
+        if field.type is float and not (is_real and 0 <= value <= LARGEST_AMOUNT):
             raise ValueError(
-                f"{field.name} of {type(augmentation).__name__} must be a finite number of at "
-                f"least 0; got {value!r}."
+                f"{field.name} of {type(augmentation).__name__} must be a number from 0 to "
+                f"{LARGEST_AMOUNT:g}; got {value!r:.80}."
             )
 
 
@@ -68,7 +68,7 @@ class AffineMove:
     Raises
     ------
     ValueError
-        If a number is below 0, or not finite.
+        If a number is below 0, above 1e38, or not a number.
 
     Examples
     --------
@@ -180,7 +180,7 @@ class ColourMove:
     Raises
     ------
     ValueError
-        If a number is below 0, or not finite.
+        If a number is below 0, above 1e38, or not a number.
 
     Examples
     --------
@@ -257,7 +257,7 @@ class GaussianNoise:
     Raises
     ------
     ValueError
-        If a number is below 0, or not finite.
+        If a number is below 0, above 1e38, or not a number.
 
     Examples
     --------

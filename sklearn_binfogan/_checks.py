@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+LARGEST_AMOUNT = 1e38  # of floats: networks compute in float32, which ends soon after
+
 
 def is_count(value: Any, low: int, high: float = float("inf")) -> bool:
     """Whether a value is an int from low to high; bools do not count."""

@@ -22,6 +22,7 @@ from ._architectures import (
     PaperArchitecture,
 )
 from ._augmentation import NAMED_AUGMENTATIONS
+from ._checks import LARGEST_AMOUNT
 from ._codes import CodeSpec, Prior, is_auto
 from ._layout import is_large_image
 from ._losses import ADVERSARIAL_LOSSES
@@ -396,8 +397,8 @@ LARGE, LARGE_IN_COLOUR = _by_name(IMAGES), _by_name(COLOUR_IMAGES)
 
 
 AUTO = StrOptions({"auto"})
-POSITIVE = Interval(Real, 0, None, closed="neither")
-NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+POSITIVE = Interval(Real, 0, LARGEST_AMOUNT, closed="right")
+NOT_NEGATIVE = Interval(Real, 0, LARGEST_AMOUNT, closed="both")
 COUNT = Interval(Integral, 0, None, closed="left")
 POSITIVE_COUNT = Interval(Integral, 1, None, closed="left")
 
