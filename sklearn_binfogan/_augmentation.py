@@ -208,8 +208,8 @@ class ColourMove:
 
     def __post_init__(self) -> None:
         _check_amounts(self)
-        if not callable(self.move):
-            raise ValueError(f"move of ColourMove must be an AffineMove; got {self.move!r}.")
+        if isinstance(self.move, type) or not callable(self.move):
+            raise ValueError(f"move of ColourMove must be an AffineMove(); got {self.move!r}.")
 
     def __call__(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Augment images (n, C, H, W); every parameter is drawn from `rng`."""

@@ -243,7 +243,8 @@ def test_augmentation_with_another_result(augmentation, message):
         (lambda: AffineMove(rotation=-1), r"rotation of AffineMove .* from 0 to 1e\+38; got -1"),
         (lambda: AffineMove(warp=float("nan")), "warp of AffineMove .* got nan"),
         (lambda: ColourMove(AffineMove(), clutter=-1), "clutter of ColourMove .* got -1"),
-        (lambda: ColourMove(3), "move of ColourMove must be an AffineMove; got 3"),
+        (lambda: ColourMove(3), r"move of ColourMove must be an AffineMove\(\); got 3"),
+        (lambda: ColourMove(AffineMove), r"must be an AffineMove\(\); got <class .*AffineMove'>"),
     ],
 )
 def test_numbers_of_augmentations(make, message):
