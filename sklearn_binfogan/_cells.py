@@ -108,12 +108,15 @@ def _pixels(x: Tensor) -> np.ndarray:
 
 
 def kmeans(rows: np.ndarray, n_groups: int, n_init: int, seed: int) -> np.ndarray:
-    """Labels of rows by k-means."""
+    """Labels of rows by k-means; of a few distinct rows, each is a group."""
     from sklearn.cluster import KMeans  # here: it is slow to import
 
-    # The order in which threads add up would change the last bits.
-    with one_thread():
-        found = KMeans(n_groups, n_init=n_init, random_state=seed % 2**32).fit_predict(rows)
+    groups: dict[bytes, int] = {}  # of equal rows; faster than `np.unique`
+    found = [groups.setdefault(row.tobytes(), len(groups)) for row in rows]
+    if len(groups) > n_groups:  # otherwise KMeans would warn
+        # The order in which threads add up would change the last bits.
+        with one_thread():
+            found = KMeans(n_groups, n_init=n_init, random_state=seed % 2**32).fit_predict(rows)
     return np.asarray(found, np.int64)
 
 
