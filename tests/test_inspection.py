@@ -452,6 +452,21 @@ def test_pair_plot_draws_in_the_place_of_given_axes(table):
         assert right.x0 - 0.1 < place.x0 < place.x1 < right.x1 + 0.1
 
 
+def test_long_names_in_a_pair_plot_do_not_overlap():
+    names = [f"{kind}_of_the_nuclei_in_the_whole_image_{kind}" for kind in ("area", "size", "hue")]
+    rows = np.random.default_rng(0).normal(size=(9, 3))
+
+    display = PairPlotDisplay(rows, rows, names).plot()
+
+    display.figure_.canvas.draw()
+    for axis, panels in ((0, display.axes_[-1]), (1, display.axes_[::-1, 0])):
+        labels = [(panel.xaxis, panel.yaxis)[axis].label for panel in panels]
+        assert len({label.get_text() for label in labels}) == 3
+        ends = [np.array(label.get_window_extent())[:, axis] for label in labels]
+        assert (np.diff(np.ravel(ends)) > 0).all()
+    assert display.feature_names == names
+
+
 @pytest.mark.parametrize("inset", [False, True])
 def test_pair_plot_draws_in_axes_that_no_grid_holds(inset, table):
     figure = plt.figure()

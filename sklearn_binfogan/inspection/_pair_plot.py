@@ -15,6 +15,7 @@ from ._view import Estimator, View
 
 N_FEATURES = 4  # drawn by default
 N_BINS = 20  # of the histograms
+KEPT = 11  # letters of each end of a long name: more would reach into other panels
 COLOURS = {"real": "tab:blue", "generated": "tab:orange"}
 
 
@@ -152,9 +153,14 @@ class PairPlotDisplay(Display):
         if i == j:
             panel.set_yticks([])
         if j == 0:
-            panel.set_ylabel(as_text(self.feature_names[i]), fontsize=8)
+            panel.set_ylabel(_shortened(self.feature_names[i]), fontsize=8)
         if i == len(self.feature_names) - 1:
-            panel.set_xlabel(as_text(self.feature_names[j]), fontsize=8)
+            panel.set_xlabel(_shortened(self.feature_names[j]), fontsize=8)
+
+
+def _shortened(name: str) -> str:
+    """Leave out the middle of a long name: similar names often differ at an end."""
+    return as_text(name if len(name) <= 2 * KEPT + 1 else f"{name[:KEPT]}…{name[-KEPT:]}")
 
 
 def _panels(ax: Any, n: int) -> Any:
