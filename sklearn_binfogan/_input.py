@@ -110,15 +110,13 @@ def _holds_dates(X: Any) -> bool:
     """Whether a table, an array or a list has dates or durations."""
     if issparse(X):
         return False
-    is_table = len(getattr(X, "shape", ())) == 2 and hasattr(X, "dtypes")
-    # polars turns the dates of a row with numbers into numbers.
-    if is_table and any(getattr(dtype, "is_temporal", bool)() for dtype in X.dtypes):
-        return True
+    # Tables of polars and Arrow turn the dates of a row with numbers into numbers or None.
+    by_column = hasattr(X, "shape") and hasattr(X, "columns") and not hasattr(X, "iloc")
     try:
-        first = np.asarray(X[:1])
+        row = [values for _, values in _columns(X[:1])] if by_column else [np.asarray(X[:1])]
     except (TypeError, ValueError, LookupError, AttributeError):
         return False
-    return first.dtype.kind in "mM" or (first.dtype.kind == "O" and any(map(_is_date, first.flat)))
+    return any(part.dtype.kind in "mMO" and any(map(_is_date, part.flat)) for part in row)
 
 
 def _is_date(value: Any) -> bool:
@@ -159,7 +157,7 @@ def _no_number(values: np.ndarray) -> list[Any]:
     if values.dtype.kind in "biufc" or len(values) == 0:
         return []
     if values.dtype.kind in "mM":
-        return [str(values[0])]
+        return [str(np.fmin.reduce(values))]  # NaT only if there are no others
     for value in values.tolist():
         try:
             float(value)

@@ -432,6 +432,11 @@ NO_NUMBERS = {
     "lazy": (pl.DataFrame(TEXT).lazy(), r"LazyFrame.*pass X\.collect\(\)"),
     "dates": (pd.DataFrame({"a": [1.0], "day": pd.to_datetime(["2020-01-02"])}), "2020.*'day'"),
     "an array of dates": (np.array([["2020-01-02"], ["NaT"]], "M8[ns]"), "2020.*column 0.*days"),
+    "a date that is missing first": (
+        pd.DataFrame({"a": [1.0, 2.0], "day": pd.to_datetime([None, "2020-01-02"])}),
+        "2020.*'day'.*days",
+    ),
+    "dates that are all missing": (pd.DataFrame({"day": pd.to_datetime([None])}), "NaT.*'day'"),
     "dates alone": (pd.DataFrame({"day": pd.to_datetime(["2020-01-02"])}), "2020.*'day'"),
     "categories of dates": (
         pd.DataFrame({"day": pd.to_datetime(["2020-01-02"])}).astype("category"),
@@ -470,6 +475,9 @@ def test_columns_of_arrow_without_numbers():
         BInfoGANTransformer(**BUDGET).fit(arrow.table(TEXT))
     with pytest.raises(ValueError, match=r"2020.*column 'day'"):
         BInfoGANTransformer(**BUDGET).fit(arrow.table({"day": pd.to_datetime(["2020-01-02"])}))
+    missing_first = arrow.table({"a": [1.0, 2.0], "day": pd.to_datetime([None, "2020-01-02"])})
+    with pytest.raises(ValueError, match=r"2020.*column 'day'"):
+        BInfoGANTransformer(**BUDGET).fit(missing_first)
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "predict"])
