@@ -1,7 +1,7 @@
 """Partitions of tables into ellipses: Gaussian mixtures, and whether rows are drawn from one."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import sem
@@ -20,7 +20,14 @@ LEAST_ROWS = 10  # of each Gaussian; at least one, too, for each number of its c
 BY_CHANCE = 2.0  # standard errors
 
 
-def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Any]:
+class Ellipses(NamedTuple):
+    """A partition by a mixture: labels of rows, and log-densities of a part, by other rows."""
+
+    labels: np.ndarray
+    likelihood: np.ndarray
+
+
+def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Ellipses]:
     """Fit Gaussian mixtures with full covariances: from a partition, and from random starts.
 
     Parameters
@@ -33,7 +40,7 @@ def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Any]:
 
     Returns
     -------
-    fitted : list of GaussianMixture
+    found : list of Ellipses
         Those under which held-out rows are likelier than under Gaussians that are round in
         standardised columns: such groups are left to k-means. Empty, too, if there are too few
         distinct rows to compare mixtures.
@@ -52,24 +59,20 @@ def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Any]:
     with one_thread():
         fitted = [start.fit(some) for start in starts]
     round_ = _mixture(n_groups, covariance_type="spherical", **FEW_STARTS)
-    fit = _are_likelier(_held_out_likelihoods(fitted, some), _held_out_likelihood(round_, some))
-    return [fitted[i] for i in np.flatnonzero(fit)]
-
-
-def groups_of(fitted: Sequence[Any], rows: np.ndarray) -> list[np.ndarray]:
-    """Labels of rows, (n,), by each mixture."""
+    likelihoods = [_held_out_likelihood(_further(mixture), some) for mixture in fitted]
+    fit = _are_likelier(np.array(likelihoods), _held_out_likelihood(round_, some))
     with one_thread():
-        return [mixture.predict(rows) for mixture in fitted]
+        return [Ellipses(fitted[i].predict(rows), likelihoods[i]) for i in np.flatnonzero(fit)]
 
 
-def are_all(fitted: Sequence[Any], rows: np.ndarray) -> np.ndarray:
+def are_all(found: Sequence[Ellipses], rows: np.ndarray, n_groups: int) -> np.ndarray:
     """Whether the Gaussians of each mixture are all that there is, (n_mixtures,) of bool.
 
     They are if held-out rows are no likelier, but for chance, under mixtures of more Gaussians. A
     group of any other shape than an ellipse needs several.
     """
-    some, n_groups = subsample(rows, MOST_COMPARED), fitted[0].n_components
-    own, fit = _held_out_likelihoods(fitted, some), np.full(len(fitted), True)
+    some, fit = subsample(rows, MOST_COMPARED), np.full(len(found), True)
+    own = np.array([each.likelihood for each in found])
     for number in _larger_numbers(some, n_groups):
         larger = _held_out_likelihood(_mixture(number, **FEW_STARTS), some)
         fit &= ~_are_likelier(larger, own)
@@ -112,13 +115,10 @@ def _larger_numbers(rows: np.ndarray, n_groups: int) -> list[int]:
     return sorted(number for number in numbers if number <= most)
 
 
-def _held_out_likelihoods(fitted: Sequence[Any], rows: np.ndarray) -> np.ndarray:
-    """Log-densities of held-out rows, (n_mixtures, n): EM goes on from where the mixtures are."""
-    starts = [_start(each.weights_, each.means_, each.precisions_) for each in fitted]
-    again = [
-        _mixture(each.n_components, **start) for each, start in zip(fitted, starts, strict=True)
-    ]
-    return np.array([_held_out_likelihood(mixture, rows) for mixture in again])
+def _further(mixture: Any) -> Any:
+    """Return a mixture that begins where another one is."""
+    start = _start(mixture.weights_, mixture.means_, mixture.precisions_)
+    return _mixture(mixture.n_components, **start)
 
 
 def _held_out_likelihood(mixture: Any, rows: np.ndarray) -> np.ndarray:

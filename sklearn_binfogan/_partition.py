@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ._augmentation import SwappedValues, rows_for_graph
 from ._cells import MAX_REGROUPED, images_needed, kmeans
-from ._ellipses import are_all, groups_of, mixtures
+from ._ellipses import are_all, mixtures
 from ._neighbours import NeighbourGraph, separated_groups
 from ._networks import Encoder
 from ._rows import n_held_out
@@ -100,7 +100,7 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     means = kmeans(rows, n_groups, N_KMEANS, settings.seed)
     has_swaps = isinstance(augment, SwappedValues)
     mixed = [] if has_swaps else mixtures(rows, means, n_groups)
-    ellipses = groups_of(mixed, rows)
+    ellipses = [each.labels for each in mixed]
 
     def information(labels: np.ndarray) -> float:
         return graph.information(labels[first], n_groups)
@@ -108,10 +108,8 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     partitions = [own, means, *ellipses]
     best = max(partitions, key=information)
     if mixed and not any(best is labels for labels in ellipses):
-        fitting = [
-            labels for labels, fit in zip(ellipses, are_all(mixed, rows), strict=True) if fit
-        ]
-        best = max(fitting, key=information, default=best)
+        fitting = np.flatnonzero(are_all(mixed, rows, n_groups))
+        best = max((ellipses[i] for i in fitting), key=information, default=best)
     if not has_swaps:
         tree = graph.spanning_tree()
         groups = separated_groups(tree, n_groups, recipe.least_group_share)

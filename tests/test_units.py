@@ -902,9 +902,9 @@ def test_ellipses_are_found_and_known_to_be_all_there_is():
     rows, classes = two_stretched()
     found = mixtures(rows, (rows[:, 0] > 0).astype(int), 2)
     assert found  # that from k-means can't turn, and is left out
-    for mixture in found:
-        assert adjusted_rand_score(classes, mixture.predict(rows)) > 0.95
-    assert are_all(found, rows).all()
+    for ellipses in found:
+        assert adjusted_rand_score(classes, ellipses.labels) > 0.95
+    assert are_all(found, rows, 2).all()
 
 
 def test_round_groups_are_left_to_kmeans():
@@ -915,7 +915,7 @@ def test_round_groups_are_left_to_kmeans():
 def test_rings_are_no_ellipses():
     rows, classes = make_circles(400, factor=0.4, noise=0.04, random_state=0)
     scaled = rows / rows.std(axis=0)
-    assert not are_all(mixtures(scaled, classes, 2), scaled).any()
+    assert not are_all(mixtures(scaled, classes, 2), scaled, 2).any()
 
 
 def test_groups_of_rows_too_few_or_the_same_are_not_compared_with_ellipses():
