@@ -395,6 +395,19 @@ def test_marginals_of_another_fit_are_forgotten_and_their_ends_are_no_walls():
     np.testing.assert_array_equal(marginals.corrected(rows), rows)
 
 
+def test_columns_that_hardly_vary_are_left_as_they_are():
+    """Networks hardly see them: `partial_fit` may learn the scale from rows that vary more."""
+    rng = np.random.default_rng(0)
+    first, drawn = rng.normal(size=(2, 500, 2))
+    marginals = Marginals(2)
+
+    marginals.fit(drawn + 5, first * [1, 0.01], Layout.table(first))
+
+    rows = marginals.corrected(drawn + 5)
+    assert abs(rows[:, 0].mean()) < 0.2
+    np.testing.assert_array_equal(rows[:, 1], drawn[:, 1] + 5)
+
+
 def test_the_stand_in_of_far_values_is_not_drawn():
     """A third of the rows have a mark for "missing", which the networks see as the mean."""
     X = np.random.default_rng(0).normal(size=(600, 2))
