@@ -1,6 +1,5 @@
 """Partitions of tables into ellipses: Gaussian mixtures, and whether rows are drawn from one."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,29 +20,30 @@ BY_CHANCE = 2.0  # standard errors
 
 
 class Ellipses(NamedTuple):
-    """A partition by a mixture: labels of rows, and log-densities of a part, by other rows."""
+    """A fitted Gaussian mixture, labels of all rows, and log-densities of a part, by other rows."""
 
+    mixture: Any
     labels: np.ndarray
     likelihood: np.ndarray
 
 
-def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Ellipses]:
-    """Fit Gaussian mixtures with full covariances: from a partition, and from random starts.
+def ellipses(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Ellipses]:
+    """Fit Gaussian mixtures: of ellipses, or of round groups of any size if these fit as well.
 
     Parameters
     ----------
     rows : ndarray of shape (n, n_features)
         Columns have a variance of about 1.
     labels : ndarray of shape (n,)
-        The partition, such as that of k-means.
+        The partition, such as that of k-means, from which one of the fits begins.
     n_groups : int
 
     Returns
     -------
     found : list of Ellipses
-        Those under which held-out rows are likelier than under Gaussians that are round in
-        standardised columns: such groups are left to k-means. Empty, too, if there are too few
-        distinct rows to compare mixtures.
+        One or two by full covariances, from a partition and from random starts. If held-out rows
+        are no likelier under them, one by Gaussians that are round in standardised columns, which
+        need fewer rows. Empty if there are too few distinct rows to compare mixtures.
     """
     some, labels = subsample(rows, MOST_COMPARED), subsample(labels, MOST_COMPARED)
     groups = [some[labels == group] for group in range(n_groups)]
@@ -55,36 +55,35 @@ def mixtures(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Ellips
     starts = [
         _mixture(n_groups, **_start(weights, means, np.linalg.inv(covariances))),
         _mixture(n_groups, n_init=N_STARTS),
+        _mixture(n_groups, n_init=N_STARTS, covariance_type="spherical"),
     ]
     with one_thread():
         fitted = [start.fit(some) for start in starts]
-    round_ = _mixture(n_groups, covariance_type="spherical", **FEW_STARTS)
-    likelihoods = [_held_out_likelihood(_further(mixture), some) for mixture in fitted]
-    fit = _are_likelier(np.array(likelihoods), _held_out_likelihood(round_, some))
-    with one_thread():
-        return [Ellipses(fitted[i].predict(rows), likelihoods[i]) for i in np.flatnonzero(fit)]
+        found = [Ellipses(m, m.predict(rows), _held_out(_further(m), some)) for m in fitted]
+    *full, round_ = found
+    return [m for m in full if _is_likelier(m.likelihood, round_.likelihood)] or [round_]
 
 
-def are_all(found: Sequence[Ellipses], rows: np.ndarray, n_groups: int) -> np.ndarray:
-    """Whether the Gaussians of each mixture are all that there is, (n_mixtures,) of bool.
+def all_there_is(found: list[Ellipses], rows: np.ndarray) -> list[Ellipses]:
+    """Leave out mixtures of one kind whose Gaussians are not all that there is.
 
     They are if held-out rows are no likelier, but for chance, under mixtures of more Gaussians. A
-    group of any other shape than an ellipse needs several.
+    group of any other shape needs several.
     """
-    some, fit = subsample(rows, MOST_COMPARED), np.full(len(found), True)
-    own = np.array([each.likelihood for each in found])
+    some = subsample(rows, MOST_COMPARED)
+    n_groups, kind = found[0].mixture.n_components, found[0].mixture.covariance_type
     for number in _larger_numbers(some, n_groups):
-        larger = _held_out_likelihood(_mixture(number, **FEW_STARTS), some)
-        fit &= ~_are_likelier(larger, own)
-        if not fit.any():
+        larger = _held_out(_mixture(number, covariance_type=kind, **FEW_STARTS), some)
+        found = [m for m in found if not _is_likelier(larger, m.likelihood)]
+        if not found:
             break
-    return fit
+    return found
 
 
-def _are_likelier(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _is_likelier(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether rows are likelier under one mixture than under the other, by more than chance."""
     gains = one - other
-    return np.asarray(gains.mean(axis=1) > BY_CHANCE * sem(gains, axis=1))
+    return bool(gains.mean() > BY_CHANCE * sem(gains))
 
 
 def _mixture(n_groups: int, **parameters: Any) -> Any:
@@ -118,10 +117,10 @@ def _larger_numbers(rows: np.ndarray, n_groups: int) -> list[int]:
 def _further(mixture: Any) -> Any:
     """Return a mixture that begins where another one is."""
     start = _start(mixture.weights_, mixture.means_, mixture.precisions_)
-    return _mixture(mixture.n_components, **start)
+    return _mixture(mixture.n_components, covariance_type=mixture.covariance_type, **start)
 
 
-def _held_out_likelihood(mixture: Any, rows: np.ndarray) -> np.ndarray:
+def _held_out(mixture: Any, rows: np.ndarray) -> np.ndarray:
     """Logarithm of each row's density, by a mixture of the rows of other folds."""
     found = np.empty(len(rows))
     with one_thread():

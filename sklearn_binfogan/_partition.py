@@ -10,13 +10,14 @@ from torch.nn import functional as F
 
 from ._augmentation import SwappedValues, rows_for_graph
 from ._cells import MAX_REGROUPED, images_needed, kmeans
-from ._ellipses import are_all, mixtures
+from ._ellipses import all_there_is, ellipses
 from ._neighbours import NeighbourGraph, separated_groups
 from ._networks import Encoder
 from ._rows import n_held_out
 from ._settings import Settings
 
 N_KMEANS = 10  # starts of k-means
+CLEARER = 0.2  # times as large a `relative_cut`, where ellipses are all there is
 
 
 def uses_neighbours(settings: Settings) -> bool:
@@ -78,9 +79,9 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     the category of a row tells more about those of its neighbours. Ellipses may overlap, where
     neighbours can't tell: they are better in any case if rows are drawn from them. Yet one of the
     three, or the groups that gaps separate, are better if they cut hardly any pairs of neighbours,
-    and far fewer. In real tables groups that gaps separate are often only the rows of a sparse
-    region. Where values are swapped, neither gaps nor ellipses are tried: both often find only the
-    values of one column.
+    and far fewer, above all than ellipses from which rows are drawn. In real tables groups that
+    gaps separate are often only the rows of a sparse region. Where values are swapped, neither gaps
+    nor ellipses are tried: both often find only the values of one column.
 
     Returns
     -------
@@ -99,22 +100,22 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     graph = NeighbourGraph.of(linked_rows[first], recipe.n_neighbors)
     means = kmeans(rows, n_groups, N_KMEANS, settings.seed)
     has_swaps = isinstance(augment, SwappedValues)
-    mixed = [] if has_swaps else mixtures(rows, means, n_groups)
-    ellipses = [each.labels for each in mixed]
+    mixed = [] if has_swaps else ellipses(rows, means, n_groups)
 
     def information(labels: np.ndarray) -> float:
         return graph.information(labels[first], n_groups)
 
-    partitions = [own, means, *ellipses]
-    best = max(partitions, key=information)
-    if mixed and not any(best is labels for labels in ellipses):
-        fitting = np.flatnonzero(are_all(mixed, rows, n_groups))
-        best = max((ellipses[i] for i in fitting), key=information, default=best)
+    partitions = [own, means, *(each.labels for each in mixed)]
+    best, relative_cut = max(partitions, key=information), recipe.relative_cut
+    if mixed and not any(best is each.labels for each in mixed):
+        fitting = [each.labels for each in all_there_is(mixed, rows)]
+        if fitting:
+            best, relative_cut = max(fitting, key=information), CLEARER * relative_cut
     if not has_swaps:
         tree = graph.spanning_tree()
         groups = separated_groups(tree, n_groups, recipe.least_group_share)
         partitions.append(groups[copies])
-    largest = min(recipe.largest_cut, recipe.relative_cut * graph.cut(best[first], n_groups))
+    largest = min(recipe.largest_cut, relative_cut * graph.cut(best[first], n_groups))
     apart = [labels for labels in partitions if graph.cut(labels[first], n_groups) <= largest]
     best = max(apart, key=information, default=best)
     # Equal partitions may be numbered differently.

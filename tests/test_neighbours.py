@@ -145,6 +145,15 @@ def test_learned_prior_has_the_sizes_that_were_found():
     np.testing.assert_allclose(found.cluster_prior_, [0.8, 0.2], atol=0.02)
 
 
+@pytest.mark.parametrize("sizes", [[900, 60], [1200, 100, 100]])
+def test_round_clusters_of_unequal_size(sizes):
+    centers = [[0, 0], [4.5, 0], [0, 4.5]][: len(sizes)]
+    rows, classes = make_blobs(sizes, centers=centers, random_state=0)
+    for seed in range(2):
+        model = BInfoGANTransformer(len(sizes), max_iter=0, random_state=seed).fit(rows)
+        assert adjusted_rand_score(classes, model.labels_) > 0.75  # gaps or k-means: 0 to 0.2
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [

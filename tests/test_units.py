@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import ks_2samp
-from sklearn.datasets import make_blobs, make_circles
+from sklearn.datasets import make_blobs, make_circles, make_moons
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -31,7 +31,7 @@ from sklearn_binfogan._cells import (
 )
 from sklearn_binfogan._codes import CodeSpec
 from sklearn_binfogan._columns import ColumnKinds
-from sklearn_binfogan._ellipses import are_all, mixtures
+from sklearn_binfogan._ellipses import all_there_is, ellipses
 from sklearn_binfogan._layout import Layout, misfits, parse_image_shape
 from sklearn_binfogan._marginals import Marginals
 from sklearn_binfogan._neighbours import NeighbourGraph, separated_groups
@@ -913,31 +913,38 @@ def two_stretched(n=400):
 
 def test_ellipses_are_found_and_known_to_be_all_there_is():
     rows, classes = two_stretched()
-    found = mixtures(rows, (rows[:, 0] > 0).astype(int), 2)
+    found = ellipses(rows, (rows[:, 0] > 0).astype(int), 2)
     assert found  # that from k-means can't turn, and is left out
-    for ellipses in found:
-        assert adjusted_rand_score(classes, ellipses.labels) > 0.95
-    assert are_all(found, rows, 2).all()
+    for each in found:
+        assert each.mixture.covariance_type == "full"
+        assert adjusted_rand_score(classes, each.labels) > 0.95
+    assert all_there_is(found, rows) == found
 
 
-def test_round_groups_are_left_to_kmeans():
-    rows, classes = make_blobs(600, n_features=8, centers=2, cluster_std=3, random_state=0)
-    assert mixtures(rows / rows.std(), classes, 2) == []
+def test_round_groups_may_have_any_size():
+    centers = [[0, 0], [4.5, 0], [0, 4.5]]
+    rows, classes = make_blobs([1200, 100, 100], centers=centers, random_state=0)
+    rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    [found] = ellipses(rows, np.arange(1400) % 3, 3)
+    assert found.mixture.covariance_type == "spherical"
+    assert adjusted_rand_score(classes, found.labels) > 0.9
+    assert all_there_is([found], rows)
 
 
-def test_rings_are_no_ellipses():
-    rows, classes = make_circles(400, factor=0.4, noise=0.04, random_state=0)
+@pytest.mark.parametrize("shape", [make_circles, make_moons])
+def test_rings_and_moons_are_no_ellipses(shape):
+    rows, classes = shape(400, noise=0.04, random_state=0)
     scaled = rows / rows.std(axis=0)
-    assert not are_all(mixtures(scaled, classes, 2), scaled, 2).any()
+    assert all_there_is(ellipses(scaled, classes, 2), scaled) == []
 
 
 def test_groups_of_rows_too_few_or_the_same_are_not_compared_with_ellipses():
     rows, classes = two_stretched()
-    assert mixtures(rows[:40], classes[:40], 2) == []
-    assert mixtures(np.repeat(rows[::5], 5, axis=0), np.repeat(classes[::5], 5), 2) == []
-    assert mixtures(rows, np.zeros(400, int), 2) == []  # k-means may leave a group empty
+    assert ellipses(rows[:40], classes[:40], 2) == []
+    assert ellipses(np.repeat(rows[::5], 5, axis=0), np.repeat(classes[::5], 5), 2) == []
+    assert ellipses(rows, np.zeros(400, int), 2) == []  # k-means may leave a group empty
     wide = np.random.default_rng(0).normal(size=(400, 30))  # 465 numbers in a covariance
-    assert mixtures(wide, classes, 2) == []
+    assert ellipses(wide, classes, 2) == []
 
 
 def test_a_cut_counts_neighbours_outside_and_groups_without_rows():
