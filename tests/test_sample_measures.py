@@ -589,3 +589,12 @@ def test_trees_see_rows_of_any_unit(unit, offset, far):
 
     assert two_sample_score(rows, moved, random_state=0) > 0.98
     assert train_on_generated_score(rows, y, rows, y, random_state=0) > 0.98
+
+
+@pytest.mark.parametrize("measure", [two_sample_score, prdc, frechet_distance])
+def test_columns_in_another_order_are_refused(measure):
+    real = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 2)), columns=["age", "fare"])
+    with pytest.raises(ValueError, match="column 0 is 'age' in one and 'fare' in the other"):
+        measure(real, real[["fare", "age"]])
+    measure(real, real.to_numpy())
+    measure(real, real.set_axis([0, 1], axis=1))

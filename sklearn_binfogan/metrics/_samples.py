@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.metrics import get_scorer, pairwise_distances_chunked
 from sklearn.model_selection import StratifiedKFold, check_cv, cross_val_score
 from sklearn.utils import check_random_state, check_scalar, resample, shuffle
+from sklearn.utils.validation import _get_feature_names
 
 from ._codes import check_classes, check_matrix
 
@@ -381,6 +382,13 @@ def check_rows(X_real: Any, X_generated: Any, prefix: str = "X_") -> tuple[np.nd
         raise ValueError(
             f"{prefix}real and {prefix}generated must have the same columns; got shapes "
             f"{real.shape} and {generated.shape}."
+        )
+    names, others = map(_get_feature_names, (X_real, X_generated))
+    if names is not None and others is not None and (names != others).any():
+        column = np.flatnonzero(names != others)[0]
+        raise ValueError(
+            f"{prefix}real and {prefix}generated must have the same columns in the same order; "
+            f"column {column} is {names[column]!r} in one and {others[column]!r} in the other."
         )
     if np.float32 in (real.dtype, generated.dtype):
         real, generated = real.astype(np.float32), generated.astype(np.float32)
