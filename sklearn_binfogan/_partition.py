@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+from scipy.stats import entropy
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,6 +18,9 @@ from ._rows import n_held_out
 from ._settings import Settings
 
 N_KMEANS = 10  # starts of k-means
+# Of a nat of the categories' entropy, in nats of information about neighbours: without it, halves
+# of a large group would be better than a small group.
+PRICE = 0.5
 CLEARER = 0.2  # times as large a `relative_cut`, where ellipses are all there is
 
 
@@ -76,12 +80,13 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     """Find a partition of network input that is better than that of the kept head.
 
     Neighbours should share their category. So k-means or ellipses replace the head's partition if
-    the category of a row tells more about those of its neighbours. Ellipses may overlap, where
-    neighbours can't tell: they are better in any case if rows are drawn from them. Yet one of the
-    three, or the groups that gaps separate, are better if they cut hardly any pairs of neighbours,
-    and far fewer, above all than ellipses from which rows are drawn. In real tables groups that
-    gaps separate are often only the rows of a sparse region. Where values are swapped, neither gaps
-    nor ellipses are tried: both often find only the values of one column.
+    the category of a row tells more about those of its neighbours, apart from what more equal sizes
+    alone would tell. Ellipses may overlap, where neighbours can't tell: they are better in any case
+    if rows are drawn from them. Yet one of the three, or the groups that gaps separate, are better
+    if they cut hardly any pairs of neighbours, and far fewer, above all than ellipses from which
+    rows are drawn. In real tables groups that gaps separate are often only the rows of a sparse
+    region. Where values are swapped, neither gaps nor ellipses are tried: both often find only the
+    values of one column.
 
     Returns
     -------
@@ -102,22 +107,23 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     has_swaps = isinstance(augment, SwappedValues)
     mixed = [] if has_swaps else ellipses(rows, means, n_groups)
 
-    def information(labels: np.ndarray) -> float:
-        return graph.information(labels[first], n_groups)
+    def merit(labels: np.ndarray) -> float:
+        chosen = labels[first]
+        return graph.information(chosen, n_groups) - PRICE * float(entropy(np.bincount(chosen)))
 
     partitions = [own, means, *(each.labels for each in mixed)]
-    best, relative_cut = max(partitions, key=information), recipe.relative_cut
+    best, relative_cut = max(partitions, key=merit), recipe.relative_cut
     if mixed and not any(best is each.labels for each in mixed):
         fitting = [each.labels for each in all_there_is(mixed, rows)]
         if fitting:
-            best, relative_cut = max(fitting, key=information), CLEARER * relative_cut
+            best, relative_cut = max(fitting, key=merit), CLEARER * relative_cut
     if not has_swaps:
         tree = graph.spanning_tree()
         groups = separated_groups(tree, n_groups, recipe.least_group_share)
         partitions.append(groups[copies])
     largest = min(recipe.largest_cut, relative_cut * graph.cut(best[first], n_groups))
     apart = [labels for labels in partitions if graph.cut(labels[first], n_groups) <= largest]
-    best = max(apart, key=information, default=best)
+    best = max(apart, key=merit, default=best)
     # Equal partitions may be numbered differently.
     if best is own or adjusted_rand_score(best, own) == 1:
         return None

@@ -145,6 +145,15 @@ def test_learned_prior_has_the_sizes_that_were_found():
     np.testing.assert_allclose(found.cluster_prior_, [0.8, 0.2], atol=0.02)
 
 
+def test_counts_of_unequal_groups():
+    rng, sizes = np.random.RandomState(2), [540, 270, 90]
+    classes = np.repeat(range(3), sizes)
+    rows = rng.poisson(rng.gamma(2, 2, size=(3, 6))[classes])
+    for seed in range(2):
+        model = BInfoGANTransformer(3, max_iter=0, random_state=seed).fit(rows)
+        assert adjusted_rand_score(classes, model.labels_) > 0.85  # halves of a large group: 0.5
+
+
 @pytest.mark.parametrize("sizes", [[900, 60], [1200, 100, 100]])
 def test_round_clusters_of_unequal_size(sizes):
     centers = [[0, 0], [4.5, 0], [0, 4.5]][: len(sizes)]
