@@ -25,9 +25,10 @@ from sklearn_binfogan.inspection import (
 from sklearn_binfogan.metrics import match_clusters
 
 N_CLUSTERS = 10
-# A few steps, to try the page out
+# Few rows and steps, to try the page out
 QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
-BUDGET = {"warmup_iter": 5, "max_iter": 5} if QUICK else {}
+N_ROWS = 200 if QUICK else None  # None: all
+BUDGET = {"warmup_iter": 2, "max_iter": 2} if QUICK else {}
 SEARCH_BUDGET = BUDGET or {"warmup_iter": 50, "max_iter": 50}
 
 # %%
@@ -39,6 +40,7 @@ SEARCH_BUDGET = BUDGET or {"warmup_iter": 50, "max_iter": 50}
 # probabilities and 2 style codes instead of 64 pixels.
 
 X, y = load_digits(return_X_y=True)
+X, y = X[:N_ROWS], y[:N_ROWS]
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, stratify=y, random_state=0
 )

@@ -31,7 +31,7 @@ N_CLUSTERS, N_CONTINUOUS = (10, 10, 10, 10), 4  # the paper's
 # Few rows and steps, to try the page out
 QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
 BUDGET = (
-    {"warmup_iter": 3, "max_iter": 3}
+    {"warmup_iter": 2, "max_iter": 2}
     if QUICK
     else {"warmup_iter": 2500, "max_iter": 1000}
 )
@@ -51,7 +51,7 @@ else:
     celeba = load_celeba()
     X_train, X_test = celeba.X_train, celeba.X_test
 if QUICK:
-    X_train, X_test = X_train[:600], X_test[:300]
+    X_train, X_test = X_train[:100], X_test[:60]
 
 # %%
 # Fit

@@ -33,12 +33,14 @@ from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 from sklearn_binfogan.inspection import CodeGridDisplay
 
 SHAPE = (8, 8)
-# A few steps, to try the page out
+# Few rows and steps, to try the page out
 QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
-BUDGET = {"warmup_iter": 5, "max_iter": 5} if QUICK else {}
+N_ROWS = 200 if QUICK else None  # None: all
+BUDGET = {"warmup_iter": 2, "max_iter": 2} if QUICK else {}
 N_LABELS = [10, 20] if QUICK else [10, 20, 50, 100]
 
 X, y = load_digits(return_X_y=True)
+X, y = X[:N_ROWS], y[:N_ROWS]
 
 
 def few_labels(n_labels, seed=0):

@@ -23,11 +23,11 @@ from sklearn_binfogan.inspection import CodeUsageDisplay
 # Few rows and steps, to try the page out
 QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
 BUDGET = (
-    {"warmup_iter": 5, "max_iter": 5}
+    {"warmup_iter": 2, "max_iter": 2}
     if QUICK
     else {"warmup_iter": 400, "max_iter": 400}
 )
-N_ROWS, N_PIECE = (20_000, 10_000) if QUICK else (1_000_000, 100_000)
+N_ROWS, N_PIECE = (2_000, 1_000) if QUICK else (1_000_000, 100_000)
 
 # %%
 # Write the file

@@ -33,8 +33,8 @@ from sklearn_binfogan.metrics import cluster_accuracy
 
 # Few rows and steps, to try the page out
 QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
-N_TRAIN, N_TEST = (1000, 500) if QUICK else (None, None)  # None: all
-BUDGET = {"warmup_iter": 5, "max_iter": 5} if QUICK else {}
+N_TRAIN, N_TEST = (200, 100) if QUICK else (None, None)  # None: all
+BUDGET = {"warmup_iter": 2, "max_iter": 2} if QUICK else {}
 
 # %%
 # Fit

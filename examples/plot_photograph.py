@@ -20,7 +20,7 @@ from sklearn_binfogan.inspection import CodeGridDisplay, CodeUsageDisplay
 
 # A few steps, to try the page out
 QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
-BUDGET = {"warmup_iter": 5, "max_iter": 5} if QUICK else {"max_iter": 150}
+BUDGET = {"warmup_iter": 2, "max_iter": 2} if QUICK else {"max_iter": 150}
 SIDE, STRIDE = 16, 16 if QUICK else 8
 
 # %%

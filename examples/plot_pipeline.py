@@ -22,8 +22,8 @@ from sklearn_binfogan import BInfoGANTransformer
 
 # A few steps, to try the page out
 QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
-STEPS = 5 if QUICK else 80
-N_ROWS = 300 if QUICK else None  # None: all
+STEPS = 2 if QUICK else 80
+N_ROWS = 150 if QUICK else None  # None: all
 LAMBDAS = [0.1, 1.0] if QUICK else [0.03, 1.0, 10.0]
 
 # %%

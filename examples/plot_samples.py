@@ -23,9 +23,10 @@ from sklearn_binfogan.inspection import (
     TraversalDisplay,
 )
 
-# A few steps, to try the page out
+# Few rows and steps, to try the page out
 QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
-BUDGET = {"warmup_iter": 5, "max_iter": 5} if QUICK else {}
+N_ROWS = 200 if QUICK else None  # None: all
+BUDGET = {"warmup_iter": 2, "max_iter": 2} if QUICK else {}
 
 # %%
 # Fit
@@ -34,6 +35,7 @@ BUDGET = {"warmup_iter": 5, "max_iter": 5} if QUICK else {}
 # reconstructions need.
 
 X, _ = load_digits(return_X_y=True)
+X = X[:N_ROWS]
 gan = BInfoGANTransformer(
     n_clusters=10,
     image_shape=(8, 8),

@@ -33,9 +33,9 @@ from sklearn_binfogan.metrics import cluster_accuracy
 N_CLUSTERS, N_CONTINUOUS = (10, 10, 10, 10), 4  # the paper's
 # Few rows and steps, to try the page out
 QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
-N_TRAIN, N_TEST = (600, 300) if QUICK else (20_000, 5_000)
+N_TRAIN, N_TEST = (100, 60) if QUICK else (20_000, 5_000)
 BUDGET = (
-    {"warmup_iter": 3, "max_iter": 3}
+    {"warmup_iter": 2, "max_iter": 2}
     if QUICK
     else {"warmup_iter": 1400, "max_iter": 1050}
 )

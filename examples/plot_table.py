@@ -24,7 +24,7 @@ from sklearn_binfogan.inspection import (
 
 # A few steps, to try the page out
 QUICK = os.environ.get("SKLEARN_BINFOGAN_QUICK") == "1"
-BUDGET = {"warmup_iter": 5, "max_iter": 5} if QUICK else {}
+BUDGET = {"warmup_iter": 2, "max_iter": 2} if QUICK else {}
 NUMBERS = [1, 2, 3, 4, 5]
 
 X, y = load_wine(return_X_y=True, as_frame=True)
