@@ -5,7 +5,7 @@ from sklearn.datasets import load_wine, make_blobs
 
 from sklearn_binfogan import BInfoGANTransformer
 
-BLOBS, KINDS = make_blobs(300, centers=[[0] * 4, [9] * 4, [-9, 9, -9, 9]], random_state=0)
+BLOBS, KINDS = make_blobs(150, centers=[[0] * 4, [9] * 4, [-9, 9, -9, 9]], random_state=0)
 
 
 def scores(X: np.ndarray, numbers: range) -> list[float]:
@@ -23,7 +23,7 @@ def test_three_blobs_prefer_three():
 
 
 def test_one_blob_prefers_one():
-    X, _ = make_blobs(300, centers=1, n_features=5, random_state=0)
+    X, _ = make_blobs(150, centers=1, n_features=5, random_state=0)
 
     assert np.argmax(scores(X, range(1, 5))) == 0
 
