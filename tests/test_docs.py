@@ -160,11 +160,16 @@ MODULES = [
     name for _, name, _ in pkgutil.walk_packages(sklearn_binfogan.__path__, "sklearn_binfogan.")
 ]
 
+# Their examples draw or store a model, however good it is.
+SHORT_FITS = ("sklearn_binfogan.inspection.", "sklearn_binfogan.persistence")
+
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    if name.startswith(SHORT_FITS) and not name.endswith("_training_curve"):  # it shows epochs
+        few_steps(monkeypatch)
     module = importlib.import_module(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of convergence: examples are short
