@@ -104,9 +104,16 @@ def path(tmp_path):
     return tmp_path / "model.safetensors"
 
 
-@pytest.fixture
-def stored(model, path):
+@pytest.fixture(scope="module")
+def file_of_model(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("stored") / "model.safetensors"
     save(model, path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def stored(file_of_model, path):
+    path.write_bytes(file_of_model)
     return path
 
 
