@@ -11,9 +11,9 @@ from sklearn_binfogan import BInfoGANClassifier, BInfoGANTransformer
 
 ESTIMATORS = [BInfoGANTransformer, BInfoGANClassifier]
 # What further checks look at does not hang on the number of steps.
-SHORT = {"warmup_iter": 5, "max_iter": 5}
+SHORT = {"warmup_iter": 1, "max_iter": 1}
 # Some checks want good clusters of blobs. Default instances take three to seven times as long.
-ENOUGH = {"warmup_iter": 40, "max_iter": 5}
+ENOUGH = {"warmup_iter": 20, "max_iter": 1}
 
 NOT_RUN_FOR_THIRD_PARTIES = [
     "check_set_output_transform",
