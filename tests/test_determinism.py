@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 from sklearn_binfogan import BInfoGANTransformer
 
 IMAGES = DIGITS[:80]
-BUDGET = {"n_clusters": 3, "warmup_iter": 6, "max_iter": 6}
+BUDGET = {"n_clusters": 3, "warmup_iter": 3, "max_iter": 3}
 KINDS = [
     pytest.param(TABLE, {}, id="table"),
     pytest.param(IMAGES, {"image_shape": (8, 8)}, id="images"),

@@ -152,13 +152,17 @@ def test_defaults_of_sample():
     assert labels.shape == (1,)
 
 
-def test_sample_of_a_cluster():
-    estimator = fit(TABLE, n_clusters=3, warmup_iter=200, max_iter=200)
+@pytest.fixture(scope="module")
+def trained():
+    return fit(TABLE, warmup_iter=200, max_iter=200)
+
+
+def test_sample_of_a_cluster(trained):
     for cluster in (1, np.int64(2), (0,), [2]):
-        X, labels = estimator.sample(50, cluster=cluster, random_state=0)
+        X, labels = trained.sample(50, cluster=cluster, random_state=0)
         wanted = np.ravel(cluster)[0]
         np.testing.assert_array_equal(labels, np.full(50, wanted))
-        assert np.mean(estimator.predict(X) == wanted) > 0.8
+        assert np.mean(trained.predict(X) == wanted) > 0.8
 
 
 def test_sample_of_clusters_of_several_codes():
@@ -177,12 +181,10 @@ def test_sample_of_clusters_of_several_codes():
     np.testing.assert_array_equal(free, estimator.sample(200, random_state=0)[1])
 
 
-def test_samples_follow_the_labels_they_come_with():
-    estimator = fit(TABLE, warmup_iter=300, max_iter=300)
+def test_samples_follow_the_labels_they_come_with(trained):
+    X, labels = trained.sample(200, random_state=0)
 
-    X, labels = estimator.sample(200, random_state=0)
-
-    assert np.mean(estimator.predict(X) == labels) > 0.8
+    assert np.mean(trained.predict(X) == labels) > 0.8
 
 
 @pytest.mark.parametrize(
@@ -416,11 +418,15 @@ def dump_joblib(estimator):
     return joblib.load(buffer)
 
 
+@pytest.fixture(scope="module", params=["table", "digits"])
+def of_two_codes(request):
+    X, params = DATA[request.param]
+    return X, fit(X, **params, n_clusters=(2, 3))
+
+
 @pytest.mark.parametrize("copied", [dump_pickle, dump_joblib, copy.deepcopy, copy.copy])
-@pytest.mark.parametrize("kind", ["table", "digits"])
-def test_round_trips(kind, copied):
-    X, params = DATA[kind]
-    estimator = fit(X, **params, n_clusters=(2, 3))
+def test_round_trips(of_two_codes, copied):
+    X, estimator = of_two_codes
 
     twin = copied(estimator)
 
@@ -670,7 +676,7 @@ def test_tables_keep_their_units():
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-1, 1), (100, 355)])
 def test_images_keep_their_range(low, high):
     X = DIGITS / 16 * (high - low) + low
-    estimator = fit(X, image_shape=(8, 8), warmup_iter=40, max_iter=100)
+    estimator = fit(X, image_shape=(8, 8), warmup_iter=10, max_iter=60)
 
     rebuilt = estimator.inverse_transform(estimator.transform(X))
 
@@ -684,7 +690,7 @@ def test_images_keep_their_range(low, high):
 def test_dark_images_on_white_are_treated_as_bright_ones_on_black(prior, tmp_path):
     images = DIGITS.astype(np.uint8)
     on_black, on_white = (
-        fit(X, image_shape=(8, 8), warmup_iter=20, cluster_prior=prior)
+        fit(X, image_shape=(8, 8), warmup_iter=8, cluster_prior=prior)
         for X in (images, 255 - images)
     )
 
