@@ -375,7 +375,7 @@ from sklearn.datasets import make_blobs
 from sklearn_binfogan import BInfoGANTransformer, save
 X, _ = make_blobs(70, centers=3, n_features=4, random_state=0)
 gan = BInfoGANTransformer(
-    3, warmup_iter=600, max_iter=600, batch_size=16, random_state=0, checkpoint_every=50,
+    3, warmup_iter=300, max_iter=300, batch_size=16, random_state=0, checkpoint_every=25,
     checkpoint_dir=sys.argv[1],
 )
 # The first fit and the first file import parts of torch: that is no time to be killed in.

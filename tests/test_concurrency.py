@@ -161,11 +161,11 @@ def fit_many(n_fits, folder):
         path = folder / "model"
         gan = BInfoGANTransformer(
             3,
-            warmup_iter=60,
+            warmup_iter=15,
             max_iter=5,
             batch_size=16,
             checkpoint_dir=folder / "checkpoints",
-            checkpoint_every=50,
+            checkpoint_every=10,
             random_state=seed,
         )
         save(gan.fit(TABLE), path)
