@@ -583,7 +583,7 @@ def test_contrast_is_taken_over_the_same_share_of_larger_images():
 
 def test_a_file_from_before_keeps_its_networks(tmp_path):
     """Of images of 64 x 64 pixels the networks had the stages of smaller ones."""
-    images, path = bytes_of(30, 64 * 64), tmp_path / "model.safetensors"
+    images, path = bytes_of(10, 64 * 64), tmp_path / "model.safetensors"
     before = LARGE["conv"].with_networks(most_pixels=0)
     gan = tiny(n_clusters=2, image_shape=(64, 64), architecture=before).fit(images)
     save(gan, path)
