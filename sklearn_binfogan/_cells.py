@@ -112,7 +112,7 @@ def kmeans(rows: np.ndarray, n_groups: int, n_init: int, seed: int) -> np.ndarra
     from sklearn.cluster import KMeans  # here: it is slow to import
 
     groups: dict[bytes, int] = {}  # of equal rows; faster than `np.unique`
-    found = [groups.setdefault(row.tobytes(), len(groups)) for row in rows]
+    found = [groups.setdefault(row.tobytes(), len(groups)) for row in rows + 0.0]  # -0.0 is 0.0
     if len(groups) > n_groups:  # otherwise KMeans would warn
         # The order in which threads add up would change the last bits.
         with one_thread():

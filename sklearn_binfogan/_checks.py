@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-LARGEST_AMOUNT = 1e38  # of floats: networks compute in float32, which ends soon after
+LARGEST_AMOUNT = 1e38  # of weights, rates and amounts: networks compute in float32
 
 
 def is_count(value: Any, low: int, high: float = float("inf")) -> bool:

@@ -439,7 +439,7 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
             raise ValueError("score requires y, the true classes of X; got None.")
         y = as_numpy(y)
         check_labels(y, ONLY_LABELLED)
-        y, predicted, weights = np.ravel(y), self.predict(X), as_numpy(sample_weight)
+        y, predicted, weights = np.asarray(y).ravel(), self.predict(X), as_numpy(sample_weight)
         check_consistent_length(predicted, y, weights)
         known = has_label(y, self.classes_.tolist())
         if not known.any():

@@ -1,4 +1,4 @@
-"""Partitions of tables into ellipses: Gaussian mixtures, and whether rows are drawn from one."""
+"""Partitions of tables by Gaussian mixtures, and whether their groups are all that there is."""
 
 from typing import Any, NamedTuple
 
@@ -20,11 +20,11 @@ BY_CHANCE = 2.0  # standard errors
 
 
 class Ellipses(NamedTuple):
-    """A fitted Gaussian mixture, labels of all rows, and log-densities of a part, by other rows."""
+    """A fitted mixture, its labels of all rows, and held-out log-densities of the compared rows."""
 
     mixture: Any
     labels: np.ndarray
-    likelihood: np.ndarray
+    log_densities: np.ndarray
 
 
 def ellipses(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Ellipses]:
@@ -61,22 +61,24 @@ def ellipses(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Ellips
         fitted = [start.fit(some) for start in starts]
         found = [Ellipses(m, m.predict(rows), _held_out(_further(m), some)) for m in fitted]
     *full, round_ = found
-    return [m for m in full if _is_likelier(m.likelihood, round_.likelihood)] or [round_]
+    return [m for m in full if _is_likelier(m.log_densities, round_.log_densities)] or [round_]
 
 
 def all_there_is(found: list[Ellipses], rows: np.ndarray) -> list[Ellipses]:
     """Leave out mixtures of one kind whose Gaussians are not all that there is.
 
-    They are if held-out rows are no likelier, but for chance, under mixtures of more Gaussians. A
-    group of any other shape needs several.
+    They are if held-out rows are likelier than under a single Gaussian, and no likelier, but for
+    chance, under mixtures of more Gaussians. A group of any other shape needs several.
     """
     some = subsample(rows, MOST_COMPARED)
     n_groups, kind = found[0].mixture.n_components, found[0].mixture.covariance_type
+    one = _held_out(_mixture(1, covariance_type=kind), some)
+    found = [m for m in found if _is_likelier(m.log_densities, one)]
     for number in _larger_numbers(some, n_groups):
-        larger = _held_out(_mixture(number, covariance_type=kind, **FEW_STARTS), some)
-        found = [m for m in found if not _is_likelier(larger, m.likelihood)]
         if not found:
             break
+        larger = _held_out(_mixture(number, covariance_type=kind, **FEW_STARTS), some)
+        found = [m for m in found if not _is_likelier(larger, m.log_densities)]
     return found
 
 

@@ -153,7 +153,7 @@ def _as_objects(values: Any) -> np.ndarray:
 
 
 def _no_number(values: np.ndarray) -> list[Any]:
-    """First text, date or missing value of a column, in a list; an empty list if there is none."""
+    """Find a text, date or missing value of a column, in a list; an empty list if it has none."""
     if values.dtype.kind in "biufc" or len(values) == 0:
         return []
     if values.dtype.kind in "mM":

@@ -18,8 +18,8 @@ from ._rows import n_held_out
 from ._settings import Settings
 
 N_KMEANS = 10  # starts of k-means
-# Of a nat of the categories' entropy, in nats of information about neighbours: without it, halves
-# of a large group would be better than a small group.
+# Nats taken off the information about neighbours for each nat of the categories' entropy: otherwise
+# halves of a large group would be better than a small group.
 PRICE = 0.5
 CLEARER = 0.2  # times as large a `relative_cut`, where ellipses are all there is
 
@@ -107,10 +107,14 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     has_swaps = isinstance(augment, SwappedValues)
     mixed = [] if has_swaps else ellipses(rows, means, n_groups)
 
+    price = PRICE
+
     def merit(labels: np.ndarray) -> float:
         chosen = labels[first]
-        return graph.information(chosen, n_groups) - PRICE * float(entropy(np.bincount(chosen)))
+        return graph.information(chosen, n_groups) - price * float(entropy(np.bincount(chosen)))
 
+    if merit(own) < 0:  # there are hardly any groups: the best would be a few rows beside the rest
+        price = 0.0
     partitions = [own, means, *(each.labels for each in mixed)]
     best, relative_cut = max(partitions, key=merit), recipe.relative_cut
     if mixed and not any(best is each.labels for each in mixed):

@@ -109,6 +109,12 @@ def test_fit_reads_a_dask_array():
     np.testing.assert_array_equal(here.transform(X), there.transform(rows))
 
 
+def test_classes_in_a_dask_array_are_scored():
+    y = np.arange(300) % 3
+    gan = BInfoGANClassifier(warmup_iter=5, max_iter=5).fit(X, da.from_array(y))
+    assert gan.score(X, da.from_array(y)) == gan.score(X, y)
+
+
 def test_dask_is_not_imported_without_need():
     code = """
 import sys

@@ -145,6 +145,13 @@ def test_learned_prior_has_the_sizes_that_were_found():
     np.testing.assert_allclose(found.cluster_prior_, [0.8, 0.2], atol=0.02)
 
 
+@pytest.mark.parametrize("n_clusters", [3, 5])
+def test_rows_without_groups_are_cut_into_about_equal_parts(n_clusters):
+    rows = np.random.default_rng(0).normal(size=(900, 6))
+    model = BInfoGANTransformer(n_clusters, max_iter=0, random_state=0).fit(rows)
+    assert np.bincount(model.labels_).min() > 900 / n_clusters / 3
+
+
 def test_counts_of_unequal_groups():
     rng, sizes = np.random.RandomState(2), [540, 270, 90]
     classes = np.repeat(range(3), sizes)

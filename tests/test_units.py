@@ -938,6 +938,11 @@ def test_rings_and_moons_are_no_ellipses(shape):
     assert all_there_is(ellipses(scaled, classes, 2), scaled) == []
 
 
+def test_a_single_heap_has_no_groups():
+    rows = np.random.default_rng(0).normal(size=(900, 6))
+    assert all_there_is(ellipses(rows, np.arange(900) % 3, 3), rows) == []
+
+
 def test_groups_of_rows_too_few_or_the_same_are_not_compared_with_ellipses():
     rows, classes = two_stretched()
     assert ellipses(rows[:40], classes[:40], 2) == []

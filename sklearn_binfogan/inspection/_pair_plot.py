@@ -15,7 +15,7 @@ from ._view import Estimator, View
 
 N_FEATURES = 4  # drawn by default
 N_BINS = 20  # of the histograms
-KEPT = 11  # letters of each end of a long name: more would reach into other panels
+KEPT = 11  # letters of each end of a long name: more would often reach into other panels
 COLOURS = {"real": "tab:blue", "generated": "tab:orange"}
 
 

@@ -16,7 +16,7 @@ from ._codes import check_classes, check_matrix
 
 # Distances between equal rows come out up to about 1e-8 of the rows' norm, instead of 0.
 ROUNDING = 1e-7
-MOST_SQUARED = 1e150  # sums of squares of larger numbers overflow
+MOST_SQUARED = 1e150  # sums of squares of larger numbers may overflow
 
 
 def two_sample_score(
@@ -59,7 +59,7 @@ def two_sample_score(
     TypeError
         If `classifier` has no ``fit`` or ``predict``.
     ValueError
-        If the two aren't 2-D, not empty, finite and of one width; if one has fewer rows than
+        If the two aren't 2-D, not empty, finite and of the same columns; if one has fewer rows than
         there are folds; or if `cv` is an int below 2.
 
     Notes
@@ -143,8 +143,8 @@ def train_on_generated_score(
     TypeError
         If `classifier` has no ``fit`` or ``predict``.
     ValueError
-        If the rows aren't 2-D, not empty, finite and of one width; if there isn't one class for
-        each row; if the two sets share no class; or if scikit-learn has no such scorer.
+        If the rows aren't 2-D, not empty, finite and of the same columns; if there isn't one class
+        for each row; if the two sets share no class; or if scikit-learn has no such scorer.
 
     Notes
     -----
@@ -243,9 +243,9 @@ def prdc(
     TypeError
         If `k` isn't an int, or `features` can't be called.
     ValueError
-        If rows or features aren't 2-D, not empty, finite and of one width; if `features` doesn't
-        give one row for each row; if `k` is less than 1; or if one set has fewer than ``k + 1``
-        rows.
+        If rows or features aren't 2-D, not empty, finite and of the same columns; if `features`
+        doesn't give one row for each row; if `k` is less than 1; or if one set has fewer than
+        ``k + 1`` rows.
 
     Notes
     -----
@@ -319,7 +319,7 @@ def frechet_distance(features_real: Any, features_generated: Any) -> float:
     Raises
     ------
     ValueError
-        If the two aren't 2-D, finite and of one width, if one has fewer than two rows, or if
+        If the two aren't 2-D, finite and of the same columns, if one has fewer than two rows, or if
         features are so large that their squares overflow.
 
     Notes
@@ -352,7 +352,7 @@ def frechet_distance(features_real: Any, features_generated: Any) -> float:
     largest = max(np.abs(real).max(), np.abs(generated).max())
     if largest > MOST_SQUARED:
         raise ValueError(
-            f"Squares of features overflow beyond a magnitude of {MOST_SQUARED:g}; got {largest:g}."
+            f"Squares of features may overflow beyond {MOST_SQUARED:g}; got {largest:g}."
         )
     shift = real.mean(axis=0) - generated.mean(axis=0)
     root, other = _covariance_root(real), _covariance_root(generated)
@@ -375,7 +375,7 @@ def _radii(features: np.ndarray, k: int) -> np.ndarray:
 
 
 def check_rows(X_real: Any, X_generated: Any, prefix: str = "X_") -> tuple[np.ndarray, np.ndarray]:
-    """Return two matrices of one width; both float32 if one is, since rounding would reveal it."""
+    """Return matrices of the same columns; both float32 if one is, since rounding would reveal."""
     real = check_matrix(X_real, f"{prefix}real")
     generated = check_matrix(X_generated, f"{prefix}generated")
     if real.shape[1] != generated.shape[1]:
@@ -383,7 +383,7 @@ def check_rows(X_real: Any, X_generated: Any, prefix: str = "X_") -> tuple[np.nd
             f"{prefix}real and {prefix}generated must have the same columns; got shapes "
             f"{real.shape} and {generated.shape}."
         )
-    names, others = map(_get_feature_names, (X_real, X_generated))
+    names, others = map(_names, (X_real, X_generated))
     if names is not None and others is not None and (names != others).any():
         column = np.flatnonzero(names != others)[0]
         raise ValueError(
@@ -393,6 +393,14 @@ def check_rows(X_real: Any, X_generated: Any, prefix: str = "X_") -> tuple[np.nd
     if np.float32 in (real.dtype, generated.dtype):
         real, generated = real.astype(np.float32), generated.astype(np.float32)
     return real, generated
+
+
+def _names(X: Any) -> np.ndarray | None:
+    """Names of columns; None unless all are strings."""
+    try:
+        return _get_feature_names(X)
+    except TypeError:
+        return None
 
 
 def _check_classes(y: Any, X: np.ndarray, kind: str) -> np.ndarray:
