@@ -1,6 +1,7 @@
 """Partitions that a graph of neighbours knows better than the heads: chosen, then learned by E."""
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -107,14 +108,12 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     has_swaps = isinstance(augment, SwappedValues)
     mixed = [] if has_swaps else ellipses(rows, means, n_groups)
 
-    price = PRICE
-
-    def merit(labels: np.ndarray) -> float:
+    def less_entropy(labels: np.ndarray, price: float) -> float:
         chosen = labels[first]
         return graph.information(chosen, n_groups) - price * float(entropy(np.bincount(chosen)))
 
-    if merit(own) < 0:  # there are hardly any groups: the best would be a few rows beside the rest
-        price = 0.0
+    # Where there are hardly any groups, the best would be a few rows beside the rest.
+    merit = partial(less_entropy, price=PRICE if less_entropy(own, PRICE) >= 0 else 0.0)
     partitions = [own, means, *(each.labels for each in mixed)]
     best, relative_cut = max(partitions, key=merit), recipe.relative_cut
     if mixed and not any(best is each.labels for each in mixed):

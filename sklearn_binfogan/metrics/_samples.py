@@ -320,7 +320,7 @@ def frechet_distance(features_real: Any, features_generated: Any) -> float:
     ------
     ValueError
         If the two aren't 2-D, finite and of the same columns, if one has fewer than two rows, or if
-        features are so large that their squares overflow.
+        features are so large that their squares may overflow.
 
     Notes
     -----
