@@ -28,7 +28,7 @@ class Ellipses(NamedTuple):
 
 
 def ellipses(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Ellipses]:
-    """Fit Gaussian mixtures: of ellipses, or of round groups of any size if these fit as well.
+    """Fit Gaussian mixtures: of ellipses, or of round groups if these fit as well.
 
     Parameters
     ----------
@@ -43,10 +43,12 @@ def ellipses(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Ellips
     found : list of Ellipses
         One or two by full covariances, from a partition and from random starts. If held-out rows
         are no likelier under them, one by Gaussians that are round in standardised columns, which
-        need fewer rows. Empty if there are too few distinct rows to compare mixtures.
+        need fewer rows. If they are no likelier under these than under round Gaussians of one size,
+        that one has the labels of the partition, which is right then if it is that of k-means.
+        Empty if there are too few distinct rows to compare mixtures.
     """
-    some, labels = subsample(rows, MOST_COMPARED), subsample(labels, MOST_COMPARED)
-    groups = [some[labels == group] for group in range(n_groups)]
+    some, known = subsample(rows, MOST_COMPARED), subsample(labels, MOST_COMPARED)
+    groups = [some[known == group] for group in range(n_groups)]
     if not _larger_numbers(some, n_groups) or not all(map(len, groups)):
         return []
     smallest = LEAST_VARIANCE * np.eye(rows.shape[1])
@@ -61,7 +63,14 @@ def ellipses(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Ellips
         fitted = [start.fit(some) for start in starts]
         found = [Ellipses(m, m.predict(rows), _held_out(_further(m), some)) for m in fitted]
     *full, round_ = found
-    return [m for m in full if _is_likelier(m.log_densities, round_.log_densities)] or [round_]
+    likelier = [m for m in full if _is_likelier(m.log_densities, round_.log_densities)]
+    if likelier:
+        return likelier
+    equal, variance = np.full(n_groups, 1 / n_groups), np.trace(np.mean(covariances, axis=0))
+    start = _start(equal, means, np.full(n_groups, rows.shape[1] / variance))
+    one_size = _held_out(_mixture(n_groups, covariance_type="spherical", **start), some, True)
+    is_free = _is_likelier(round_.log_densities, one_size)
+    return [round_ if is_free else round_._replace(labels=labels)]
 
 
 def all_there_is(found: list[Ellipses], rows: np.ndarray) -> list[Ellipses]:
@@ -122,10 +131,18 @@ def _further(mixture: Any) -> Any:
     return _mixture(mixture.n_components, covariance_type=mixture.covariance_type, **start)
 
 
-def _held_out(mixture: Any, rows: np.ndarray) -> np.ndarray:
-    """Logarithm of each row's density, by a mixture of the rows of other folds."""
+def _held_out(mixture: Any, rows: np.ndarray, of_one_size: bool = False) -> np.ndarray:
+    """Logarithm of each row's density, by a mixture of the rows of other folds.
+
+    If they are to be of one size, round Gaussians get their mean variance and equal weights.
+    """
     found = np.empty(len(rows))
     with one_thread():
         for others, own in KFold(FOLDS, shuffle=True, random_state=0).split(rows):
-            found[own] = mixture.fit(rows[others]).score_samples(rows[own])
+            mixture.fit(rows[others])
+            if of_one_size:
+                variance = mixture.weights_ @ mixture.covariances_
+                mixture.weights_ = np.full_like(mixture.weights_, 1 / mixture.n_components)
+                mixture.precisions_cholesky_ = np.full_like(mixture.weights_, variance**-0.5)
+            found[own] = mixture.score_samples(rows[own])
     return found

@@ -25,6 +25,7 @@ from sklearn_binfogan._augmentation import identity
 from sklearn_binfogan._cells import (
     N_KMEANS,
     _pixels,
+    kmeans,
     linear_heads,
     regrouped,
     regrouped_heads,
@@ -928,6 +929,15 @@ def test_round_groups_may_have_any_size():
     [found] = ellipses(rows, np.arange(1400) % 3, 3)
     assert found.mixture.covariance_type == "spherical"
     assert adjusted_rand_score(classes, found.labels) > 0.9
+    assert all_there_is([found], rows)
+
+
+def test_touching_round_groups_are_of_one_size_if_none_explains_more():
+    rows, _ = make_blobs(300, centers=4, random_state=0)
+    rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    means = kmeans(rows, 4, 10, 0)
+    [found] = ellipses(rows, means, 4)
+    np.testing.assert_array_equal(found.labels, means)
     assert all_there_is([found], rows)
 
 
