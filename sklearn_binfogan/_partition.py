@@ -84,11 +84,11 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     Neighbours should share their category. So k-means or ellipses replace the head's partition if
     the category of a row tells more about those of its neighbours, apart from what more equal sizes
     alone would tell. Ellipses may overlap, where neighbours can't tell: they are better in any case
-    if rows are drawn from them. Yet one of the three, or the groups that gaps separate, are better
-    if they cut hardly any pairs of neighbours, and far fewer, above all than ellipses from which
-    rows are drawn. In real tables groups that gaps separate are often only the rows of a sparse
-    region. Where values are swapped, neither gaps nor ellipses are tried: both often find only the
-    values of one column.
+    if rows are drawn from them, unless they cut far more pairs of neighbours. Yet one of the three,
+    or the groups that gaps separate, are better if they cut hardly any pairs of neighbours, and far
+    fewer, above all than ellipses from which rows are drawn. In real tables groups that gaps
+    separate are often only the rows of a sparse region. Where values are swapped, neither gaps nor
+    ellipses are tried: both often find only the values of one column.
 
     Returns
     -------
