@@ -22,7 +22,7 @@ from ._architectures import (
     PaperArchitecture,
 )
 from ._augmentation import NAMED_AUGMENTATIONS
-from ._checks import LARGEST_AMOUNT
+from ._checks import LARGEST_AMOUNT, LARGEST_COUNT
 from ._codes import CodeSpec, Prior, is_auto
 from ._layout import is_large_image
 from ._losses import ADVERSARIAL_LOSSES
@@ -399,14 +399,15 @@ LARGE, LARGE_IN_COLOUR = _by_name(IMAGES), _by_name(COLOUR_IMAGES)
 AUTO = StrOptions({"auto"})
 POSITIVE = Interval(Real, 0, LARGEST_AMOUNT, closed="right")
 NOT_NEGATIVE = Interval(Real, 0, LARGEST_AMOUNT, closed="both")
-COUNT = Interval(Integral, 0, None, closed="left")
-POSITIVE_COUNT = Interval(Integral, 1, None, closed="left")
+COUNT = Interval(Integral, 0, LARGEST_COUNT, closed="both")
+POSITIVE_COUNT = Interval(Integral, 1, LARGEST_COUNT, closed="both")
+MOST_STARTS, MOST_CODES = 10_000, 10_000
 
 # What users may give for each parameter of an estimator, as scikit-learn checks it.
 CONSTRAINTS: dict[str, list[Any]] = {
     "n_clusters": [POSITIVE_COUNT, tuple],
-    "n_continuous": [COUNT],
-    "n_noise": [COUNT, AUTO],
+    "n_continuous": [Interval(Integral, 0, MOST_CODES, closed="both")],
+    "n_noise": [Interval(Integral, 0, MOST_CODES, closed="both"), AUTO],
     "include_noise": ["boolean"],
     "image_shape": [tuple, list, None],
     "architecture": [StrOptions({"auto", *PRESETS}), HasMethods(["build"])],
@@ -422,7 +423,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "batch_size": [POSITIVE_COUNT, AUTO],
     "learning_rate": [POSITIVE, AUTO],
     "discriminator_learning_rate": [POSITIVE, AUTO],
-    "n_init": [POSITIVE_COUNT],
+    "n_init": [Interval(Integral, 1, MOST_STARTS, closed="both")],
     "n_jobs": [Integral, None],
     "device": [str],
     "n_threads": [Interval(Integral, 1, MOST_THREADS, closed="both"), AUTO],

@@ -38,11 +38,11 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     n_clusters : int or tuple of int, default=10
         Number of clusters, at least 1; a tuple gives one number per categorical code.
     n_continuous : int, default=2
-        Number of continuous codes, at least 0.
+        Number of continuous codes, from 0 to 10 000.
     n_noise : int or "auto", default="auto"
-        Size of the noise z, at least 0. "auto" is 8 for tables and for "mlp", 16 for images below
-        16 x 16 pixels and 32 for larger ones, 128 if these have several channels; with the paper's
-        presets, 16 for MNIST and 64 for 32 x 32.
+        Size of the noise z, from 0 to 10 000. "auto" is 8 for tables and for "mlp", 16 for images
+        below 16 x 16 pixels and 32 for larger ones, 128 if these have several channels; with the
+        paper's presets, 16 for MNIST and 64 for 32 x 32.
     include_noise : bool, default=False
         Whether `transform` appends the encoding of z.
     image_shape : tuple of int or None, default=None
@@ -116,8 +116,8 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     discriminator_learning_rate : float or "auto", default="auto"
         Adam's learning rate for D, above 0.
     n_init : int, default=1
-        Number of starts, at least 1. All go through the consistency phase. The one whose categories
-        fit the rows best, judged without labels, then goes through the game. Without a
+        Number of starts, from 1 to 10 000. All go through the consistency phase. The one whose
+        categories fit the rows best, judged without labels, then goes through the game. Without a
         consistency phase all play the game, and the one with the highest `score` is kept.
     n_jobs : int or None, default=None
         Number of starts to run in parallel, with joblib. Fewer run if `n_threads` is above 1 and
