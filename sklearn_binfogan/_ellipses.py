@@ -15,7 +15,7 @@ MOST_STEPS = 1_000  # of EM
 FOLDS, MOST_COMPARED = 3, 3_000  # rows
 MORE, MOST = (1.5, 2.0, 3.0), 40  # times as many Gaussians, which a mixture is compared with
 FEW_STARTS: dict[str, Any] = {"n_init": 3, "tol": 1e-2}  # of EM for these
-LEAST_ROWS = 10  # of each Gaussian; at least one, too, for each number of its covariance
+LEAST_ROWS = 10  # of each Gaussian; at least one, too, for two numbers of its covariance
 BY_CHANCE = 2.0  # standard errors
 
 
@@ -119,7 +119,7 @@ def _larger_numbers(rows: np.ndarray, n_groups: int) -> list[int]:
     n_rows, n_features = rows.shape
     if 2 * len(np.unique(rows, axis=0)) < n_rows:
         return []
-    needed = max(n_features * (n_features + 1) // 2, LEAST_ROWS)
+    needed = max(n_features * (n_features + 1) // 4, LEAST_ROWS)
     most = min((1 - 1 / FOLDS) * n_rows / needed, MOST)
     numbers = {max(int(factor * n_groups), n_groups + 1) for factor in MORE}
     return sorted(number for number in numbers if number <= most)
