@@ -1,6 +1,5 @@
 """The format version of files, and upgrades from older versions."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ FORMAT_VERSION = 6
 
 def upgraded(version: int, document: Any, arrays: Arrays) -> Content:
     """Upgrade the contents of a file to the current version, one version at a time."""
-    for number in range(version, FORMAT_VERSION):
-        document, arrays = UPGRADES[number](document, arrays)
+    for upgrade in UPGRADES[version - 1 :]:
+        document, arrays = upgrade(document, arrays)
     return document, arrays
 
 
@@ -146,11 +145,5 @@ def _n_residual(settings: Any) -> int:
     return shape[0] if len(shape) == 1 and is_mixed else 0
 
 
-UPGRADES: dict[int, Callable[[Any, Arrays], Content]] = {
-    1: _from_1,
-    2: _from_2,
-    3: _from_3,
-    4: _from_4,
-    5: _from_5,
-}
-FORMAT_VERSIONS = [*UPGRADES, FORMAT_VERSION]
+UPGRADES = (_from_1, _from_2, _from_3, _from_4, _from_5)
+FORMAT_VERSIONS = range(1, FORMAT_VERSION + 1)
