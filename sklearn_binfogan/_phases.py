@@ -16,7 +16,7 @@ from ._consistency import Consistency
 from ._marginals import MOST_COMPARED, MOST_DRAWN, Marginals
 from ._partition import better_partition, learn_partition, uses_neighbours
 from ._players import Players
-from ._rows import TrainingRows
+from ._rows import Rows
 from ._settings import Settings
 from ._sharing import OneProcess
 from ._state import sum_of_norms
@@ -213,7 +213,7 @@ class ConsistencyPhase(Phase):
         """Loss of the category branch on real rows, some of which may have labels."""
         return self.consistency.loss(self.players.encoder, x, self.n_steps, labelled)
 
-    def settle_categories(self, rows: TrainingRows, is_over: bool = True) -> None:
+    def settle_categories(self, rows: Rows, is_over: bool = True) -> None:
         """Fix the head to use from now on, and each category's probability in the game.
 
         If the phase is over, a graph of neighbours may find a better partition: the head of images
@@ -236,7 +236,7 @@ class ConsistencyPhase(Phase):
         else:
             self.common.prior = supervision.prior(encoder)
 
-    def quality(self, rows: TrainingRows) -> float:
+    def quality(self, rows: Rows) -> float:
         """How good the categories are, without labels but for those that training knows."""
         blocks = rows.deciding_blocks()
         return self.consistency.quality(self.players.averaged_encoder, blocks, self._penalty())
@@ -412,7 +412,7 @@ class GamePhase(Phase):
         return self.spec.posterior(logits)
 
     @torch.no_grad()
-    def fit_aggregate(self, rows: TrainingRows) -> None:
+    def fit_aggregate(self, rows: Rows) -> None:
         """Fit the density of real data in the codes that G has learned.
 
         A row that has a label counts for the category of its class.
@@ -443,7 +443,7 @@ class GamePhase(Phase):
         if self.players.marginals is not None:
             self._fit_marginals(self.players.marginals, rows, torch.cat(codes))
 
-    def _fit_marginals(self, marginals: Marginals, rows: TrainingRows, codes: Tensor) -> None:
+    def _fit_marginals(self, marginals: Marginals, rows: Rows, codes: Tensor) -> None:
         """Compare real rows with drawn ones of the same categories; with many, if there are few."""
         layout = self.settings.layout
         most = max(MOST_COMPARED // layout.n_features, 100)

@@ -104,18 +104,28 @@ def _is_stored(X: Any) -> bool:
 
 
 class Rows:
-    """Training rows. A GPU with room for them gets a copy; otherwise they stay where they are.
+    """Training rows, and those of them that validate.
 
-    The copy holds uint8 unscaled and floats scaled.
+    A GPU with room for all rows gets a copy: uint8 unscaled, floats scaled. Otherwise they stay
+    where they are. A tenth of the rows is held out for validation, if there are 500 or more. A
+    held-out row keeps its label: it is still used as a labelled row.
 
     Parameters
     ----------
     X : ndarray or StoredRows
     layout : Layout
     device : str
+    seed : int
+        Equal rows and an equal seed give the same validation rows.
+
+    Attributes
+    ----------
+    train_index, valid_index : Tensor of int64
+        Numbers of the rows to train on and of the validation rows. With fewer than 500 rows both
+        hold all of them.
     """
 
-    def __init__(self, X: Source, layout: Layout, device: str) -> None:
+    def __init__(self, X: Source, layout: Layout, device: str, seed: int) -> None:
         self.X, self.layout, self.device = X, layout, torch.device(device)
         self.resident = self._copied() if _has_room(self.device, X) else None
         # uint8 rows are scaled on the device.
@@ -124,6 +134,11 @@ class Rows:
             for values in (layout.center, layout.scale, layout.limits, layout.stand_in)
             if values is not None
         )
+        rng = torch.Generator(device).manual_seed(seed)
+        order = torch.randperm(len(X), generator=rng, device=device)
+        n_valid = n_held_out(len(X))
+        self.train_index = order[n_valid:]
+        self.valid_index = order[:n_valid] if n_valid else order
 
     def __len__(self) -> int:
         return len(self.X)
@@ -142,6 +157,18 @@ class Rows:
                 rows = torch.where(rows < limits[0], stand_in[0], rows)
                 rows = torch.where(rows > limits[1], stand_in[1], rows)
         return self.layout.to_network(rows)
+
+    def validation(self, at_most: int | None = None) -> Tensor:
+        """Network input of the validation rows."""
+        return self.take(self.valid_index[:at_most])
+
+    def deciding_numbers(self) -> tuple[Tensor, ...]:
+        """Numbers of up to 10 000 training rows, in blocks, to choose heads and priors by."""
+        return self.train_index[:MAX_DECIDING].split(DECIDING_BLOCK)
+
+    def deciding_blocks(self) -> list[Tensor]:
+        """Network input of these rows."""
+        return [self.take(numbers) for numbers in self.deciding_numbers()]
 
     def _copied(self) -> Tensor:
         """Copy all rows to the device, block by block."""
@@ -171,48 +198,6 @@ def n_held_out(n_rows: int) -> int:
     return min(n_rows // 10, MAX_VALID) if n_rows >= MIN_ROWS_TO_HOLD_OUT else 0
 
 
-class TrainingRows(Rows):
-    """Rows to train on and validation rows.
-
-    A tenth of the rows is held out for validation, if there are 500 or more. A held-out row keeps
-    its label: it is still used as a labelled row.
-
-    Parameters
-    ----------
-    X : ndarray or StoredRows
-    layout : Layout
-    device : str
-    seed : int
-        Equal rows and an equal seed give the same validation rows.
-
-    Attributes
-    ----------
-    train_index, valid_index : Tensor of int64
-        Numbers of the rows to train on and of the validation rows. With fewer than 500 rows both
-        hold all of them.
-    """
-
-    def __init__(self, X: Source, layout: Layout, device: str, seed: int) -> None:
-        super().__init__(X, layout, device)
-        rng = torch.Generator(device).manual_seed(seed)
-        order = torch.randperm(len(X), generator=rng, device=device)
-        n_valid = n_held_out(len(X))
-        self.train_index = order[n_valid:]
-        self.valid_index = order[:n_valid] if n_valid else order
-
-    def validation(self, at_most: int | None = None) -> Tensor:
-        """Network input of the validation rows."""
-        return self.take(self.valid_index[:at_most])
-
-    def deciding_numbers(self) -> tuple[Tensor, ...]:
-        """Numbers of up to 10 000 training rows, in blocks, to choose heads and priors by."""
-        return self.train_index[:MAX_DECIDING].split(DECIDING_BLOCK)
-
-    def deciding_blocks(self) -> list[Tensor]:
-        """Network input of these rows."""
-        return [self.take(numbers) for numbers in self.deciding_numbers()]
-
-
 class Share(NamedTuple):
     """The part of a step's draws that one of several processes takes."""
 
@@ -229,7 +214,7 @@ class Batches:
 
     Parameters
     ----------
-    rows : TrainingRows
+    rows : Rows
     batch_size, n_steps, steps_per_epoch : int
     rng : torch.Generator
     share : Share
@@ -248,7 +233,7 @@ class Batches:
 
     def __init__(
         self,
-        rows: TrainingRows,
+        rows: Rows,
         batch_size: int,
         n_steps: int,
         steps_per_epoch: int,

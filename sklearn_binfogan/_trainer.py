@@ -14,7 +14,7 @@ from ._net import AdversarialNet, divergence, go_on_from, showing_progress
 from ._networks import AdditiveNoise
 from ._phases import CONSISTENCY, GAME, Common, ConsistencyPhase, GamePhase, Phase
 from ._players import new_players
-from ._rows import Batches, Source, TrainingRows
+from ._rows import Batches, Rows, Source
 from ._scoring import N_DRAWS, N_MOVES, evaluate
 from ._settings import STEPS_PER_EPOCH, Settings
 from ._sharing import ONE_PROCESS, OneProcess
@@ -74,7 +74,7 @@ class Trainer:
         self.game = GamePhase(self.common, self.consistency)
         self.phases: dict[str, Phase] = {CONSISTENCY: self.consistency, GAME: self.game}
         self.phase: Phase = self.consistency
-        self._rows: TrainingRows | None = None
+        self._rows: Rows | None = None
         self.batches: Batches | None = None
         self.graph: StepGraph | None = None
         self.net = AdversarialNet(self, self.device, callbacks).initialize()
@@ -89,14 +89,14 @@ class Trainer:
     # -- rows and phases -----------------------------------------------------------------------
 
     @property
-    def rows(self) -> TrainingRows:
+    def rows(self) -> Rows:
         """Rows to train on, which must be loaded."""
         assert self._rows is not None
         return self._rows
 
     def load_rows(self, X: Source, labels: Labels | None = None) -> Self:
         """Set the rows to train on, and their labels."""
-        self._rows = TrainingRows(X, self.settings.layout, self.device, self.settings.seed)
+        self._rows = Rows(X, self.settings.layout, self.device, self.settings.seed)
         if labels is not None and self.settings.recipe.label_weight > 0:
             self.common.supervision = Supervision(labels, self.rows, self.settings, self.common.rng)
         self.common.sharing.check_rows(len(self.rows), len(self.rows.train_index))

@@ -349,7 +349,7 @@ def supervision(classes=(0, 0, 0, 1), prior="uniform", n_clusters=None):
     ).fit(rows, np.where(np.arange(10) < 2, np.arange(10), -1))
     settings = fitted_model(classifier).settings
     settings = replace(settings, recipe=replace(settings.recipe, cluster_prior=prior))
-    source = Rows(rows, Layout.table(rows), "cpu")
+    source = Rows(rows, Layout.table(rows), "cpu", seed=0)
     labels = Labels(np.array([1, 4, 5, 9]), np.array(classes))
     return Supervision(labels, source, settings, torch.Generator().manual_seed(0)), source
 
