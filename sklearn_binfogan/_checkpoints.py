@@ -142,15 +142,13 @@ class Checkpoints:
         name = f"checkpoint-{number}-{phases[-1]}.safetensors"
         path = None if self.folder is None else self.folder / name
         head = {"description": self.description, "seeds": self.starts}
-        keeper = Keeper(start.settings, start.state, phases, path, self.every, head)
-        self.keepers[number] = keeper
-        return keeper
+        self.keepers[number] = Keeper(start, phases, path, self.every, head)
+        return self.keepers[number]
 
     def last_good(self) -> Start | None:
         """Return the start with the smallest validation loss so far; None: none has begun."""
-        held = [(k.settings, k.state) for k in self.keepers.values() if k.state is not None]
-        best = min(held, key=lambda pair: _validation_loss(pair[1]), default=None)
-        return None if best is None else Start(*best)
+        begun = [k.start for k in self.keepers.values() if k.start.state is not None]
+        return min(begun, key=_validation_loss, default=None)
 
     def remove(self) -> None:
         """Remove the checkpoints of a finished fit."""
@@ -158,9 +156,10 @@ class Checkpoints:
             path.unlink(missing_ok=True)
 
 
-def _validation_loss(state: TrainingState) -> float:
+def _validation_loss(start: Start) -> float:
     """Return the validation loss of the last complete epoch; infinite if there is none."""
-    losses = [epoch["valid_loss"] for epoch in state.history if "valid_loss" in epoch]
+    history = [] if start.state is None else start.state.history
+    losses = [epoch["valid_loss"] for epoch in history if "valid_loss" in epoch]
     return losses[-1] if losses else math.inf
 
 
@@ -170,10 +169,8 @@ class Keeper:
 
     Parameters
     ----------
-    settings : Settings
-        Of the start.
-    state : TrainingState or None
-        Before this training.
+    start : Start
+        With the last state; at first that before this training.
     phases : sequence of str
         Which the start trains.
     path : Path or None
@@ -184,8 +181,7 @@ class Keeper:
         Other entries of the document.
     """
 
-    settings: Settings
-    state: TrainingState | None
+    start: Start
     phases: Sequence[str]
     path: Path | None
     every: int
@@ -198,8 +194,8 @@ class Keeper:
             return None
         document, arrays = read(self.path)
         try:
-            state = decode_state(document, self.settings, arrays)
-            progress = decode_progress(document, state.steps, self.settings, arrays)
+            state = decode_state(document, self.start.settings, arrays)
+            progress = decode_progress(document, state.steps, self.start.settings, arrays)
             require(progress.phase in self.phases, "it is of another phase")
             require(not arrays, f"it holds unknown arrays: {sorted(arrays)!r:.200}")
         except Exception as error:  # a damaged file may raise anything in the decoders
@@ -212,7 +208,8 @@ class Keeper:
 
         Raise FloatingPointError if it is not finite.
         """
-        state = self.state = trainer.snapshot()
+        state = trainer.snapshot()
+        self.start = replace(self.start, state=state)
         assert trainer.batches is not None
         n_steps = sum(state.steps.values())
         is_due = n_steps - self.written_at >= self.every or trainer.batches.remaining == 0

@@ -1,7 +1,7 @@
 """One driver for all trainings of a fit: one start or many, new or resumed from a checkpoint."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from joblib import Parallel, cpu_count, delayed, effective_n_jobs
@@ -48,8 +48,7 @@ def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints)
     """
     starts = [Start(each) for each in settings]
     if len(starts) == 1:
-        keeper = checkpoints.keeper(starts[0], PHASES)
-        return trained(job, starts[0], PHASES, keeper).forget_rows()
+        return trained(job, checkpoints.keeper(starts[0], PHASES)).forget_rows()
     recipe = settings[0].recipe
     has_both = recipe.warmup_iter > 0 and recipe.max_iter > 0
     for phases in [(CONSISTENCY,), (GAME,)] if has_both else [PHASES]:
@@ -63,7 +62,7 @@ def train_best(job: Job, settings: Sequence[Settings], checkpoints: Checkpoints)
 def _side_by_side(
     job: Job, starts: Sequence[Start], phases: Sequence[str], checkpoints: Checkpoints
 ) -> list[Start]:
-    tasks = [(job, start, phases, checkpoints.keeper(start, phases)) for start in starts]
+    tasks = [(job, checkpoints.keeper(start, phases)) for start in starts]
     # Processes that share a fit train each start together. One task runs without joblib: some
     # backends leave the main thread, and only the main thread receives Ctrl-C.
     if SHARING.get().is_shared or job.n_jobs == 1 or len(tasks) == 1:
@@ -83,22 +82,23 @@ def _fitting_n_jobs(n_jobs: int | None, n_threads: int) -> int | None:
     return min(effective_n_jobs(n_jobs), max(cpu_count() // n_threads, 1))
 
 
-def train_start(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Start:
+def train_start(job: Job, keeper: Keeper) -> Start:
     """Train some phases of a start, in whatever process joblib runs it, and measure it."""
-    with undisturbed(start.settings.recipe.n_threads):
-        trainer = trained(job, start, phases, keeper)
+    settings = keeper.start.settings
+    with undisturbed(settings.recipe.n_threads):
+        trainer = trained(job, keeper)
         quality = trainer.quality()
         trainer.forget_rows()
         state = trainer.state().as_arrays()
-    return Start(start.settings, state, quality)
+    return Start(settings, state, quality)
 
 
-def trained(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Trainer:
+def trained(job: Job, keeper: Keeper) -> Trainer:
     """Train some phases of a start; the trainer holds the rows until it forgets them.
 
     It resumes the unfinished training that the keeper has, or else begins from the start's state.
     """
-    unfinished = keeper.unfinished()
+    start, phases, unfinished = keeper.start, keeper.phases, keeper.unfinished()
     state, sharing = unfinished or start.state, SHARING.get()
     trainer = Trainer(start.settings, job.device, job.callbacks, job.progress, state, sharing)
     try:
@@ -106,7 +106,7 @@ def trained(job: Job, start: Start, phases: Sequence[str], keeper: Keeper) -> Tr
         begun = None
         if unfinished is not None:
             begun = checked_progress(trainer, unfinished)
-            keeper.state = unfinished
+            keeper.start = replace(start, state=unfinished)
             phases = phases[phases.index(begun.phase) :]
         budget = {name: trainer.phases[name].budget - trainer.steps[name] for name in phases}
         trainer.train(budget, keeper.keep, begun)

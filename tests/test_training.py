@@ -487,10 +487,8 @@ def test_a_start_that_went_on_later_equals_a_fit_without_a_break():
     settings = [replace(model.settings, seed=int(seed)) for seed in seeds]
     job = Job(TABLE, None, "cpu")
     with undisturbed():
-        starts = [Start(each) for each in settings]
-        keepers = [Keeper(each, None, PHASES, None, 1, {}) for each in settings]
-        pairs = zip(starts, keepers, strict=True)
-        alone = [trained(job, start, PHASES, keeper) for start, keeper in pairs]
+        keepers = [Keeper(Start(each), PHASES, None, 1, {}) for each in settings]
+        alone = [trained(job, keeper) for keeper in keepers]
 
     weights = model.trainer.players.state_dict()
     best = max(alone, key=lambda trainer: trainer.quality())
