@@ -95,24 +95,23 @@ class _SharedRules:
     """
 
     def __init__(self) -> None:
-        self.n_users, self.rules, self.lock = 0, ExitStack(), _Lock()
+        self.n_users, self.undo, self.lock = 0, ExitStack(), _Lock()
 
-    def enter(self) -> None:
+    def __enter__(self) -> None:
         with self.lock:
             if self.n_users == 0:
-                backends = torch.backends
-                with ExitStack() as rules:
-                    rules.enter_context(_set(backends.cuda.matmul, *_tf32()))
-                    rules.enter_context(_set(backends.cudnn, "deterministic", True))
-                    rules.enter_context(_set(backends.cudnn, "benchmark", False))
-                    self.rules = rules.pop_all()
+                with ExitStack() as undo:
+                    _set(undo, torch.backends.cuda.matmul, *_tf32())
+                    _set(undo, torch.backends.cudnn, "deterministic", True)
+                    _set(undo, torch.backends.cudnn, "benchmark", False)
+                    self.undo = undo.pop_all()
             self.n_users += 1
 
-    def leave(self) -> None:
+    def __exit__(self, *exception: object) -> None:
         with self.lock:
             self.n_users -= 1
             if self.n_users == 0:
-                self.rules.close()
+                self.undo.close()
 
 
 def _tf32() -> tuple[str, bool | str]:
@@ -124,17 +123,11 @@ def _tf32() -> tuple[str, bool | str]:
     return "allow_tf32", True
 
 
-@contextmanager
-def _set(rules: Any, name: str, value: Any) -> Iterator[None]:
+def _set(undo: ExitStack, rules: Any, name: str, value: Any) -> None:
     before = getattr(rules, name)
-    if before == value:  # setting it again would change torch's "medium" precision to "high"
-        yield
-        return
-    setattr(rules, name, value)
-    try:
-        yield
-    finally:
-        setattr(rules, name, before)
+    if before != value:  # setting it again would change torch's "medium" precision to "high"
+        setattr(rules, name, value)
+        undo.callback(setattr, rules, name, before)
 
 
 _SHARED = _SharedModes()
@@ -156,28 +149,24 @@ def undisturbed(n_threads: int | str | None = None) -> Iterator[None]:
     n_threads : int, "auto" or None
         "auto": the caller's number. None: that of the context around this one, or 1.
     """
-    _SHARED.enter(n_threads)
-    try:
-        with ExitStack() as modes:
-            # NumPy's defaults. A caller who wants errors does not want one for an underflow here.
-            modes.enter_context(np.errstate(all="warn", under="ignore"))
-            modes.enter_context(torch.inference_mode(False))
-            modes.enter_context(torch.enable_grad())
-            for kind in ("cpu", "cuda", "mps"):
-                if torch.is_autocast_enabled(kind):
-                    modes.enter_context(torch.autocast(kind, enabled=False))
-            # Only if needed: under a device mode every call of torch goes through Python.
-            if torch.empty(0).device.type != "cpu":
-                modes.enter_context(torch.device("cpu"))
-            yield
-    finally:
-        _SHARED.leave()
+    with ExitStack() as modes:
+        _SHARED.enter(n_threads)
+        modes.callback(_SHARED.leave)
+        # NumPy's defaults. A caller who wants errors does not want one for an underflow here.
+        modes.enter_context(np.errstate(all="warn", under="ignore"))
+        modes.enter_context(torch.inference_mode(False))
+        modes.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                modes.enter_context(torch.autocast(kind, enabled=False))
+        # Only if needed: under a device mode every call of torch goes through Python.
+        if torch.empty(0).device.type != "cpu":
+            modes.enter_context(torch.device("cpu"))
+        yield
 
 
-@cache
-def _pools() -> ThreadpoolController:
-    """Find the loaded libraries that have threads, which takes milliseconds."""
-    return ThreadpoolController()
+# Finds the loaded libraries that have threads, which takes milliseconds.
+_pools = cache(ThreadpoolController)
 
 
 @contextmanager
@@ -214,18 +203,14 @@ def training_on(device: str) -> Iterator[None]:
     if torch.device(device).type != "cuda":
         yield
         return
-    _RULES.enter()
-    try:
-        with torch.cuda.device(device):
-            before, own = torch.cuda.current_stream(), _own_stream()
-            own.wait_stream(before)
-            try:
-                with torch.cuda.stream(own):
-                    yield
-            finally:
-                before.wait_stream(own)
-    finally:
-        _RULES.leave()
+    with _RULES, torch.cuda.device(device):
+        before, own = torch.cuda.current_stream(), _own_stream()
+        own.wait_stream(before)
+        try:
+            with torch.cuda.stream(own):
+                yield
+        finally:
+            before.wait_stream(own)
 
 
 def has_bfloat16() -> bool:

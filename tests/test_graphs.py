@@ -398,14 +398,10 @@ def test_rules_for_gpus_are_left_as_found():
         return torch.backends.cuda.matmul.allow_tf32, cudnn.deterministic, cudnn.benchmark
 
     before = rules()
-    _threads._RULES.enter()
-    _threads._RULES.enter()  # another thread
-    try:
+    with _threads._RULES:
+        with _threads._RULES:  # another thread
+            assert rules() == (True, True, False)
         assert rules() == (True, True, False)
-        _threads._RULES.leave()
-        assert rules() == (True, True, False)
-    finally:
-        _threads._RULES.leave()
     assert rules() == before
 
 
@@ -414,24 +410,23 @@ def test_the_callers_precision_of_products_is_left_as_found(precision):
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
     try:
-        _threads._RULES.enter()
-        assert torch.backends.cuda.matmul.allow_tf32
-        _threads._RULES.leave()
+        with _threads._RULES:
+            assert torch.backends.cuda.matmul.allow_tf32
         assert torch.get_float32_matmul_precision() == precision
     finally:
         torch.set_float32_matmul_precision(before)
 
 
 def test_rules_that_can_not_be_set_are_all_left_as_found(monkeypatch):
-    def frozen(rules, name, value):
+    def frozen(undo, rules, name, value):
         if name == "benchmark":
             raise RuntimeError("frozen")
-        return settable(rules, name, value)
+        return settable(undo, rules, name, value)
 
     settable, before = _threads._set, torch.backends.cuda.matmul.allow_tf32
     monkeypatch.setattr(_threads, "_set", frozen)
-    with pytest.raises(RuntimeError, match="frozen"):
-        _threads._RULES.enter()
+    with pytest.raises(RuntimeError, match="frozen"), _threads._RULES:
+        pass
     assert torch.backends.cuda.matmul.allow_tf32 == before
 
 
