@@ -283,7 +283,7 @@ def warn_of_far_values(estimator: Any, layout: Layout, X: Any) -> None:
 
 
 def _warn_of_far_pixels(layout: Layout, X: Any) -> None:
-    found = far_pixels(X, layout.darkest, layout.brightest)
+    found = far_pixels(X, *layout.pixel_range)
     if found:
         warn_user(
             f"Some pixels lie far from all others: {_values_and_counts(found, 'pixel')}. All "
@@ -313,7 +313,7 @@ def warn_of_misfits(estimator: Any, layout: Layout, X: Any) -> None:
 def _warn_of_scale(estimator: Any, layout: Layout, X: Any, columns: np.ndarray) -> None:
     if layout.is_image:
         worst, subject, more = slice(None), "pixels range", ""
-        before = f"{layout.darkest:g} to {layout.brightest:g}"
+        before = "{:g} to {:g}".format(*layout.pixel_range)
         remedy = "bring the pixels of all pieces to one range first."
     else:
         worst, names = columns[0], _names(estimator, columns)

@@ -134,14 +134,10 @@ class Layout:
         return len(self.shape) == 3
 
     @property
-    def darkest(self) -> float:
-        """The value of the darkest pixel of the images in `fit`."""
-        return float(self.center + min(self.scale, 0.0))
-
-    @property
-    def brightest(self) -> float:
-        """The value of the brightest pixel of the images in `fit`."""
-        return float(self.center + max(self.scale, 0.0))
+    def pixel_range(self) -> tuple[float, float]:
+        """The values of the darkest and of the brightest pixel of the images in `fit`."""
+        low, high = sorted([self.center, self.center + self.scale])
+        return float(low), float(high)
 
     @property
     def n_features(self) -> int:

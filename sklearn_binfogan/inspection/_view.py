@@ -40,8 +40,8 @@ class View:
         if not layout.is_image:
             return RowFormat(None, layout.center, layout.scale, names)
         channels, height, width = layout.shape
-        darkest, span = np.asarray(layout.darkest), np.abs(layout.scale)
-        return RowFormat((height, width, channels), darkest, span, names)
+        darkest = np.asarray(layout.pixel_range[0])
+        return RowFormat((height, width, channels), darkest, np.abs(layout.scale), names)
 
     def rows(self, X: Any) -> Source:
         """Validate X."""
