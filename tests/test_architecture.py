@@ -30,7 +30,6 @@ LAYERS = {
         "inspection._choice",
         "inspection._drawing",
         "inspection._view",
-        "inspection._row_format",
         "distributed",
         "networks",
     ],

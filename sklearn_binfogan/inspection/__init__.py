@@ -9,9 +9,9 @@ from ._extremes import ExtremesDisplay
 from ._nearest_rows import NearestRowsDisplay
 from ._pair_plot import PairPlotDisplay
 from ._reconstruction import ReconstructionDisplay
-from ._row_format import FeatureChange, RowFormat
 from ._training_curve import TrainingCurveDisplay
 from ._traversal import TraversalDisplay
+from ._view import FeatureChange, RowFormat
 
 __all__ = [
     "CodeGridDisplay",

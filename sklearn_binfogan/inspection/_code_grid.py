@@ -9,8 +9,7 @@ from sklearn.utils import check_random_state
 from .._checks import check_count
 from ._choice import category_slice, filled, members, sorted_by, taken
 from ._display import RowsDisplay
-from ._row_format import RowFormat
-from ._view import Estimator, View
+from ._view import Estimator, RowFormat, View
 
 
 @dataclass(eq=False, repr=False)

@@ -9,7 +9,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from .._checks import check_count
 from ._drawing import as_text, draw_difference_image, draw_images, draw_table, spaced
-from ._row_format import FeatureChange, RowFormat
+from ._view import FeatureChange, RowFormat
 
 MOST_INCHES = 20  # of a grid of images
 MOST_LISTED = 20  # entries of a column of a legend

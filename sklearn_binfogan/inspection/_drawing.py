@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ._row_format import RowFormat
+from ._view import RowFormat
 
 MAX_NAMED = 40  # more names of features than this overlap under an axis
 DIVERGING = "RdBu_r"

@@ -9,8 +9,7 @@ from .._checks import check_count
 from ._choice import continuous_column, filled, members, sorted_by, taken
 from ._display import MOST_LISTED, ChangeDisplay
 from ._drawing import colours
-from ._row_format import RowFormat
-from ._view import Estimator, View
+from ._view import Estimator, RowFormat, View
 
 
 @dataclass(eq=False, repr=False)

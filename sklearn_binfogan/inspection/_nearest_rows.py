@@ -10,8 +10,7 @@ from sklearn.utils import check_random_state
 from .._arrays import subsample
 from .._checks import check_count
 from ._display import RowsDisplay
-from ._row_format import RowFormat
-from ._view import Estimator, View
+from ._view import Estimator, RowFormat, View
 
 MAX_SEARCHED = 10_000  # rows
 LEAST_DISTANCE = 1e-12  # between equal rows, so that a ratio exists

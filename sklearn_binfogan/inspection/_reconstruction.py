@@ -12,8 +12,7 @@ from .._arrays import subsample
 from .._checks import check_count, check_flag
 from .._scoring import r2
 from ._display import RowsDisplay
-from ._row_format import RowFormat
-from ._view import Estimator, View
+from ._view import Estimator, RowFormat, View
 
 MAX_MEASURED = 10_000  # rows
 
@@ -161,7 +160,8 @@ class ReconstructionDisplay(RowsDisplay):
 
 def _rebuilt(view: View, rows: Any, use_noise: bool) -> np.ndarray:
     codes = view.model.encode(rows)
-    return view.decode(codes if use_noise else codes[:, : view.model.spec.noise.start])
+    kept = codes if use_noise else codes[:, : view.model.spec.noise.start]
+    return view.estimator.inverse_transform(kept)
 
 
 def _checked_indices(indices: Any, n_rows: int) -> np.ndarray:

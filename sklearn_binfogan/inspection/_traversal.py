@@ -8,8 +8,7 @@ import numpy as np
 from ._choice import category_slice, continuous_column
 from ._display import MOST_LISTED, ChangeDisplay
 from ._drawing import colours
-from ._row_format import RowFormat
-from ._view import Estimator, View
+from ._view import Estimator, RowFormat, View
 
 
 @dataclass(eq=False, repr=False)
@@ -121,7 +120,8 @@ class TraversalDisplay(ChangeDisplay):
             codes[:, :, other] = 1 / (other.stop - other.start)
         codes[:, :, part] = np.eye(n_categories)[:, None]
         codes[:, :, column] = grid
-        rows = view.decode(codes.reshape(-1, spec.width)).reshape(n_categories, len(grid), -1)
+        rows = estimator.inverse_transform(codes.reshape(-1, spec.width))
+        rows = rows.reshape(*codes.shape[:2], -1)
         return cls(rows, grid, view.row_format, name).plot(ax=ax, n_features=n_features)
 
     def _image_grid(self) -> tuple[np.ndarray, list[str]]:
