@@ -76,7 +76,6 @@ LAYERS = {
     ],
     "measures": [
         "metrics.__init__",
-        "metrics._sample_scorers",
         "metrics._samples",
         "metrics._codes",
     ],

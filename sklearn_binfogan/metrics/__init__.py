@@ -22,8 +22,14 @@ from ._codes import (
     mutual_information_gap_scorer,
     sap,
 )
-from ._sample_scorers import make_sample_scorer
-from ._samples import PRDC, frechet_distance, prdc, train_on_generated_score, two_sample_score
+from ._samples import (
+    PRDC,
+    frechet_distance,
+    make_sample_scorer,
+    prdc,
+    train_on_generated_score,
+    two_sample_score,
+)
 
 __all__ = [
     "DCI",

@@ -1,17 +1,19 @@
-"""Measures of samples: how close generated rows come to real ones."""
+"""Measures of samples, how close generated rows come to real ones, and scorers for searches."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import qr, svdvals
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.metrics import get_scorer, pairwise_distances_chunked
 from sklearn.model_selection import StratifiedKFold, check_cv, cross_val_score
-from sklearn.utils import check_random_state, check_scalar, resample, shuffle
+from sklearn.utils import _safe_indexing, check_random_state, check_scalar, resample, shuffle
 from sklearn.utils.validation import _get_feature_names
 
+from .._input import has_label
 from ._codes import check_classes, check_matrix
 
 # Distances between equal rows come out up to about 1e-8 of the rows' norm, instead of 0.
@@ -91,9 +93,7 @@ def two_sample_score(
                 f"{len(generated)} generated rows."
             )
         cv = StratifiedKFold(cv, shuffle=True, random_state=rng)
-    if classifier is None:
-        real, generated = _ranked(real, generated)
-    classifier = _unfitted(classifier, rng)
+    classifier, real, generated = _prepared(classifier, real, generated, rng)
     equal = [resample(X, replace=False, n_samples=n, random_state=rng) for X in (real, generated)]
     # Mixed, for splitters that don't shuffle.
     rows, is_generated = shuffle(np.vstack(equal), np.repeat([0, 1], n), random_state=rng)
@@ -175,9 +175,8 @@ def train_on_generated_score(
             f"{np.unique(y_generated).tolist()}."
         )
     scorer = check_scoring(scoring)
-    if classifier is None:
-        real, generated = _ranked(real, generated)
-    classifier = _unfitted(classifier, check_random_state(random_state))
+    rng = check_random_state(random_state)
+    classifier, real, generated = _prepared(classifier, real, generated, rng)
     return float(scorer(classifier.fit(generated, y_generated), real, y_real))
 
 
@@ -446,26 +445,24 @@ def check_classifier(classifier: Any) -> None:
     )
 
 
-def _unfitted(classifier: Any, rng: np.random.RandomState) -> Any:
-    """Return an unfitted copy; a random forest if there is none."""
+def _prepared(
+    classifier: Any, real: np.ndarray, generated: np.ndarray, rng: np.random.RandomState
+) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Return an unfitted copy of a classifier, and the rows that it gets.
+
+    None stands for a random forest, which gets the ranks of values in both sets together: trees use
+    the order of values alone, but read them in float32, which does not tell close ones from each
+    other, nor very large ones from infinity.
+    """
     check_classifier(classifier)
     if classifier is not None:
-        return clone(classifier)
-    from sklearn.ensemble import RandomForestClassifier  # slow to import
-
-    return RandomForestClassifier(random_state=rng)
-
-
-def _ranked(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Replace values by their ranks in both sets together.
-
-    Trees use the order of values alone, but read them in float32, which does not tell close ones
-    from each other, nor very large ones from infinity.
-    """
-    from scipy.stats import rankdata  # slow to import
+        return clone(classifier), real, generated
+    # Slow to import.
+    from scipy.stats import rankdata
+    from sklearn.ensemble import RandomForestClassifier
 
     ranks = rankdata(np.vstack([real, generated]), method="dense", axis=0)
-    return ranks[: len(real)], ranks[len(real) :]
+    return RandomForestClassifier(random_state=rng), ranks[: len(real)], ranks[len(real) :]
 
 
 def featured(
@@ -482,3 +479,137 @@ def featured(
                 f"rows for {n_rows[0]} real and {n_rows[1]} generated ones."
             )
     return real.astype(np.float64), generated.astype(np.float64)
+
+
+def make_sample_scorer(
+    measure: str, *, random_state: Any = 0, **params: Any
+) -> Callable[..., float]:
+    """Make a scorer of an estimator's samples, for ``scoring=`` of a search.
+
+    The scorer draws as many samples as it gets real rows, with
+    ``estimator.sample(len(X), random_state=...)``, and compares the two. Higher is better.
+
+    Parameters
+    ----------
+    measure : str
+        What the scorer returns:
+
+        "two_sample"
+            1 - :func:`two_sample_score`, in [0, 1]; 0.5: the classifier can't tell samples from
+            real rows.
+        "train_on_generated"
+            :func:`train_on_generated_score`. The estimator must be a classifier whose ``sample``
+            returns rows and their classes; the search needs the classes `y`.
+        "precision", "recall", "density", "coverage"
+            The field of that name of :func:`prdc`.
+        "frechet"
+            Minus :func:`frechet_distance`, at most 0.
+    random_state : int, RandomState or None, default=0
+        Seed for the samples and for the measure. With an int every call uses the same seed, so that
+        candidates of a search are compared under the same conditions.
+    **params : dict
+        Parameters of the measure: `classifier` and `cv` for "two_sample", `classifier` and
+        `scoring` for "train_on_generated", `k` and `features` for the fields of `prdc`, `features`
+        for "frechet". To score in other processes, `features` must be picklable.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y=None)`` returns a float. It can be copied and pickled. It raises
+        TypeError if the estimator has no ``sample``, ValueError if "train_on_generated" gets no
+        classes, and whatever the measure raises.
+
+    Raises
+    ------
+    TypeError
+        If the measure does not take one of `params`, or one is of a wrong type.
+    ValueError
+        If `measure` is unknown, or one of `params` is out of its range.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.neighbors import KernelDensity
+    >>> from sklearn_binfogan.metrics import make_sample_scorer
+    >>> search = GridSearchCV(
+    ...     KernelDensity(), {"bandwidth": [0.1, 5.0]}, scoring=make_sample_scorer("precision")
+    ... )
+    >>> search.fit(load_iris().data).best_params_
+    {'bandwidth': 0.1}
+    """
+    if measure not in list(MEASURES):  # in a dict, a list would be an error of its own
+        raise ValueError(f"measure must be one of {list(MEASURES)}; got {measure!r}.")
+    allowed = MEASURES[measure]
+    unknown = sorted(params.keys() - set(allowed))
+    if unknown:
+        raise TypeError(f"{measure!r} takes the parameters {list(allowed)}; got {unknown}.")
+    for name in params.keys() & CHECKS.keys():
+        CHECKS[name](params[name])
+    if "cv" in params:
+        params["cv"] = check_folds(params["cv"])  # which reads an iterator only once
+    check_random_state(random_state)
+    return _SampleScorer(measure, params, random_state)
+
+
+# The parameters that each measure takes from the user, and what checks them.
+MEASURES: dict[str, tuple[str, ...]] = {
+    "two_sample": ("classifier", "cv"),
+    "train_on_generated": ("classifier", "scoring"),
+    "frechet": ("features",),
+    **dict.fromkeys(PRDC._fields, ("k", "features")),
+}
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "classifier": check_classifier,
+    "scoring": check_scoring,
+    "k": check_neighbours,
+    "features": check_features,
+}
+
+
+@dataclass(frozen=True)
+class _SampleScorer:
+    measure: str
+    params: dict[str, Any]
+    random_state: Any
+
+    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+        """Draw samples of a fitted estimator and measure them; higher is better."""
+        if not hasattr(estimator, "sample"):
+            raise TypeError(
+                f"The estimator must have sample(n_samples, random_state=...); got {estimator!r}."
+            )
+        if self.measure == "train_on_generated":
+            X, y = _labelled(estimator, X, y)
+        seed, other = check_random_state(self.random_state).randint(2**31 - 1, size=2).tolist()
+        drawn = estimator.sample(np.shape(X)[0], random_state=seed)
+        rows, labels = drawn if isinstance(drawn, tuple) else (drawn, None)
+        if self.measure == "two_sample":
+            return 1 - two_sample_score(X, rows, random_state=other, **self.params)
+        if self.measure == "train_on_generated":
+            return train_on_generated_score(X, y, rows, labels, random_state=other, **self.params)
+        if self.measure == "frechet":
+            features = self.params.get("features")
+            return -frechet_distance(*featured(*check_rows(X, rows), features))
+        return float(getattr(prdc(X, rows, **self.params), self.measure))
+
+
+def _labelled(estimator: Any, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+    """Leave out rows that are marked as having no label, by -1 or "-1".
+
+    Labels that stand for clusters are refused: they would be mistaken for classes.
+    """
+    if not is_classifier(estimator):
+        raise ValueError(
+            f"'train_on_generated' needs a classifier, whose sample returns classes; got "
+            f"{estimator!r}."
+        )
+    if y is None:
+        raise ValueError("'train_on_generated' needs y, the classes of X; got y=None.")
+    y = np.asarray(y)
+    known = has_label(y, estimator.classes_.tolist())
+    if known.all():
+        return X, y
+    if not known.any():
+        raise ValueError("'train_on_generated' needs labels, and y marks every row as without one.")
+    return _safe_indexing(X, np.flatnonzero(known)), y[known]
