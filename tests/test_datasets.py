@@ -240,39 +240,6 @@ def test_download(small, monkeypatch, variable):
     }
 
 
-@pytest.mark.parametrize(
-    ("n_rows", "n_columns", "n_labels", "message"),
-    [
-        (16, 784, 17, "shape of the images is (16, 784); expected (17, 784)"),
-        (17, 783, 17, "shape of the images is (17, 783); expected (17, 784)"),
-        (17, 784, 16, "shape of the labels is (16,); expected (17,)"),
-    ],
-)
-def test_download_of_another_shape(small, monkeypatch, n_rows, n_columns, n_labels, message):
-    X, y = openml_rows()
-    offer(monkeypatch, X[:n_rows, :n_columns], y[:n_labels])
-    with pytest.raises(ValueError, match=re.escape(message)):
-        load_mnist()
-
-
-@pytest.mark.parametrize("value", [-1, 256, 0.5, np.nan, np.inf])
-def test_download_of_other_pixels(small, monkeypatch, value):
-    X, y = openml_rows()
-    X[3, 100] = value
-    offer(monkeypatch, X, y)
-    with pytest.raises(ValueError, match=f"OpenML: found the value {value}.*0 to 255"):
-        load_mnist()
-
-
-@pytest.mark.parametrize("value", ["-1", "10", "1.5"])
-def test_download_of_other_labels(small, monkeypatch, value):
-    X, y = openml_rows()
-    y[3] = value
-    offer(monkeypatch, X, y)
-    with pytest.raises(ValueError, match=f"OpenML: found the value {value}.*0 to 9"):
-        load_mnist()
-
-
 @pytest.mark.skipif(
     not os.environ.get(VARIABLE), reason=f"{VARIABLE} names no folder with the real data"
 )

@@ -154,7 +154,7 @@ def damaged_checkpoint(path, rng):
 
 IMAGES = struct.pack(">4I", 2051, 30, 8, 8) + bytes(range(64)) * 30
 MD5 = hashlib.md5(IMAGES, usedforsecurity=False).hexdigest()
-SMALL = _mnist._IdxFile("images", (30, 8, 8), 255, MD5)
+SMALL = _mnist._IdxFile("images", (30, 8, 8), MD5)
 
 
 def damaged_idx(path, rng):

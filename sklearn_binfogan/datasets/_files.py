@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 VARIABLE = "SKLEARN_BINFOGAN_DATA"
 
 
@@ -49,20 +47,6 @@ def require(source: Path | str, what: str, found: Any, allowed: Any) -> None:
     """Raise a ValueError that quotes both values unless the found one is the allowed one."""
     if found != allowed:
         raise ValueError(f"{source}: {what} is {found}; expected {allowed}.")
-
-
-def require_whole(source: Path | str, values: np.ndarray, largest: int, smallest: int = 0) -> None:
-    """Raise a ValueError that quotes the first value that isn't a whole number in the range."""
-    if values.dtype.kind not in "buif":  # of text, records, objects and complex numbers
-        raise ValueError(
-            f"{source}: found values of type {values.dtype}; only numbers are allowed."
-        )
-    allowed = (values >= smallest) & (values <= largest) & (values == np.floor(values))
-    if not allowed.all():
-        raise ValueError(
-            f"{source}: found the value {values[~allowed][0]}; only whole numbers from {smallest} "
-            f"to {largest} are allowed."
-        )
 
 
 def pillow() -> Any:
