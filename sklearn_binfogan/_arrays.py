@@ -55,10 +55,9 @@ def as_numpy(values: Any) -> Any:
             f"A sparse tensor was passed ({values.layout}), but dense data is required: use "
             "`X.to_dense()`."
         )
-    tensor = values.detach().cpu()
-    if tensor.is_floating_point() and tensor.dtype not in NUMPY_FLOATS:
-        tensor = tensor.float()
-    return tensor.resolve_conj().resolve_neg().numpy()
+    if values.is_floating_point() and values.dtype not in NUMPY_FLOATS:
+        values = values.float()
+    return values.numpy(force=True)
 
 
 def as_tensor(values: np.ndarray | Tensor) -> Tensor:

@@ -153,9 +153,8 @@ class Layout:
         with np.errstate(over="ignore"):  # infinity is clipped
             scaled = np.subtract(X, self.center, order="C") / self.scale
         if self.limits is not None and self.stand_in is not None:
-            is_far = scaled < self.limits[0], scaled > self.limits[1]
-            np.copyto(scaled, self.stand_in[0], where=is_far[0])
-            np.copyto(scaled, self.stand_in[1], where=is_far[1])
+            is_far = [scaled < self.limits[0], scaled > self.limits[1]]
+            scaled = np.select(is_far, list(self.stand_in), scaled)
         return np.clip(scaled, -FARTHEST, FARTHEST, out=scaled).astype(dtype, copy=False)
 
     def to_network(self, rows: Tensor) -> Tensor:
