@@ -212,7 +212,7 @@ class _BInfoGAN(CallbackSupportMixin, TransformerMixin):
         """Set the fitted attributes that the model alone determines."""
         priors = self._model.priors
         self.cluster_prior_ = priors[0] if len(priors) == 1 else priors
-        self.n_iter_ = self._model.n_steps
+        self.n_iter_ = sum(self._model.trainer.steps.values())
         self.history_ = self._model.history
 
     # -- using a fitted model ------------------------------------------------------------------

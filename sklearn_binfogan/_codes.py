@@ -65,8 +65,7 @@ class CodeSpec:
             If `n_clusters` is neither an int >= 1 nor a non-empty tuple of such ints.
         """
         categories = n_clusters if isinstance(n_clusters, tuple) else (n_clusters,)
-        valid = [is_count(k, 1) for k in categories]
-        if not categories or not all(valid):
+        if not categories or not all(is_count(k, 1) for k in categories):
             raise ValueError(
                 "n_clusters must be an int >= 1, or a non-empty tuple with one int >= 1 per "
                 f"categorical code; got {n_clusters!r}."

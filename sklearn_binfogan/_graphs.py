@@ -10,7 +10,7 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from ._architectures import ARCHITECTURES
-from ._augmentation import AUGMENTATIONS, ColourMove, SwappedValues, identity
+from ._augmentation import AUGMENTATIONS, identity
 from ._phases import Phase
 from ._rows import Rows
 from ._settings import Settings
@@ -112,8 +112,9 @@ class StepGraph:
             graph.capture(self._run)
         except RuntimeError as error:
             self.phase.common.can_be_captured = False
+            reason = (str(error).strip() or repr(error)).splitlines()[0].rstrip(".")
             warnings.warn(
-                f"The GPU could not capture a step as a CUDA graph: {_first_line(error)}. Training "
+                f"The GPU could not capture a step as a CUDA graph: {reason}. Training "
                 "continues without it, but more slowly. cuda_graph=False avoids the attempt.",
                 RuntimeWarning,
                 stacklevel=2,
@@ -154,10 +155,6 @@ class StepGraph:
         self.graph, self.recorded, self.n_warm_up = None, {}, 0
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else repr(error)
-
-
 def step_graph(
     phase: Phase, rows: Rows, callbacks: Sequence[tuple[str, Callback]]
 ) -> StepGraph | None:
@@ -196,10 +193,7 @@ def overrides(callbacks: Sequence[tuple[str, Callback]], *methods: str) -> bool:
 def _is_ours(settings: Settings) -> bool:
     """Whether networks and T are the package's: a user's may do something else in each step."""
     augment = settings.augment
-    parts = [augment]
-    if isinstance(augment, ColourMove):
-        parts.append(augment.move)
-    elif isinstance(augment, SwappedValues):
-        parts.append(augment.noise)
+    # Of a ColourMove, and of SwappedValues.
+    parts = [augment, getattr(augment, "move", augment), getattr(augment, "noise", augment)]
     own_augmentation = augment is identity or all(type(part) in AUGMENTATIONS for part in parts)
     return type(settings.architecture) in ARCHITECTURES and own_augmentation

@@ -44,11 +44,6 @@ class FittedModel:
         """Skorch's history of the training."""
         return self.trainer.net.history
 
-    @property
-    def n_steps(self) -> int:
-        """Steps taken in both phases together."""
-        return sum(self.trainer.steps.values())
-
     def state(self) -> TrainingState:
         """Everything that training has changed, as NumPy arrays."""
         return self.trainer.state().as_arrays()
