@@ -936,7 +936,7 @@ def test_a_sound_fit_does_not_warn():
 def test_more_categories_than_distinct_rows_are_noticed_once(shape):
     """Without a warning of k-means."""
     two = np.random.default_rng(0).random((2, 64 if shape else 2)).repeat(150, axis=0)
-    gan = BInfoGANTransformer(6, image_shape=shape, random_state=0, max_iter=3)
+    gan = BInfoGANTransformer(6, image_shape=shape, random_state=0, warmup_iter=20, max_iter=3)
     with pytest.warns(ConvergenceWarning, match="hold no row") as caught:
         gan.fit(two)
     assert len(caught) == 1
