@@ -118,7 +118,7 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     partitions = [own, means, *(each.labels for each in mixed)]
     best, relative_cut = max(partitions, key=merit), recipe.relative_cut
     fitting = [each.labels for each in all_there_is(mixed, rows)] if mixed else []
-    most = MOST_CUT * graph.cut(best[first], n_groups)
+    most = MOST_CUT * max(graph.cut(best[first], n_groups), recipe.largest_cut)
     fitting = [labels for labels in fitting if graph.cut(labels[first], n_groups) <= most]
     if fitting:
         best, relative_cut = max(fitting, key=merit), CLEARER * relative_cut
