@@ -53,13 +53,13 @@ def test_few_rows():
     assert agreement(X, y) == 1
 
 
-def stretched(sizes, seed):
+def stretched(sizes, seed, n_columns=3, distance=3):
     """Gaussian clusters of different shape, direction and size."""
     rng = np.random.default_rng(seed)
-    centers = 3 * rng.normal(size=(len(sizes), 3))
-    shapes = [rng.uniform(0.4, 1) * rng.normal(size=(3, 3)) for _ in sizes]
+    centers = distance * rng.normal(size=(len(sizes), n_columns))
+    shapes = [rng.uniform(0.4, 1) * rng.normal(size=(n_columns, n_columns)) for _ in sizes]
     rows = [
-        center + rng.normal(size=(n, 3)) @ shape
+        center + rng.normal(size=(n, n_columns)) @ shape
         for n, center, shape in zip(sizes, centers, shapes, strict=True)
     ]
     return np.concatenate(rows), np.repeat(np.arange(len(sizes)), sizes)
@@ -71,6 +71,19 @@ def test_stretched_clusters_of_unequal_size(seed):
     assert agreement(X, y) > 0.9
     means = KMeans(4, n_init=10, random_state=0).fit_predict(X)
     assert adjusted_rand_score(y, means) < 0.8
+
+
+def test_stretched_clusters_of_few_rows_and_many_columns():
+    X, y = stretched((120,) * 5, 0, n_columns=12, distance=1)
+    assert agreement(X, y) > 0.9  # without ellipses: 0.19
+
+
+def test_bars_that_cross():
+    rng = np.random.default_rng(1)
+    y = np.arange(800) % 2
+    X = rng.normal(size=(800, 2)) * [4, 0.3]
+    X[y == 1] = X[y == 1][:, ::-1]
+    assert agreement(X @ [[1, 0.5], [-0.5, 1]], y) > 0.6  # halves of the cross: 0
 
 
 def test_kinds_of_flowers():
