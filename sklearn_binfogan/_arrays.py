@@ -56,7 +56,7 @@ def as_numpy(values: Any) -> Any:
             "`X.to_dense()`."
         )
     if values.is_floating_point() and values.dtype not in NUMPY_FLOATS:
-        values = values.float()
+        values = values.detach().cpu().float()
     return values.numpy(force=True)
 
 

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.preprocessing import minmax_scale
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -360,7 +359,7 @@ class SwappedValues:
 
     def _swapped(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """Swap values of rows (n, n_features)."""
-        groups = _on_device(self.groups, x.device)
+        groups = _group_numbers(self.groups, x.device)
         shape = (len(x), max(self.groups) + 1)
         is_swapped = torch.rand(shape, generator=rng, device=x.device) < self.share
         other = torch.randint(max(len(x), 1), shape, generator=rng, device=x.device)
@@ -369,8 +368,8 @@ class SwappedValues:
 
 
 @cache  # as `_effects`
-def _on_device(groups: tuple[int, ...], device: Any) -> Tensor:
-    """Group of each column."""
+def _group_numbers(groups: tuple[int, ...], device: Any) -> Tensor:
+    """Group of each column, as a tensor on a device."""
     return torch.tensor(groups, device=device)
 
 
@@ -512,7 +511,7 @@ def _move_of_grey(scaled: np.ndarray, shape: tuple[int, ...]) -> str:
     pixels to tell.
     """
     fills_frame = is_large_image(shape) and span_of_half(scaled) > NO_BACKGROUND
-    if fills_frame or _is_uneven(minmax_scale(scaled, axis=1)):
+    if fills_frame or _is_uneven(_stretched(scaled)):
         return "light"
     return "affine-light" if _is_uneven(scaled) else "affine"
 
@@ -520,6 +519,14 @@ def _move_of_grey(scaled: np.ndarray, shape: tuple[int, ...]) -> str:
 def _is_uneven(images: np.ndarray) -> bool:
     """Whether the light of images, on black or on white, differs."""
     return max(spread_of_light(images), spread_of_light(-images)) > UNEVEN_LIGHT
+
+
+def _stretched(images: np.ndarray) -> np.ndarray:
+    """Images (n, n_features) that all have values from 0 to 1, but for even ones."""
+    # minmax_scale would give a data frame where the user asks scikit-learn for these.
+    lowest = images.min(axis=1, keepdims=True)
+    span = images.max(axis=1, keepdims=True) - lowest
+    return (images - lowest) / np.where(span > 0, span, 1)
 
 
 def spread_of_light(scaled: np.ndarray) -> float:

@@ -158,8 +158,8 @@ class Checkpoints:
 
 def _validation_loss(start: Start) -> float:
     """Return the validation loss of the last complete epoch; infinite if there is none."""
-    history = [] if start.state is None else start.state.history
-    losses = [epoch["valid_loss"] for epoch in history if "valid_loss" in epoch]
+    assert start.state is not None
+    losses = [epoch["valid_loss"] for epoch in start.state.history if "valid_loss" in epoch]
     return losses[-1] if losses else math.inf
 
 

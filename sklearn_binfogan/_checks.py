@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-LARGEST_COUNT = 2**31 - 1  # of steps and rows
+LARGEST_COUNT = 2**31 - 1  # of steps, rows and clusters
 LARGEST_AMOUNT = 1e38  # of weights, rates and amounts: networks compute in float32
 
 

@@ -49,9 +49,9 @@ class BInfoGANClassifier(_BInfoGAN, ClassifierMixin, BaseEstimator):
         of `BInfoGANTransformer`. Where all rows of a table have a label, nothing else trains the
         categories, and the value does not matter.
     n_continuous : int, default=2
-        Number of continuous codes, from 0 to 10 000.
+        Number of continuous codes, from 0 to 1 000.
     n_noise : int or "auto", default="auto"
-        Size of the noise z, from 0 to 10 000. "auto" is 8 for tables and for "mlp", 16 for images
+        Size of the noise z, from 0 to 1 000. "auto" is 8 for tables and for "mlp", 16 for images
         below 16 x 16 pixels and 32 for larger ones, 128 if these have several channels; with the
         paper's presets, 16 for MNIST and 64 for 32 x 32.
     include_noise : bool, default=False

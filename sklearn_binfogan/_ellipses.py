@@ -15,7 +15,9 @@ MOST_STEPS = 1_000  # of EM
 FOLDS, MOST_COMPARED = 3, 3_000  # rows
 MORE, MOST = (1.5, 2.0, 3.0), 40  # times as many Gaussians, which a mixture is compared with
 FEW_STARTS: dict[str, Any] = {"n_init": 3, "tol": 1e-2}  # of EM for these
-LEAST_ROWS = 10  # of each Gaussian; at least one, too, for two numbers of its covariance
+LEAST_ROWS = 10  # of each Gaussian
+# Rows for each number of a covariance: to fit mixtures, and to know that they are all there is.
+TO_FIT, TO_KNOW = 0.5, 1.0
 BY_CHANCE = 2.0  # standard errors
 
 
@@ -49,7 +51,7 @@ def ellipses(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Ellips
     """
     some, known = subsample(rows, MOST_COMPARED), subsample(labels, MOST_COMPARED)
     groups = [some[known == group] for group in range(n_groups)]
-    if not _larger_numbers(some, n_groups) or not all(map(len, groups)):
+    if not _larger_numbers(some, n_groups, TO_FIT) or not all(map(len, groups)):
         return []
     smallest = LEAST_VARIANCE * np.eye(rows.shape[1])
     covariances = [np.cov(group.T, bias=True) + smallest for group in groups]
@@ -68,7 +70,8 @@ def ellipses(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Ellips
         return likelier
     equal, variance = np.full(n_groups, 1 / n_groups), np.trace(np.mean(covariances, axis=0))
     start = _start(equal, means, np.full(n_groups, rows.shape[1] / variance))
-    one_size = _held_out(_mixture(n_groups, covariance_type="spherical", **start), some, True)
+    start = _mixture(n_groups, covariance_type="spherical", **start)
+    one_size = _held_out(start, some, of_one_size=True)
     is_free = _is_likelier(round_.log_densities, one_size)
     return [round_ if is_free else round_._replace(labels=labels)]
 
@@ -77,13 +80,15 @@ def all_there_is(found: list[Ellipses], rows: np.ndarray) -> list[Ellipses]:
     """Leave out mixtures of one kind whose Gaussians are not all that there is.
 
     They are if held-out rows are likelier than under a single Gaussian, and no likelier, but for
-    chance, under mixtures of more Gaussians. A group of any other shape needs several.
+    chance, under mixtures of more Gaussians. A group of any other shape needs several. Without
+    enough rows for larger mixtures nobody knows, and none is left.
     """
     some = subsample(rows, MOST_COMPARED)
     n_groups, kind = found[0].mixture.n_components, found[0].mixture.covariance_type
     one = _held_out(_mixture(1, covariance_type=kind), some)
-    found = [m for m in found if _is_likelier(m.log_densities, one)]
-    for number in _larger_numbers(some, n_groups):
+    numbers = _larger_numbers(some, n_groups, TO_KNOW)
+    found = [m for m in found if numbers and _is_likelier(m.log_densities, one)]
+    for number in numbers:
         if not found:
             break
         larger = _held_out(_mixture(number, covariance_type=kind, **FEW_STARTS), some)
@@ -114,12 +119,15 @@ def _start(weights: Any, means: Any, precisions: Any) -> dict[str, Any]:
     return {"weights_init": weights, "means_init": means, "precisions_init": precisions}
 
 
-def _larger_numbers(rows: np.ndarray, n_groups: int) -> list[int]:
-    """Larger numbers of Gaussians for which the rows of all folds but one suffice."""
+def _larger_numbers(rows: np.ndarray, n_groups: int, rows_each: float) -> list[int]:
+    """Larger numbers of Gaussians for which the rows of all folds but one suffice.
+
+    There must be `rows_each` rows for each number of a covariance.
+    """
     n_rows, n_features = rows.shape
     if 2 * len(np.unique(rows, axis=0)) < n_rows:
         return []
-    needed = max(n_features * (n_features + 1) // 4, LEAST_ROWS)
+    needed = max(rows_each * n_features * (n_features + 1) / 2, LEAST_ROWS)
     most = min((1 - 1 / FOLDS) * n_rows / needed, MOST)
     numbers = {max(int(factor * n_groups), n_groups + 1) for factor in MORE}
     return sorted(number for number in numbers if number <= most)

@@ -193,7 +193,7 @@ def overrides(callbacks: Sequence[tuple[str, Callback]], *methods: str) -> bool:
 def _is_ours(settings: Settings) -> bool:
     """Whether networks and T are the package's: a user's may do something else in each step."""
     augment = settings.augment
-    # Of a ColourMove, and of SwappedValues.
+    # A ColourMove has a move, SwappedValues have a noise.
     parts = [augment, getattr(augment, "move", augment), getattr(augment, "noise", augment)]
     own_augmentation = augment is identity or all(type(part) in AUGMENTATIONS for part in parts)
     return type(settings.architecture) in ARCHITECTURES and own_augmentation

@@ -23,7 +23,8 @@ N_KMEANS = 10  # starts of k-means
 # halves of a large group would be better than a small group.
 PRICE = 0.5
 CLEARER = 0.2  # times as large a `relative_cut`, where ellipses are all there is
-MOST_CUT = 3.0  # times the best partition's cut, that ellipses may have to be groups at all
+# Ellipses may cut this many times as much as the best partition, or `largest_cut` if it cuts less.
+MOST_CUT = 3.0
 
 
 def uses_neighbours(settings: Settings) -> bool:
@@ -117,11 +118,12 @@ def better_partition(encoder: Encoder, x: Tensor, settings: Settings) -> Tensor 
     merit = partial(less_entropy, price=PRICE if less_entropy(own, PRICE) >= 0 else 0.0)
     partitions = [own, means, *(each.labels for each in mixed)]
     best, relative_cut = max(partitions, key=merit), recipe.relative_cut
-    fitting = [each.labels for each in all_there_is(mixed, rows)] if mixed else []
-    most = MOST_CUT * max(graph.cut(best[first], n_groups), recipe.largest_cut)
-    fitting = [labels for labels in fitting if graph.cut(labels[first], n_groups) <= most]
-    if fitting:
-        best, relative_cut = max(fitting, key=merit), CLEARER * relative_cut
+    if mixed:
+        most = MOST_CUT * max(graph.cut(best[first], n_groups), recipe.largest_cut)
+        fitting = [each.labels for each in all_there_is(mixed, rows)]
+        fitting = [labels for labels in fitting if graph.cut(labels[first], n_groups) <= most]
+        if fitting:
+            best, relative_cut = max(fitting, key=merit), CLEARER * relative_cut
     if not has_swaps:
         tree = graph.spanning_tree()
         groups = separated_groups(tree, n_groups, recipe.least_group_share)

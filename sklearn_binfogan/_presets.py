@@ -401,7 +401,7 @@ POSITIVE = Interval(Real, 0, LARGEST_AMOUNT, closed="right")
 NOT_NEGATIVE = Interval(Real, 0, LARGEST_AMOUNT, closed="both")
 COUNT = Interval(Integral, 0, LARGEST_COUNT, closed="both")
 POSITIVE_COUNT = Interval(Integral, 1, LARGEST_COUNT, closed="both")
-MOST_STARTS, MOST_CODES = 10_000, 10_000
+MOST_STARTS, MOST_CODES = 10_000, 1_000
 
 # What users may give for each parameter of an estimator, as scikit-learn checks it.
 CONSTRAINTS: dict[str, list[Any]] = {

@@ -104,7 +104,7 @@ def _is_stored(X: Any) -> bool:
 
 
 class Rows:
-    """Training rows, and those of them that validate.
+    """The rows of a training: those to train on and those to validate.
 
     A GPU with room for all rows gets a copy: uint8 unscaled, floats scaled. Otherwise they stay
     where they are. A tenth of the rows is held out for validation, if there are 500 or more. A

@@ -165,8 +165,10 @@ def undisturbed(n_threads: int | str | None = None) -> Iterator[None]:
         yield
 
 
-# Finds the loaded libraries that have threads, which takes milliseconds.
-_pools = cache(ThreadpoolController)
+@cache
+def _pools() -> ThreadpoolController:
+    """Find the loaded libraries that have threads, which takes milliseconds."""
+    return ThreadpoolController()
 
 
 @contextmanager

@@ -38,9 +38,9 @@ class BInfoGANTransformer(_BInfoGAN, ClusterMixin, BaseEstimator):
     n_clusters : int or tuple of int, default=10
         Number of clusters, at least 1; a tuple gives one number per categorical code.
     n_continuous : int, default=2
-        Number of continuous codes, from 0 to 10 000.
+        Number of continuous codes, from 0 to 1 000.
     n_noise : int or "auto", default="auto"
-        Size of the noise z, from 0 to 10 000. "auto" is 8 for tables and for "mlp", 16 for images
+        Size of the noise z, from 0 to 1 000. "auto" is 8 for tables and for "mlp", 16 for images
         below 16 x 16 pixels and 32 for larger ones, 128 if these have several channels; with the
         paper's presets, 16 for MNIST and 64 for 32 x 32.
     include_noise : bool, default=False

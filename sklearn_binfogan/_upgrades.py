@@ -10,10 +10,6 @@ from ._marginals import n_quantiles
 
 Content = tuple[dict[str, Any], Arrays]  # the document and the arrays of a file
 
-# Raise this number if the contents of a file change, or the meaning of a stored field. Then add a
-# function to `UPGRADES` that upgrades files of the previous version.
-FORMAT_VERSION = 6
-
 
 def upgraded(version: int, document: Any, arrays: Arrays) -> Content:
     """Upgrade the contents of a file to the current version, one version at a time."""
@@ -145,5 +141,8 @@ def _n_residual(settings: Any) -> int:
     return shape[0] if len(shape) == 1 and is_mixed else 0
 
 
+# If the contents of a file change, or the meaning of a stored field, add a function that upgrades
+# files of the version before.
 UPGRADES = (_from_1, _from_2, _from_3, _from_4, _from_5)
+FORMAT_VERSION = len(UPGRADES) + 1
 FORMAT_VERSIONS = range(1, FORMAT_VERSION + 1)

@@ -182,14 +182,16 @@ def test_round_clusters_of_unequal_size(sizes):
 
 def test_touching_round_clusters_of_equal_size():
     X, y = make_blobs(300, centers=4, random_state=0)
-    assert agreement(X, y) > 0.8  # k-means: 0.85; by Gaussians of any size: 0.74
+    for seed in (1, 3):  # k-means: 0.85; by Gaussians of any size: 0.74
+        assert agreement(X, y, random_state=seed) > 0.8
 
 
 def test_a_broad_gaussian_for_far_rows_is_no_group():
     rng = np.random.RandomState(221)
     y = np.repeat(range(4), 200)
     X = 3 * rng.normal(size=(4, 4))[y] + rng.standard_t(4, size=(800, 4))
-    assert agreement(X, y) > 0.8  # a mixture, of which one Gaussian holds the tails: 0.68
+    # A mixture, of which one Gaussian holds the tails: 0.66.
+    assert agreement(X, y, random_state=1) > 0.8
 
 
 @pytest.mark.parametrize(

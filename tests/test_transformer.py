@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import CLASSES, TABLE, assert_same_model
 from conftest import DIGITS as ALL_DIGITS
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning
@@ -684,6 +685,12 @@ def test_images_keep_their_range(low, high):
         assert images.min() >= low - 1e-4 * (high - low)
         assert images.max() <= high + 1e-4 * (high - low)
     assert np.corrcoef(X.ravel(), rebuilt.ravel())[0, 1] > 0.4
+
+
+def test_images_are_fitted_where_transformers_give_data_frames():
+    expected = fit(DIGITS, image_shape=(8, 8)).labels_
+    with config_context(transform_output="pandas"):
+        np.testing.assert_array_equal(fit(DIGITS, image_shape=(8, 8)).labels_, expected)
 
 
 @pytest.mark.parametrize("prior", ["uniform", "learned"])

@@ -78,14 +78,14 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Bunch:
     FileNotFoundError
         If `data_dir` or the variable names a folder that lacks one of the files.
     ValueError
-        If a file isn't the published one or is damaged, or if a download is damaged.
+        If a file isn't the published one, or if a file or a download is damaged.
     OSError
         If the data can't be downloaded.
 
     Notes
     -----
-    Files must have the published MD5 checksums, a download that which OpenML publishes. MNIST is
-    licensed under CC BY-SA 3.0.
+    Files must have the published MD5 checksums. scikit-learn compares a download with the checksum
+    that OpenML states. MNIST is licensed under CC BY-SA 3.0.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Measures of samples, how close generated rows come to real ones, and scorers for searches."""
+"""Measures of samples, which tell how close generated rows come to real ones, and their scorer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
