@@ -70,8 +70,8 @@ def ellipses(rows: np.ndarray, labels: np.ndarray, n_groups: int) -> list[Ellips
         return likelier
     equal, variance = np.full(n_groups, 1 / n_groups), np.trace(np.mean(covariances, axis=0))
     start = _start(equal, means, np.full(n_groups, rows.shape[1] / variance))
-    start = _mixture(n_groups, covariance_type="spherical", **start)
-    one_size = _held_out(start, some, of_one_size=True)
+    mixture = _mixture(n_groups, covariance_type="spherical", **start)
+    one_size = _held_out(mixture, some, of_one_size=True)
     is_free = _is_likelier(round_.log_densities, one_size)
     return [round_ if is_free else round_._replace(labels=labels)]
 
@@ -85,9 +85,11 @@ def all_there_is(found: list[Ellipses], rows: np.ndarray) -> list[Ellipses]:
     """
     some = subsample(rows, MOST_COMPARED)
     n_groups, kind = found[0].mixture.n_components, found[0].mixture.covariance_type
-    one = _held_out(_mixture(1, covariance_type=kind), some)
     numbers = _larger_numbers(some, n_groups, TO_KNOW)
-    found = [m for m in found if numbers and _is_likelier(m.log_densities, one)]
+    if not numbers:
+        return []
+    one = _held_out(_mixture(1, covariance_type=kind), some)
+    found = [m for m in found if _is_likelier(m.log_densities, one)]
     for number in numbers:
         if not found:
             break
